@@ -1,0 +1,161 @@
+"""Text to data and back: YAML, TOML, JSON, templates. The only home of yaml, tomlkit and jinja2, each loaded on use."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from caasctl import shipped
+from caasctl.model import CaasError
+
+KeyPath = tuple[str, ...]
+Edits = Sequence[tuple[KeyPath, Any]]
+
+
+class _Removed:
+    """The value of an edit that takes a key away."""
+
+
+REMOVED = _Removed()
+
+
+class FormatError(CaasError):
+    """A text is not of its format, or a value cannot be put into it; the problem names line and column where known."""
+
+
+def parse_json(text: str, what: str) -> Any:
+    """Data of a JSON text; `what` names it in the error. Raises FormatError."""
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise FormatError(f"{what} is not JSON: {error}", fix="see where it came from") from error
+
+
+def dump_json(data: Any) -> str:
+    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+
+
+def parse_yaml(text: str, what: str) -> Any:
+    """Data of a one-document YAML text; keys given twice are an error. Raises FormatError."""
+    import yaml  # noqa: PLC0415 - 20 ms
+
+    class Loader(yaml.SafeLoader):
+        """SafeLoader that refuses what YAML forbids and PyYAML lets pass: a key given twice."""
+
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
+            keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+            for at, key in enumerate(keys):
+                if key in keys[:at]:
+                    mark = node.value[at][0].start_mark
+                    raise yaml.MarkedYAMLError(problem=f"key {key!r} is given twice", problem_mark=mark)
+            return super().construct_mapping(node, deep)
+
+    try:
+        return yaml.load(text, Loader)  # noqa: S506 - a SafeLoader
+    except (yaml.YAMLError, TypeError) as error:
+        where = getattr(error, "problem_mark", None)
+        at = f" at line {where.line + 1}, column {where.column + 1}" if where else ""
+        said = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise FormatError(f"{what} is not valid YAML{at}: {said}", fix="correct that line") from error
+
+
+def dump_yaml(*documents: Any) -> str:
+    """YAML of one or more documents, keys in the order given."""
+    import yaml  # noqa: PLC0415 - 20 ms
+
+    return yaml.safe_dump_all(
+        documents,
+        sort_keys=False,
+        default_flow_style=False,
+        allow_unicode=True,
+        width=120,
+        explicit_start=len(documents) > 1,
+    )
+
+
+def parse_toml(text: str, what: str) -> dict[str, Any]:
+    """Plain data of a TOML text. Raises FormatError with line and column."""
+    return dict(_toml(text, what).unwrap())
+
+
+def dump_toml(data: Mapping[str, Any]) -> str:
+    import tomlkit  # noqa: PLC0415 - 30 ms
+
+    return tomlkit.dumps(data)
+
+
+def edit_toml(text: str, edits: Edits, what: str) -> str:
+    """The text with keys set (or REMOVED) and all else as it was, comments and order included.
+
+    Proven by parsing it again: raises FormatError where the result is not exactly the old data with the edits.
+    """
+    import tomlkit  # noqa: PLC0415 - 30 ms
+
+    document = _toml(text, what)
+    expected = dict(document.unwrap())
+    for path, value in edits:
+        _edit_plain(expected, path, value)
+        _edit_toml(document, path, value)
+    edited = tomlkit.dumps(document)
+    if parse_toml(edited, what) != expected:
+        raise FormatError(
+            f"{what} cannot be edited without losing something",
+            cause="its tables are laid out in a way that the TOML library does not keep",
+            fix="write its tables in order (`containerd config dump` prints them so), then run the same command again",
+        )
+    return edited
+
+
+def render(template: str, **values: Any) -> str:
+    """The text of a shipped template; a name that is not given is an error."""
+    import jinja2  # noqa: PLC0415 - 50 ms
+
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(lambda name: shipped.text("templates", name)),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,  # noqa: S701 - configuration files, no HTML
+    )
+    return environment.get_template(template).render(**values)
+
+
+def _toml(text: str, what: str) -> Any:
+    import tomlkit  # noqa: PLC0415 - 30 ms
+    import tomlkit.exceptions  # noqa: PLC0415
+
+    try:
+        return tomlkit.parse(text)
+    except tomlkit.exceptions.TOMLKitError as error:
+        raise FormatError(f"{what} is not valid TOML: {error}", fix="correct that line") from error
+
+
+def _edit_plain(data: dict[str, Any], path: KeyPath, value: Any) -> None:
+    *tables, key = path
+    for table in tables:
+        if value is REMOVED and table not in data:
+            return
+        data = data.setdefault(table, {})
+    if value is REMOVED:
+        data.pop(key, None)
+    else:
+        data[key] = value
+
+
+def _edit_toml(table: Any, path: KeyPath, value: Any) -> None:
+    import tomlkit  # noqa: PLC0415 - 30 ms
+
+    *tables, key = path
+    for at, name in enumerate(tables):
+        if name not in table:
+            if value is REMOVED:
+                return
+            table[name] = tomlkit.table(is_super_table=at + 1 < len(tables))
+        table = table[name]
+    if value is REMOVED:
+        if key in table:
+            del table[key]
+    elif key not in table or table[key] != value:
+        table[key] = value

@@ -1,0 +1,325 @@
+"""The one door to a host: LiveHost opens files and starts processes; nothing else in caasctl does."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import stat as stat_module
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import PurePosixPath
+
+from caasctl.model import CaasError, CommandError, Exit, LockedError, Unreadable, UsageError
+from caasctl.protocol import NOT_FOUND, Completed, FileKind, Reader, Stat
+
+MAX_BYTES = 16 * 1024 * 1024  # a modules.dep is 1 MB, a full grub.cfg 0.3 MB; anything larger is not for us
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+ENVIRONMENT = {"PATH": PATH, "LC_ALL": "C.UTF-8", "HOME": "/root", "DEBIAN_FRONTEND": "noninteractive"}
+LAST_LINES = 15
+_KINDS = {
+    stat_module.S_IFREG: FileKind.FILE,
+    stat_module.S_IFDIR: FileKind.DIR,
+    stat_module.S_IFLNK: FileKind.LINK,
+    stat_module.S_IFCHR: FileKind.CHAR,
+    stat_module.S_IFBLK: FileKind.BLOCK,
+}
+Progress = Callable[[str], None]
+
+
+def glob(host: Reader, folder: str, suffix: str) -> tuple[str, ...]:
+    """Paths of the files in `folder` that a shell's `*suffix` would name, in C order."""
+    names = host.list(folder) or ()
+    return tuple(f"{folder}/{name}" for name in names if name.endswith(suffix) and not name.startswith("."))
+
+
+def _silent(_line: str) -> None:
+    """Progress for whoever wants none."""
+
+
+class LiveHost:
+    """Reader and Writer of this machine, or of a tree at `root`, where commands cannot speak for the tree.
+
+    Links inside a tree are resolved inside it. A tree has no processes: `query` raises Unreadable, `execute` CaasError.
+    """
+
+    def __init__(self, root: str = "/", *, progress: Progress = _silent) -> None:
+        self.root = os.path.abspath(root)
+        self._progress = progress
+        self._lock_fd: int | None = None
+
+    # -- looking ----------------------------------------------------------------------------------------------------
+    def read_bytes(self, path: str) -> bytes | None:
+        try:
+            fd = os.open(self._inside(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise Unreadable(path, _why(error)) from error
+        with os.fdopen(fd, "rb", buffering=0) as file:
+            if not stat_module.S_ISREG(os.fstat(fd).st_mode):
+                raise Unreadable(path, "is a directory" if stat_module.S_ISDIR(os.fstat(fd).st_mode) else "is no file")
+            try:
+                data = b"".join(iter(lambda: file.read(1 << 20), b""))
+            except OSError as error:
+                raise Unreadable(path, _why(error)) from error
+        if len(data) > MAX_BYTES:
+            raise Unreadable(path, f"is larger than {MAX_BYTES >> 20} MiB")
+        return data
+
+    def read(self, path: str) -> str | None:
+        data = self.read_bytes(path)
+        return None if data is None else decode(path, data)
+
+    def list(self, path: str) -> tuple[str, ...] | None:
+        try:
+            return tuple(sorted(os.listdir(self._inside(path))))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise Unreadable(path, _why(error)) from error
+
+    def readlink(self, path: str) -> str | None:
+        try:
+            return os.readlink(self._inside(path, follow=False))
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EINVAL):
+                return None
+            raise Unreadable(path, _why(error)) from error
+
+    def stat(self, path: str, *, follow: bool = True) -> Stat | None:
+        try:
+            found = os.stat(self._inside(path, follow=follow), follow_symlinks=follow)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise Unreadable(path, _why(error)) from error
+        kind = _KINDS.get(stat_module.S_IFMT(found.st_mode), FileKind.OTHER)
+        mode = stat_module.S_IMODE(found.st_mode)
+        return Stat(kind, mode, found.st_uid, found.st_gid, found.st_size, found.st_ctime_ns)
+
+    def query(self, *argv: str, timeout_s: float = 5.0) -> Completed:
+        if self.root != "/":
+            raise Unreadable(argv[0], "a command of this machine says nothing about the tree at --root")
+        try:
+            done = subprocess.run(
+                argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout_s, env=ENVIRONMENT, check=False,
+                cwd="/", start_new_session=True,
+            )  # fmt: skip
+        except FileNotFoundError:
+            return Completed(argv, NOT_FOUND, stderr=f"{argv[0]}: not found", missing=True)
+        except OSError as error:
+            raise Unreadable(argv[0], _why(error)) from error
+        except subprocess.TimeoutExpired as error:
+            raise Unreadable(" ".join(argv), f"no answer in {timeout_s:.0f} s") from error
+        return Completed(argv, done.returncode, done.stdout.decode("utf-8", "replace"),
+                         done.stderr.decode("utf-8", "replace"))  # fmt: skip
+
+    # -- changing ---------------------------------------------------------------------------------------------------
+    def write(self, path: str, data: bytes, mode: int = 0o644) -> None:
+        target = self._inside(path, follow=False)
+        there = self.stat(path, follow=False)
+        if there and there.kind is not FileKind.FILE:
+            raise _not_a_file(path, there.kind, self.readlink(path))
+        folder, name = os.path.split(target)
+        temporary = os.path.join(folder, f".{name}.caasctl-new")
+        try:
+            os.makedirs(folder, mode=0o755, exist_ok=True)
+            with suppress(FileNotFoundError):
+                os.unlink(temporary)  # left by a run that was killed
+            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            try:
+                with os.fdopen(fd, "wb") as file:
+                    file.write(data)
+                    if there and os.geteuid() == 0:
+                        os.fchown(fd, there.uid, there.gid)
+                    os.fchmod(fd, mode)
+                    file.flush()
+                    os.fsync(fd)
+                os.rename(temporary, target)
+            except BaseException:
+                with suppress(FileNotFoundError):
+                    os.unlink(temporary)
+                raise
+            _sync_folder(folder)
+        except OSError as error:
+            raise _cannot("write", path, error) from error
+
+    def write_value(self, path: str, text: str) -> None:
+        try:
+            with open(self._inside(path), "w", encoding="ascii") as file:
+                file.write(text)
+        except OSError as error:
+            raise _cannot("set", path, error) from error
+
+    def remove(self, path: str) -> None:
+        target = self._inside(path, follow=False)
+        try:
+            os.unlink(target)
+            _sync_folder(os.path.dirname(target))
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise _cannot("remove", path, error) from error
+
+    def remove_tree(self, path: str) -> None:
+        if not path.startswith("/run/caasctl/"):
+            raise CaasError(f"{path} is not below /run/caasctl", cause="only caasctl's own work folders are removed whole",
+                            fix="report this as a bug of caasctl")  # fmt: skip
+        target = self._inside(path, follow=False)
+        try:
+            for folder, folders, files in os.walk(target, topdown=False):
+                for name in files:
+                    os.unlink(os.path.join(folder, name))
+                for name in folders:
+                    os.rmdir(os.path.join(folder, name))
+            with suppress(FileNotFoundError):
+                os.rmdir(target)
+        except OSError as error:
+            raise _cannot("remove", path, error) from error
+
+    def execute(self, *argv: str, timeout_s: float = 120.0) -> Completed:
+        import sh  # noqa: PLC0415 - 80 ms (asyncio), only when something is changed
+
+        if self.root != "/":
+            raise CaasError(f"{argv[0]} cannot run in the tree at {self.root}", cause="it would act on this machine instead",
+                            fix="run caasctl on the host itself, or render the files with `caasctl render`")  # fmt: skip
+        said: list[str] = []
+
+        def hear(line: str) -> None:
+            said.append(line)
+            self._progress(line.rstrip("\n"))
+
+        try:
+            done = sh.Command(argv[0], [*PATH.split(":")])(
+                *argv[1:], _tty_out=False, _in=None, _out=hear, _err=hear, _env=ENVIRONMENT, _timeout=timeout_s,
+                _timeout_signal=signal.SIGTERM, _cwd="/", _new_session=True, _return_cmd=True, _truncate_exc=False,
+                _pass_fds={self._lock_fd} if self._lock_fd is not None else set(),
+            )  # fmt: skip
+        except sh.CommandNotFound as error:
+            raise CommandError(f"{argv[0]} is not installed", cause=f"`{' '.join(argv)}` could not start",
+                               fix=f"install {argv[0]}, then run the same command again") from error  # fmt: skip
+        except sh.TimeoutException as error:
+            raise CommandError(f"`{' '.join(argv)}` did not end in {timeout_s:.0f} s", cause=_last(said),
+                               fix="see what it waits for, then run the same command again") from error  # fmt: skip
+        except sh.ErrorReturnCode as error:
+            raise CommandError(f"`{' '.join(argv)}` failed with exit status {error.exit_code}", cause=_last(said),
+                               fix="mend what it says, then run the same command again") from error  # fmt: skip
+        return Completed(argv, done.exit_code, "".join(said))
+
+    @contextmanager
+    def lock(self, path: str, owner: str) -> Iterator[None]:
+        """Holds the host's one lock; children inherit it. Raises LockedError with the text of the owner."""
+        import fcntl  # noqa: PLC0415 - only when something is changed
+
+        try:
+            os.makedirs(os.path.dirname(self._inside(path)), mode=0o755, exist_ok=True)
+            fd = os.open(self._inside(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise _cannot("lock", path, error) from error
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            held_by = os.pread(fd, 4096, 0).decode("utf-8", "replace").strip() or "an owner that left no name"
+            os.close(fd)
+            raise LockedError("another caasctl run is changing this host", cause=held_by,
+                              fix="wait for it to end; the lock goes with its process") from error  # fmt: skip
+        try:
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, owner.encode(), 0)
+            self._lock_fd = fd
+            yield
+        finally:
+            self._lock_fd = None
+            os.close(fd)
+
+    # -- paths ------------------------------------------------------------------------------------------------------
+    def _inside(self, path: str, *, follow: bool = True) -> str:
+        """Where `path` of the host lies for this process; links of a tree lead to places in the tree."""
+        if self.root == "/":
+            return path
+        done: list[str] = []
+        todo = list(PurePosixPath("/", path).parts[1:])[::-1]
+        for _ in range(255):
+            if not todo:
+                break
+            part = todo.pop()
+            if part == "..":
+                done = done[:-1]
+                continue
+            here = os.path.join(self.root, *done, part)
+            if (todo or follow) and os.path.islink(here):
+                target = PurePosixPath(os.readlink(here))
+                done = [] if target.is_absolute() else done
+                todo += [p for p in target.parts if p != "/"][::-1]
+            else:
+                done.append(part)
+        return os.path.join(self.root, *done)
+
+
+def decode(path: str, data: bytes) -> str:
+    """The text of a file's bytes; raises Unreadable that names the first byte that is not UTF-8."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Unreadable(path, f"is not UTF-8 (byte {error.start} is 0x{data[error.start]:02x})") from error
+
+
+def user_file(path: str) -> str:
+    """The text of a file that the user named on the command line, of this machine whatever --root says."""
+    try:
+        text = LiveHost().read(os.path.abspath(path))
+    except Unreadable as error:
+        raise UsageError(f"{path} {error.reason}", cause="it was named on the command line",
+                         fix="name a readable UTF-8 text file") from error  # fmt: skip
+    if text is None:
+        raise UsageError(f"{path} does not exist", cause="it was named on the command line", fix="check the path")
+    return text
+
+
+def is_root() -> bool:
+    return os.geteuid() == 0
+
+
+def _why(error: OSError) -> str:
+    if error.errno in (errno.EACCES, errno.EPERM) and not is_root():
+        return "permission denied (needs root)"
+    return (error.strerror or str(error)).lower()
+
+
+def _last(lines: list[str]) -> str:
+    return "".join(lines[-LAST_LINES:]).strip() or "it printed nothing"
+
+
+def _sync_folder(folder: str) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+_FIXES = {
+    errno.ENOSPC: "free space on that file system, then run the same command again",
+    errno.EDQUOT: "raise the quota, then run the same command again",
+    errno.EROFS: "remount that file system read-write, then run the same command again",
+    errno.EACCES: "run as root",
+    errno.EPERM: "run as root; if you are, look for an immutable flag (lsattr) or a container's restriction",
+}
+
+
+def _cannot(verb: str, path: str, error: OSError) -> CaasError:
+    fix = _FIXES.get(error.errno or 0, "mend that, then run the same command again")
+    problem = CaasError(f"cannot {verb} {path}", cause=_why(error), fix=fix)
+    problem.exit_code = Exit.FAILED_CHANGE
+    return problem
+
+
+def _not_a_file(path: str, kind: FileKind, target: str | None) -> CaasError:
+    what = f"a symbolic link to {target}" if kind is FileKind.LINK else f"a {kind.value}"
+    return CaasError(
+        f"{path} is {what}, not a file",
+        cause="caasctl writes plain files only: writing through it could change something it does not own",
+        fix=f"move it away (`mv {path} {path}.mine`), then run the same command again",
+    )

@@ -1,0 +1,5 @@
+"""The steps of init-node, in order."""
+
+from caasctl.protocol import Phase
+
+ORDER: tuple[Phase, ...] = ()

@@ -1,0 +1,141 @@
+"""What a node should be: the NodeProfile, frozen values with the field names of its YAML. Reading it is profile_load's."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal, Union
+
+from caasctl.model import Waiver
+
+AUTO = "auto"
+
+
+@dataclasses.dataclass(frozen=True)
+class Metadata:
+    name: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Kubernetes:
+    """version: vMAJOR.MINOR.PATCH. kubelet: fields of KubeletConfiguration laid over ours."""
+
+    version: str
+    controlPlaneEndpoint: str = ""
+    imageRepository: str = "registry.k8s.io"
+    kubelet: dict[str, Any] = dataclasses.field(default_factory=dict)
+    apiServerCertSANs: tuple[str, ...] = ()
+
+    @property
+    def minor(self) -> tuple[int, int]:
+        """(1, 36) of v1.36.4."""
+        major, minor = self.version.lstrip("v").split(".")[:2]
+        return int(major), int(minor)
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkSpec:
+    """CIDRs and nodeIP are `auto` or a value; nodeCIDRMaskSize is a prefix length."""
+
+    podCIDR: str = AUTO
+    serviceCIDR: str = AUTO
+    nodeCIDRMaskSize: int = 24
+    dnsDomain: str = "cluster.local"
+    nodeIP: str = AUTO
+    avoid: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class HugepagesSpec:
+    """size: 2Mi or 1Gi. count: pages reserved at boot, on the whole host."""
+
+    size: Literal["2Mi", "1Gi"] = "1Gi"
+    count: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Boot:
+    """iommu: `auto` wants it where a GPU is to be passed through and warns elsewhere; `required` always; `off` never.
+
+    applyBLS: run grubby on hosts with Boot Loader Specification entries instead of printing the command.
+    """
+
+    cgroup: Literal["v2"] = "v2"
+    iommu: Literal["auto", "required", "off"] = "auto"
+    passthroughMode: bool = False
+    kernelArgs: tuple[str, ...] = ()
+    hugepages: HugepagesSpec = dataclasses.field(default_factory=HugepagesSpec)
+    applyBLS: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class ContainerdSpec:
+    """sandboxImage: `auto` is the pause image of the Kubernetes version in its image repository."""
+
+    sandboxImage: str = AUTO
+    defaultRuntime: str = "runc"
+
+
+@dataclasses.dataclass(frozen=True)
+class KataSpec:
+    source: str = ""
+    sha256: str = ""
+    prefix: str = "/opt/kata"
+
+
+@dataclasses.dataclass(frozen=True)
+class GpuSelector:
+    """Hex without 0x: vendor 4 digits, device 4, class a prefix of 6. address: a PCI address."""
+
+    vendor: str = ""
+    device: str = ""
+    class_: str = dataclasses.field(default="", metadata={"key": "class"})
+    address: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class GpuSpec:
+    passthrough: Literal["auto", "required", "off"] = "auto"
+    select: tuple[GpuSelector, ...] = (GpuSelector(vendor="10de", class_="03"),)
+    exclude: tuple[str, ...] = ()
+    resourceName: str = "nvidia.com/pgpu"
+
+
+@dataclasses.dataclass(frozen=True)
+class CiliumSpec:
+    version: str = "1.20.5"
+    repository: str = "https://helm.cilium.io"
+    chart: str = "cilium"
+    kubeProxyReplacement: bool = True
+    devices: tuple[str, ...] = ()
+    mtu: Union[int, Literal["auto"]] = "auto"
+    values: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Spec:
+    kubernetes: Kubernetes
+    role: Literal["single-node", "control-plane", "worker"] = "single-node"
+    network: NetworkSpec = dataclasses.field(default_factory=NetworkSpec)
+    boot: Boot = dataclasses.field(default_factory=Boot)
+    containerd: ContainerdSpec = dataclasses.field(default_factory=ContainerdSpec)
+    runtimes: tuple[Literal["runc", "kata-qemu", "kata-clh", "kata-qemu-nvidia-gpu"], ...] = (
+        "runc",
+        "kata-qemu",
+        "kata-clh",
+    )
+    kata: KataSpec = dataclasses.field(default_factory=KataSpec)
+    gpu: GpuSpec = dataclasses.field(default_factory=GpuSpec)
+    cilium: CiliumSpec = dataclasses.field(default_factory=CiliumSpec)
+    waivers: tuple[Waiver, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class NodeProfile:
+    apiVersion: Literal["caasctl.io/v1alpha1"]
+    kind: Literal["NodeProfile"]
+    metadata: Metadata
+    spec: Spec
+
+    @property
+    def kata_handlers(self) -> tuple[str, ...]:
+        return tuple(name for name in self.spec.runtimes if name.startswith("kata-"))

@@ -1,0 +1,268 @@
+"""Reads a profile: YAML, `extends`, `--set`, then strict decoding; errors name every key path that is wrong."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from datetime import date
+from ipaddress import ip_address, ip_network
+from typing import Any, Literal, Union, get_args, get_origin
+
+from caasctl import formats, shipped
+from caasctl.host import user_file
+from caasctl.model import ProfileError, UsageError, Waiver
+from caasctl.profile import AUTO, GpuSelector, NodeProfile
+
+DEFAULT = "single-node"
+_MAX_DEPTH = 8
+_VERSION = re.compile(r"v\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?")
+_KERNEL_ARG = re.compile(r"[A-Za-z0-9_.,:=/-]+")  # what survives a shell file, GRUB's script and the kernel unquoted
+
+
+def load(named: str = DEFAULT, settings: Sequence[str] = ()) -> NodeProfile:
+    """The profile of a shipped name or a file, with `KEY=VALUE` settings laid over. Raises ProfileError, UsageError."""
+    data = _extended(named, ())
+    for setting in settings:
+        data = _merge(data, _setting(setting))
+    profile = decode(data, named)
+    wrong = list(_judge(profile))
+    if wrong:
+        raise _error(named, wrong)
+    return profile
+
+
+def shipped_names() -> tuple[str, ...]:
+    return tuple(name.removesuffix(".yaml") for name in shipped.names("profiles") if name.endswith(".yaml"))
+
+
+def decode(data: Mapping[str, Any], named: str) -> NodeProfile:
+    """Typed values of plain data. Raises ProfileError with every wrong key path."""
+    import cattrs  # noqa: PLC0415 - 40 ms
+    from cattrs.gen import make_dict_structure_fn, override  # noqa: PLC0415
+
+    converter = cattrs.Converter(forbid_extra_keys=True)
+    for kind in (int, str, bool):
+        converter.register_structure_hook(kind, _exactly(kind))
+    converter.register_structure_hook_func(_is_literal, _one_of)
+    converter.register_structure_hook(Union[int, Literal["auto"]], _number_or_auto)
+    selector = make_dict_structure_fn(
+        GpuSelector, converter, _cattrs_forbid_extra_keys=True, class_=override(rename="class")
+    )
+    converter.register_structure_hook(GpuSelector, selector)
+    try:
+        return converter.structure(_checked_shapes(data, NodeProfile, ""), NodeProfile)
+    except _Shape as shape:
+        raise _error(named, [str(shape)]) from shape
+    except cattrs.BaseValidationError as group:
+        said = cattrs.transform_error(group, path="", format_exception=_word)
+        raise _error(named, [_path_first(line, data) for line in said]) from group
+
+
+def _extended(named: str, seen: tuple[str, ...]) -> dict[str, Any]:
+    """The data of a profile merged over those that it extends."""
+    if named in seen or len(seen) > _MAX_DEPTH:
+        raise ProfileError(
+            f"profile {named} extends itself: {' -> '.join((*seen, named))}", fix="remove one of the `extends`"
+        )
+    data = formats.parse_yaml(_text(named), f"profile {named}")
+    if not isinstance(data, dict):
+        raise ProfileError(
+            f"profile {named} holds {_kind(data)}, not a mapping", fix="start from `caasctl profile show single-node`"
+        )
+    base = data.pop("extends", None)
+    if base is None:
+        return data
+    if not isinstance(base, str) or base not in shipped_names():
+        raise _error(named, [f"extends: {base!r} is no shipped profile; there are {', '.join(shipped_names())}"])
+    return _merge(_extended(base, (*seen, named)), data)
+
+
+def _text(named: str) -> str:
+    text = None if "/" in named or named.endswith((".yaml", ".yml")) else shipped.text("profiles", f"{named}.yaml")
+    if text is not None:
+        return text
+    if "/" not in named and not named.endswith((".yaml", ".yml")):
+        near = difflib.get_close_matches(named, shipped_names(), 1)
+        raise UsageError(
+            f"there is no profile named {named}",
+            cause=f"shipped are {', '.join(shipped_names())}",
+            fix=f"did you mean {near[0]}?" if near else f"for a file, write its path: ./{named}",
+        )
+    return user_file(named)
+
+
+def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Mappings merge key by key; anything else replaces."""
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _setting(setting: str) -> dict[str, Any]:
+    key, equals, value = setting.partition("=")
+    path = key.strip().split(".")
+    if not equals or not all(path):
+        raise UsageError(
+            f"--set {setting} is not KEY=VALUE",
+            cause="the key is a dotted path of the profile",
+            fix="for example --set kubernetes.version=v1.36.4",
+        )
+    if path[0] not in ("spec", "metadata", "apiVersion", "kind"):
+        path.insert(0, "spec")
+    data: Any = formats.parse_yaml(value, f"the value of --set {key}")
+    for part in reversed(path):
+        data = {part: data}
+    return dict(data)
+
+
+class _Shape(Exception):  # noqa: N818 - becomes a ProfileError
+    """A value whose kind is wrong before its content can be looked at."""
+
+
+def _checked_shapes(data: Any, kind: Any, path: str) -> Any:
+    """The data, once it is known that mappings are mappings and lists are lists all the way down."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if isinstance(kind, type) and is_dataclass(kind):
+        if not isinstance(data, Mapping):
+            raise _Shape(f"{path or 'the profile'}: expected a mapping, got {_kind(data)}")
+        hints = _hints(kind)
+        return {
+            key: _checked_shapes(value, hints.get(key, Any), f"{path}.{key}".lstrip(".")) for key, value in data.items()
+        }
+    if origin is tuple:
+        if not isinstance(data, list):
+            raise _Shape(f"{path}: expected a list, got {_kind(data)}")
+        return [_checked_shapes(value, inner[0], f"{path}[{at}]") for at, value in enumerate(data)]
+    if origin is dict and not isinstance(data, Mapping):
+        raise _Shape(f"{path}: expected a mapping, got {_kind(data)}")
+    return data
+
+
+def _hints(kind: type) -> dict[str, Any]:
+    from typing import get_type_hints  # noqa: PLC0415 - beside its only user
+
+    hints = get_type_hints(kind)
+    return {str(field.metadata.get("key", field.name)): hints[field.name] for field in fields(kind)}
+
+
+def _exactly(kind: type) -> Any:
+    def hook(value: Any, _: Any) -> Any:
+        if type(value) is not kind:
+            words = {int: "a whole number", str: "text", bool: "true or false"}
+            quote = f"; put it in quotes: '{value}'" if kind is str and isinstance(value, (int, float, date)) else ""
+            raise ValueError(f"expected {words[kind]}, got {_kind(value)}{quote}")
+        return value
+
+    return hook
+
+
+def _is_literal(kind: Any) -> bool:
+    return get_origin(kind) is Literal
+
+
+def _one_of(value: Any, kind: Any) -> Any:
+    allowed = get_args(kind)
+    if value not in allowed:
+        near = difflib.get_close_matches(str(value), [str(a) for a in allowed], 1)
+        raise ValueError(
+            f"{value!r} is not one of {', '.join(map(str, allowed))}" + (f"; did you mean {near[0]}?" if near else "")
+        )
+    return value
+
+
+def _number_or_auto(value: Any, _: Any) -> Any:
+    if value != AUTO and (type(value) is not int or value <= 0):
+        raise ValueError(f"expected a whole number above 0 or {AUTO}, got {_kind(value)}")
+    return value
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    words = {
+        dict: "a mapping",
+        list: "a list",
+        str: f"the text {value!r}",
+        bool: str(value).lower(),
+        int: f"the number {value}",
+    }
+    return words.get(type(value), repr(value))
+
+
+def _word(error: BaseException, _: Any) -> str:
+    """What one decoding error says; unknown keys are spelled out by _path_first."""
+    import cattrs  # noqa: PLC0415
+
+    if isinstance(error, cattrs.ForbiddenExtraKeysError):
+        near = {key: difflib.get_close_matches(key, list(_hints(error.cl)), 1) for key in sorted(error.extra_fields)}
+        return "; ".join(f"unknown key {key}" + (f", did you mean {n[0]}?" if n else "") for key, n in near.items())
+    if isinstance(error, KeyError):
+        return f"key {error.args[0]} is missing"
+    return str(error)
+
+
+def _path_first(line: str, _: Any) -> str:
+    said, _, path = line.rpartition(" @ ")
+    return f"{path.lstrip('.') or 'the profile'}: {said}"
+
+
+def _judge(profile: NodeProfile) -> Iterator[str]:
+    """What types cannot say, a sentence each, key path first."""
+    spec = profile.spec
+    if not _VERSION.fullmatch(spec.kubernetes.version):
+        yield f"spec.kubernetes.version: {spec.kubernetes.version!r} is not of the form v1.36.4"
+    for key in ("podCIDR", "serviceCIDR"):
+        yield from _judge_network(f"spec.network.{key}", getattr(spec.network, key), single=False)
+    for at, avoid in enumerate(spec.network.avoid):
+        yield from _judge_network(f"spec.network.avoid[{at}]", avoid, single=True)
+    if spec.network.nodeIP != AUTO and not _is_address(spec.network.nodeIP):
+        yield f"spec.network.nodeIP: {spec.network.nodeIP!r} is no IP address"
+    for at, argument in enumerate(spec.boot.kernelArgs):
+        if not _KERNEL_ARG.fullmatch(argument):
+            yield f"spec.boot.kernelArgs[{at}]: {argument!r} holds what a boot loader's file cannot carry unquoted"
+    if spec.boot.hugepages.count < 0:
+        yield f"spec.boot.hugepages.count: {spec.boot.hugepages.count} is below 0"
+    if "runc" not in spec.runtimes:
+        yield "spec.runtimes: runc is missing; the control plane's own pods run on it"
+    for at, waiver in enumerate(spec.waivers):
+        yield from _judge_waiver(at, waiver)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _judge_network(path: str, value: str, *, single: bool) -> Iterator[str]:
+    if value == AUTO and not single:
+        return
+    for part in value.split(","):
+        try:
+            ip_network(part)
+        except ValueError as error:
+            yield f"{path}: {error}"
+
+
+def _judge_waiver(at: int, waiver: Waiver) -> Iterator[str]:
+    if not waiver.reason.strip() or not waiver.owner.strip():
+        yield f"spec.waivers[{at}]: a waiver needs a reason and an owner"
+    try:
+        date.fromisoformat(waiver.expires)
+    except ValueError:
+        yield f"spec.waivers[{at}].expires: {waiver.expires!r} is no date of the form 2027-01-31"
+
+
+def _error(named: str, wrong: Sequence[str]) -> ProfileError:
+    head = f"profile {named} is invalid"
+    return ProfileError(
+        f"{head}: {wrong[0]}" if len(wrong) == 1 else "\n  ".join([f"{head}:", *wrong]),
+        cause="a profile is decoded strictly, so that a misspelt key cannot be ignored",
+        fix="correct each key; `caasctl profile show single-node` prints a complete one",
+    )

@@ -1,0 +1,1 @@
+"""Resource kinds: look, target, apply, undo."""

@@ -1,0 +1,157 @@
+"""File: a file that caasctl owns whole. Transaction: files that take effect together, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from caasctl.model import CaasError, Unreadable
+from caasctl.protocol import (
+    IN_EFFECT,
+    Absent,
+    Activation,
+    Done,
+    FileKind,
+    Known,
+    Outcome,
+    Reader,
+    State,
+    Undo,
+    Unknown,
+    Writer,
+)
+
+
+def look_at_file(host: Reader, path: str) -> State:
+    """The text and permission bits of a plain file; Unknown for whatever else lies there."""
+    try:
+        there = host.stat(path, follow=False)
+        if there is None:
+            return Absent()
+        if there.kind is FileKind.LINK:
+            return Unknown(f"{path} is a symbolic link to {host.readlink(path)}; caasctl writes plain files only")
+        if there.kind is not FileKind.FILE:
+            return Unknown(f"{path} is a {there.kind.value}, not a file")
+        text = host.read(path)
+    except Unreadable as unreadable:
+        return Unknown(str(unreadable))
+    return Absent() if text is None else Known(text, there.mode)
+
+
+@dataclass(frozen=True)
+class File:
+    """A file owned whole, or, with `merge`, one that has no drop-in and keeps all that is not ours.
+
+    merge: pure; the text now (None where there is no file) -> the text wanted. It may raise CaasError.
+    """
+
+    path: str
+    text: str = ""
+    mode: int = 0o644
+    secret: bool = False
+    after: tuple[str, ...] = ()
+    merge: Callable[[str | None], str] | None = None
+    reboots: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"file:{self.path}"
+
+    def look(self, host: Reader) -> State:
+        return look_at_file(host, self.path)
+
+    def target(self, now: State) -> State:
+        if isinstance(now, Unknown):
+            return now
+        old = now if isinstance(now, Known) else None
+        if self.merge is None:
+            return Known(self.text, self.mode)
+        return Known(self.merge(old.text if old else None), old.mode if old else self.mode)
+
+    def apply(self, host: Writer, now: State) -> Outcome:
+        wanted = self.target(now)
+        if isinstance(wanted, Known):
+            host.write(self.path, wanted.text.encode(), wanted.mode or self.mode)
+        return Done()
+
+    def undo(self, now: State) -> Undo:
+        return Undo({self.path: before(now)})
+
+
+def before(now: State) -> tuple[bytes, int] | None:
+    """What undo puts back for a file's state; None where there was no file."""
+    return (now.text.encode(), now.mode or 0o644) if isinstance(now, Known) else None
+
+
+@dataclass(frozen=True)
+class Transaction:
+    """Files, then what makes them take effect, then the proof; where that fails the old files come back and take effect."""
+
+    name: str
+    members: tuple[File, ...]
+    activation: Activation
+    after: tuple[str, ...] = ()
+    secret: bool = False
+    reboots: bool = False
+
+    def look(self, host: Reader) -> State:
+        parts = tuple((member.path, member.look(host)) for member in self.members)
+        lost = [state.reason for _, state in parts if isinstance(state, Unknown)]
+        if lost:
+            return Unknown("; ".join(lost))
+        effect = self.activation.state(host, dict(parts))
+        if isinstance(effect, Known):
+            return replace(effect, parts=parts)
+        reason = effect.reason if isinstance(effect, Unknown) else "absent"
+        differs = any(member.target(state) != state for member, (_, state) in zip(self.members, parts, strict=True))
+        return Known(f"not known: {reason}", parts=parts) if differs else Unknown(reason)
+
+    def target(self, now: State) -> State:
+        if not isinstance(now, Known):
+            return now
+        states = dict(now.parts)
+        return Known(IN_EFFECT, parts=tuple((m.path, m.target(states.get(m.path, Absent()))) for m in self.members))
+
+    def apply(self, host: Writer, now: State) -> Outcome:
+        old, new = _files(now), _files(self.target(now))
+        self.activation.check(
+            host, {path: state.text.encode() for path, state in new.items() if isinstance(state, Known)}
+        )
+        for member in self.members:
+            if new[member.path] != old[member.path]:
+                member.apply(host, old[member.path])
+        try:
+            self.activation.activate(host)
+            self.activation.prove(host)
+        except CaasError as error:
+            raise self._back(host, old, new, error) from error
+        return Done()
+
+    def undo(self, now: State) -> Undo:
+        return Undo({path: before(state) for path, state in _files(now).items()}, self.activation.way_back())
+
+    def _back(self, host: Writer, old: Mapping[str, State], new: Mapping[str, State], error: CaasError) -> CaasError:
+        """Puts the old files back, makes them take effect, and says how that went."""
+        changed = [path for path, state in new.items() if state != old[path]]
+        for path in changed:
+            was = before(old[path])
+            if was is None:
+                host.remove(path)
+            else:
+                host.write(path, *was)
+        said = (
+            f"{', '.join(changed)} {'is' if len(changed) == 1 else 'are'} as before"
+            if changed
+            else "no file was changed"
+        )
+        try:
+            if changed:
+                self.activation.activate(host)
+                said += " and in effect again"
+        except CaasError as again:
+            said += f", but did not take effect again either: {again.problem}; {again.cause}"
+        return CaasError(f"{self.name}: {error.problem}; {said}", cause=error.cause, fix=error.fix)
+
+
+def _files(state: State) -> dict[str, State]:
+    return dict(state.parts) if isinstance(state, Known) else {}
