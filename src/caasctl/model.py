@@ -8,6 +8,8 @@ from enum import Enum, IntEnum
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+MARK = "written by caasctl"  # in the header of every file that caasctl owns whole: this is how it knows its own
+HEADER = f"# {MARK[0].upper()}{MARK[1:]}: the next `caasctl init-node` replaces it, `caasctl undo` takes it back.\n"
 
 
 class Level(str, Enum):
