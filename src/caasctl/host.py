@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import PurePosixPath
 
-from caasctl.model import CaasError, CommandError, Exit, LockedError, Unreadable, UsageError
+from caasctl.faults import cannot, is_root, not_a_file, why
+from caasctl.model import CaasError, CommandError, LockedError, Unreadable, UsageError
 from caasctl.protocol import NOT_FOUND, Completed, FileKind, Reader, Stat
 
 MAX_BYTES = 16 * 1024 * 1024  # a modules.dep is 1 MB, a full grub.cfg 0.3 MB; anything larger is not for us
@@ -56,14 +57,14 @@ class LiveHost:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise Unreadable(path, _why(error)) from error
+            raise Unreadable(path, why(error)) from error
         with os.fdopen(fd, "rb", buffering=0) as file:
             if not stat_module.S_ISREG(os.fstat(fd).st_mode):
                 raise Unreadable(path, "is a directory" if stat_module.S_ISDIR(os.fstat(fd).st_mode) else "is no file")
             try:
                 data = b"".join(iter(lambda: file.read(1 << 20), b""))
             except OSError as error:
-                raise Unreadable(path, _why(error)) from error
+                raise Unreadable(path, why(error)) from error
         if len(data) > MAX_BYTES:
             raise Unreadable(path, f"is larger than {MAX_BYTES >> 20} MiB")
         return data
@@ -78,7 +79,7 @@ class LiveHost:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise Unreadable(path, _why(error)) from error
+            raise Unreadable(path, why(error)) from error
 
     def readlink(self, path: str) -> str | None:
         try:
@@ -86,7 +87,7 @@ class LiveHost:
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EINVAL):
                 return None
-            raise Unreadable(path, _why(error)) from error
+            raise Unreadable(path, why(error)) from error
 
     def stat(self, path: str, *, follow: bool = True) -> Stat | None:
         try:
@@ -94,7 +95,7 @@ class LiveHost:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise Unreadable(path, _why(error)) from error
+            raise Unreadable(path, why(error)) from error
         kind = _KINDS.get(stat_module.S_IFMT(found.st_mode), FileKind.OTHER)
         mode = stat_module.S_IMODE(found.st_mode)
         return Stat(kind, mode, found.st_uid, found.st_gid, found.st_size, found.st_ctime_ns)
@@ -110,7 +111,7 @@ class LiveHost:
         except FileNotFoundError:
             return Completed(argv, NOT_FOUND, stderr=f"{argv[0]}: not found", missing=True)
         except OSError as error:
-            raise Unreadable(argv[0], _why(error)) from error
+            raise Unreadable(argv[0], why(error)) from error
         except subprocess.TimeoutExpired as error:
             raise Unreadable(" ".join(argv), f"no answer in {timeout_s:.0f} s") from error
         return Completed(argv, done.returncode, done.stdout.decode("utf-8", "replace"),
@@ -121,7 +122,7 @@ class LiveHost:
         target = self._inside(path, follow=False)
         there = self.stat(path, follow=False)
         if there and there.kind is not FileKind.FILE:
-            raise _not_a_file(path, there.kind, self.readlink(path))
+            raise not_a_file(path, there.kind, self.readlink(path))
         folder, name = os.path.split(target)
         temporary = os.path.join(folder, f".{name}.caasctl-new")
         try:
@@ -132,7 +133,7 @@ class LiveHost:
             try:
                 with os.fdopen(fd, "wb") as file:
                     file.write(data)
-                    if there and os.geteuid() == 0:
+                    if there and is_root():
                         os.fchown(fd, there.uid, there.gid)
                     os.fchmod(fd, mode)
                     file.flush()
@@ -144,14 +145,14 @@ class LiveHost:
                 raise
             _sync_folder(folder)
         except OSError as error:
-            raise _cannot("write", path, error) from error
+            raise cannot("write", path, error) from error
 
     def write_value(self, path: str, text: str) -> None:
         try:
             with open(self._inside(path), "w", encoding="ascii") as file:
                 file.write(text)
         except OSError as error:
-            raise _cannot("set", path, error) from error
+            raise cannot("set", path, error) from error
 
     def remove(self, path: str) -> None:
         target = self._inside(path, follow=False)
@@ -161,7 +162,7 @@ class LiveHost:
         except FileNotFoundError:
             return
         except OSError as error:
-            raise _cannot("remove", path, error) from error
+            raise cannot("remove", path, error) from error
 
     def remove_tree(self, path: str) -> None:
         if not path.startswith("/run/caasctl/"):
@@ -177,7 +178,7 @@ class LiveHost:
             with suppress(FileNotFoundError):
                 os.rmdir(target)
         except OSError as error:
-            raise _cannot("remove", path, error) from error
+            raise cannot("remove", path, error) from error
 
     def execute(self, *argv: str, timeout_s: float = 120.0) -> Completed:
         import sh  # noqa: PLC0415 - 80 ms (asyncio), only when something is changed
@@ -217,7 +218,7 @@ class LiveHost:
             os.makedirs(os.path.dirname(self._inside(path)), mode=0o755, exist_ok=True)
             fd = os.open(self._inside(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            raise _cannot("lock", path, error) from error
+            raise cannot("lock", path, error) from error
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -226,13 +227,18 @@ class LiveHost:
             raise LockedError("another caasctl run is changing this host", cause=held_by,
                               fix="wait for it to end; the lock goes with its process") from error  # fmt: skip
         try:
-            os.ftruncate(fd, 0)
-            os.pwrite(fd, owner.encode(), 0)
             self._lock_fd = fd
+            self.note(owner)
             yield
         finally:
             self._lock_fd = None
             os.close(fd)
+
+    def note(self, text: str) -> None:
+        """Replaces what the lock says of its owner; nothing to do where no lock is held."""
+        if self._lock_fd is not None:
+            os.ftruncate(self._lock_fd, 0)
+            os.pwrite(self._lock_fd, text.encode(), 0)
 
     # -- paths ------------------------------------------------------------------------------------------------------
     def _inside(self, path: str, *, follow: bool = True) -> str:
@@ -278,16 +284,6 @@ def user_file(path: str) -> str:
     return text
 
 
-def is_root() -> bool:
-    return os.geteuid() == 0
-
-
-def _why(error: OSError) -> str:
-    if error.errno in (errno.EACCES, errno.EPERM) and not is_root():
-        return "permission denied (needs root)"
-    return (error.strerror or str(error)).lower()
-
-
 def _last(lines: list[str]) -> str:
     return "".join(lines[-LAST_LINES:]).strip() or "it printed nothing"
 
@@ -298,28 +294,3 @@ def _sync_folder(folder: str) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
-
-
-_FIXES = {
-    errno.ENOSPC: "free space on that file system, then run the same command again",
-    errno.EDQUOT: "raise the quota, then run the same command again",
-    errno.EROFS: "remount that file system read-write, then run the same command again",
-    errno.EACCES: "run as root",
-    errno.EPERM: "run as root; if you are, look for an immutable flag (lsattr) or a container's restriction",
-}
-
-
-def _cannot(verb: str, path: str, error: OSError) -> CaasError:
-    fix = _FIXES.get(error.errno or 0, "mend that, then run the same command again")
-    problem = CaasError(f"cannot {verb} {path}", cause=_why(error), fix=fix)
-    problem.exit_code = Exit.FAILED_CHANGE
-    return problem
-
-
-def _not_a_file(path: str, kind: FileKind, target: str | None) -> CaasError:
-    what = f"a symbolic link to {target}" if kind is FileKind.LINK else f"a {kind.value}"
-    return CaasError(
-        f"{path} is {what}, not a file",
-        cause="caasctl writes plain files only: writing through it could change something it does not own",
-        fix=f"move it away (`mv {path} {path}.mine`), then run the same command again",
-    )

@@ -1,0 +1,243 @@
+"""Facts, findings, plan and verdicts: the loops over probes, checks and phases that change nothing."""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import date, datetime, timezone
+from queue import Empty, SimpleQueue
+
+from caasctl.checks import CHECKS
+from caasctl.facts import PROBES
+from caasctl.model import (
+    CaasError,
+    Check,
+    Evidence,
+    Exit,
+    Facts,
+    FactUnread,
+    Finding,
+    Level,
+    Unreadable,
+    findings,
+)
+from caasctl.phases import ORDER
+from caasctl.profile import NodeProfile
+from caasctl.protocol import (
+    Change,
+    Known,
+    Phase,
+    PhaseReport,
+    PhaseStatus,
+    Probe,
+    Reader,
+    Resource,
+    Unknown,
+)
+
+TRACEBACK = "traceback"  # the evidence of a finding that is a bug of ours
+_WORKERS = 8
+
+
+# -- looking -----------------------------------------------------------------------------------------------------------
+def collect(host: Reader, probes: Sequence[Probe] = PROBES) -> Facts:
+    """Every fact that can be read, side by side; what a probe could not read, or broke on, is unread with its reason."""
+    todo: SimpleQueue[Probe] = SimpleQueue()
+    for probe in probes:
+        todo.put(probe)
+    known: list[object] = []
+    unread: dict[type, str] = {}
+
+    def work() -> None:
+        while True:
+            try:
+                probe = todo.get_nowait()
+            except Empty:
+                return
+            try:
+                known.append(probe.read(host))
+            except Unreadable as unreadable:
+                unread[probe.fact] = str(unreadable)
+            except Exception as error:  # noqa: BLE001 - one broken probe must not hide the others
+                at = traceback.extract_tb(error.__traceback__)[-1]
+                unread[probe.fact] = f"the probe broke: {type(error).__name__}: {error} ({at.name}, line {at.lineno})"
+
+    threads = [threading.Thread(target=work) for _ in range(min(_WORKERS, len(probes)))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return Facts(known, unread)
+
+
+def examine(
+    facts: Facts, profile: NodeProfile, *, only: Iterable[str] = (), checks: Sequence[Check] = CHECKS
+) -> tuple[Finding, ...]:
+    """Findings of every check, or of those named; blocked ones are SKIPPED, waived ones WAIVED."""
+    by_id = {check.id: check for check in checks}
+    done: dict[str, tuple[Finding, ...]] = {}
+
+    def judge(check: Check) -> tuple[Finding, ...]:
+        if check.id not in done:
+            blockers = tuple(b for b in check.after if b in by_id and _blocks(judge(by_id[b])))
+            done[check.id] = (_skipped(check, blockers),) if blockers else _judged(check, facts, profile)
+        return done[check.id]
+
+    wanted = tuple(only) or tuple(by_id)
+    return tuple(finding for name in wanted for finding in judge(by_id[name]))
+
+
+def _blocks(found: tuple[Finding, ...]) -> bool:
+    return any(finding.level in (Level.FAIL, Level.SKIPPED) for finding in found)
+
+
+def _skipped(check: Check, blockers: tuple[str, ...]) -> Finding:
+    blank = Finding(Level.SKIPPED, f"blocked by {', '.join(blockers)}", blocked_by=blockers)
+    return replace(blank, id=check.id, title=check.title, topic=check.topic, fixed_by="")
+
+
+def _judged(check: Check, facts: Facts, profile: NodeProfile) -> tuple[Finding, ...]:
+    start = time.monotonic()
+    try:
+        found = tuple(findings(check, facts, profile))
+    except FactUnread as unread:
+        found = (_unknown(check, unread.reason),)
+    except Exception as error:  # noqa: BLE001 - a bug in one check must not hide the findings of the others
+        said = f"caasctl has a bug here: {type(error).__name__}: {error}"
+        found = (replace(_unknown(check, said), evidence=(Evidence(TRACEBACK, traceback.format_exc()),)),)
+    took = round((time.monotonic() - start) * 1000)
+    return tuple(_waive(_ours(replace(finding, duration_ms=took)), profile) for finding in found)
+
+
+def _unknown(check: Check, reason: str) -> Finding:
+    return Finding(
+        Level.UNKNOWN, reason, cause=check.why, id=check.id, title=check.title, topic=check.topic, fixed_by=""
+    )
+
+
+def _ours(finding: Finding) -> Finding:
+    """A phase that does not exist yet mends nothing."""
+    return finding if finding.fixed_by in {phase.id for phase in ORDER} else replace(finding, fixed_by="")
+
+
+def _waive(finding: Finding, profile: NodeProfile) -> Finding:
+    waiver = next((w for w in profile.spec.waivers if w.check == finding.id), None)
+    if waiver is None or finding.level not in (Level.FAIL, Level.WARN):
+        return finding
+    if date.fromisoformat(waiver.expires) < datetime.now(timezone.utc).date():
+        return replace(finding, found=f"{finding.found} (its waiver by {waiver.owner} expired on {waiver.expires})")
+    return replace(finding, level=Level.WAIVED, waiver=waiver)
+
+
+# -- planning ----------------------------------------------------------------------------------------------------------
+def differ(host: Reader, phase: Phase, resources: Iterable[Resource]) -> Iterator[Change]:
+    """The resources that differ, could not be looked at, or follow one that does. May raise CaasError from a merge."""
+    due: set[str] = set()
+    for resource in resources:
+        now = resource.look(host)
+        wanted = resource.target(now)
+        because = tuple(name for name in resource.after if name in due)
+        if now != wanted or because or isinstance(now, Unknown):
+            due.add(resource.name)
+            yield Change(phase.id, resource, now, wanted, because, now.reason if isinstance(now, Unknown) else "")
+
+
+def gate(phase: Phase, found: Iterable[Finding], checks: Sequence[Check] = CHECKS) -> tuple[Finding, ...]:
+    """The findings that belong to a phase: what it gates on, and what it mends."""
+    gating = {check.id for check in checks if phase.id in check.gates}
+    return tuple(f for f in found if f.id in gating or f.fixed_by == phase.id)
+
+
+def blockers(phase: Phase, found: Iterable[Finding], checks: Sequence[Check] = CHECKS) -> tuple[Finding, ...]:
+    gating = {check.id for check in checks if phase.id in check.gates}
+    return tuple(f for f in found if f.id in gating and f.yours)
+
+
+def plan(
+    host: Reader, facts: Facts, profile: NodeProfile, found: Sequence[Finding], phases: Sequence[Phase]
+) -> tuple[PhaseReport, ...]:
+    """What each phase would do; a phase that reads what an earlier one will disturb is provisional."""
+    stale: dict[type, str] = {}
+    planned = []
+    for phase in phases:
+        report = _plan_phase(host, facts, profile, found, phase)
+        after = next((stale[kind] for kind in phase.reads if kind in stale), "")
+        if after and report.status in (PhaseStatus.PLANNED, PhaseStatus.UNKNOWN):
+            said = f"may look different once {after} has run"
+            report = replace(
+                report, status=PhaseStatus.PROVISIONAL, message="; ".join(filter(None, (report.message, said)))
+            )
+        if report.changes:
+            stale.update(dict.fromkeys(phase.disturbs, phase.id))
+        planned.append(report)
+    return tuple(planned)
+
+
+def _plan_phase(
+    host: Reader, facts: Facts, profile: NodeProfile, found: Sequence[Finding], phase: Phase
+) -> PhaseReport:
+    start = time.monotonic()
+    blank = PhaseReport(phase.id, phase.title, PhaseStatus.UNCHANGED, findings=gate(phase, found))
+    stopping = blockers(phase, found)
+    try:
+        changes = tuple(differ(host, phase, phase.desired(facts, profile)))
+    except FactUnread as unread:
+        return replace(blank, status=PhaseStatus.UNKNOWN, message=f"cannot be planned: {unread.reason}")
+    except CaasError as error:
+        return replace(
+            blank, status=PhaseStatus.BLOCKED, message=f"{error.problem}; {error.cause}".rstrip("; "), fix=error.fix
+        )
+    status = PhaseStatus.PLANNED if changes else PhaseStatus.UNCHANGED
+    if changes and all(isinstance(change.before, Unknown) for change in changes):
+        status = PhaseStatus.UNKNOWN
+    if stopping:
+        status = PhaseStatus.BLOCKED
+    return replace(
+        blank,
+        status=status,
+        changes=changes,
+        needs_reboot=any(change.resource.reboots for change in changes),
+        message=f"does not start while {', '.join(dict.fromkeys(f.id for f in stopping))} fails" if stopping else "",
+        duration_ms=round((time.monotonic() - start) * 1000),
+    )
+
+
+def render(host: Reader, profile: NodeProfile) -> dict[str, tuple[bytes, int]]:
+    """Every file that the phases would write: path -> (content, mode). Raises CaasError, FactUnread."""
+    facts = collect(host)
+    files: dict[str, tuple[bytes, int]] = {}
+    for phase in ORDER:
+        for resource in phase.desired(facts, profile):
+            wanted = resource.target(resource.look(host))
+            kind, _, path = resource.name.partition(":")
+            if isinstance(wanted, Known):
+                parts = wanted.parts or (((path, wanted),) if kind == "file" else ())
+                files.update({p: (s.text.encode(), s.mode or 0o644) for p, s in parts if isinstance(s, Known)})
+    return files
+
+
+# -- verdicts ----------------------------------------------------------------------------------------------------------
+def preflight_exit(found: Sequence[Finding], *, strict: bool = False, checks: Sequence[Check] = CHECKS) -> Exit:
+    """Precedence 70, 1, 6, 0; strict: any failure or warning is 1."""
+    matters = {check.id for check in checks if check.gates}
+    if any(e.source == TRACEBACK for f in found for e in f.evidence):
+        return Exit.BUG
+    if any(f.yours or (strict and f.level in (Level.FAIL, Level.WARN)) for f in found):
+        return Exit.FAILED_CHECK
+    if any(f.level is Level.UNKNOWN and f.id in matters for f in found):
+        return Exit.UNDETERMINED
+    return Exit.OK
+
+
+def plan_exit(phases: Sequence[PhaseReport]) -> Exit:
+    """What the real run would exit with, as far as can be told: precedence 1, 4, 6, 0."""
+    if any(phase.status is PhaseStatus.BLOCKED for phase in phases):
+        return Exit.FAILED_CHECK
+    if any(phase.needs_reboot for phase in phases):
+        return Exit.REBOOT
+    if any(phase.status is PhaseStatus.UNKNOWN for phase in phases):
+        return Exit.UNDETERMINED
+    return Exit.OK

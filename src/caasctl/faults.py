@@ -1,0 +1,42 @@
+"""What a failed look or write says to the user: the kernel's errors as problem, cause and fix."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from caasctl.model import CaasError
+from caasctl.protocol import FileKind
+
+
+def is_root() -> bool:
+    return os.geteuid() == 0
+
+
+def why(error: OSError) -> str:
+    if error.errno in (errno.EACCES, errno.EPERM) and not is_root():
+        return "permission denied (needs root)"
+    return (error.strerror or str(error)).lower()
+
+
+_FIXES = {
+    errno.ENOSPC: "free space on that file system, then run the same command again",
+    errno.EDQUOT: "raise the quota, then run the same command again",
+    errno.EROFS: "remount that file system read-write, then run the same command again",
+    errno.EACCES: "run as root",
+    errno.EPERM: "run as root; if you are, look for an immutable flag (lsattr) or a container's restriction",
+}
+
+
+def cannot(verb: str, path: str, error: OSError) -> CaasError:
+    fix = _FIXES.get(error.errno or 0, "mend that, then run the same command again")
+    return CaasError(f"cannot {verb} {path}", cause=why(error), fix=fix)
+
+
+def not_a_file(path: str, kind: FileKind, target: str | None) -> CaasError:
+    what = f"a symbolic link to {target}" if kind is FileKind.LINK else f"a {kind.value}"
+    return CaasError(
+        f"{path} is {what}, not a file",
+        cause="caasctl writes plain files only: writing through it could change something it does not own",
+        fix=f"move it away (`mv {path} {path}.mine`), then run the same command again",
+    )
