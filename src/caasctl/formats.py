@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from caasctl import shipped
@@ -11,6 +11,7 @@ from caasctl.model import CaasError
 
 KeyPath = tuple[str, ...]
 Edits = Sequence[tuple[KeyPath, Any]]
+Adapt = Callable[[Any, str], Any]  # (table, name) -> the child table, fit to be edited
 
 
 class _Removed:
@@ -90,21 +91,18 @@ def edit_toml(text: str, edits: Edits, what: str) -> str:
 
     Proven by parsing it again: raises FormatError where the result is not exactly the old data with the edits.
     """
-    import tomlkit  # noqa: PLC0415 - 30 ms
-
-    document = _toml(text, what)
-    expected = dict(document.unwrap())
+    expected = dict(_toml(text, what).unwrap())
     for path, value in edits:
         _edit_plain(expected, path, value)
-        _edit_toml(document, path, value)
-    edited = tomlkit.dumps(document)
-    if parse_toml(edited, what) != expected:
-        raise FormatError(
-            f"{what} cannot be edited without losing something",
-            cause="its tables are laid out in a way that the TOML library does not keep",
-            fix="write its tables in order (`containerd config dump` prints them so), then run the same command again",
-        )
-    return edited
+    for adapt in (_as_it_is, _spell_out):
+        edited = _try_toml(_toml(text, what), edits, adapt)
+        if edited is not None and dict(_toml(edited, what).unwrap()) == expected:
+            return edited
+    raise FormatError(
+        f"{what} cannot be edited without losing something",
+        cause="its tables are laid out in a way that the TOML library does not keep",
+        fix="write its tables in order (`containerd config dump` prints them so), then run the same command again",
+    )
 
 
 def render(template: str, **values: Any) -> str:
@@ -144,7 +142,22 @@ def _edit_plain(data: dict[str, Any], path: KeyPath, value: Any) -> None:
         data[key] = value
 
 
-def _edit_toml(table: Any, path: KeyPath, value: Any) -> None:
+def _try_toml(document: Any, edits: Edits, adapt: Adapt) -> str | None:
+    """The edited text; None where the library cannot do it, or prints what nobody could read again."""
+    import tomlkit  # noqa: PLC0415 - 30 ms
+    import tomlkit.exceptions  # noqa: PLC0415
+
+    try:
+        for path, value in edits:
+            _edit_toml(document, path, value, adapt)
+        edited = tomlkit.dumps(document)
+        tomlkit.parse(edited)
+    except (tomlkit.exceptions.TOMLKitError, ValueError, TypeError, KeyError, IndexError, AttributeError):
+        return None
+    return edited
+
+
+def _edit_toml(table: Any, path: KeyPath, value: Any, adapt: Adapt) -> None:
     import tomlkit  # noqa: PLC0415 - 30 ms
 
     *tables, key = path
@@ -153,9 +166,32 @@ def _edit_toml(table: Any, path: KeyPath, value: Any) -> None:
             if value is REMOVED:
                 return
             table[name] = tomlkit.table(is_super_table=at + 1 < len(tables))
-        table = table[name]
+        table = adapt(table, name)
     if value is REMOVED:
         if key in table:
             del table[key]
-    elif key not in table or table[key] != value:
+    elif key not in table or _plain(table[key]) != value:
         table[key] = value
+
+
+def _as_it_is(table: Any, name: str) -> Any:
+    return table[name]
+
+
+def _spell_out(table: Any, name: str) -> Any:
+    """The table `name`, with a header of its own where it was an inline table or given by dotted keys."""
+    import tomlkit  # noqa: PLC0415 - 30 ms
+    from tomlkit.items import InlineTable  # noqa: PLC0415
+
+    child = table[name]
+    body: Any = getattr(table, "body", None) or getattr(getattr(table, "value", None), "body", ())
+    dotted = any(key is not None and key.key == name and key.is_dotted() for key, _ in body)
+    if dotted or isinstance(child, InlineTable):
+        plain = child.unwrap()
+        del table[name]
+        table[name] = tomlkit.item(plain)
+    return table[name]
+
+
+def _plain(item: Any) -> Any:
+    return item.unwrap() if hasattr(item, "unwrap") else item
