@@ -16,6 +16,7 @@ from caasctl.model import CaasError, Exit, Facts, FactUnread, Finding
 from caasctl.profile import NodeProfile
 from caasctl.protocol import Change, Impossible, NeedsReboot, Phase, PhaseReport, PhaseStatus, Resource, Unknown
 
+LOCK = "/run/caasctl/lock"
 Progress = Callable[[str], None]
 
 

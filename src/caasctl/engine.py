@@ -205,6 +205,11 @@ def _plan_phase(
     )
 
 
+def look_through(host: Reader, facts: Facts, profile: NodeProfile, phases: Sequence[Phase]) -> None:
+    """Looks at all that a plan would look at, so that a recording can answer for it later."""
+    plan(host, facts, profile, examine(facts, profile), phases)
+
+
 def render(host: Reader, profile: NodeProfile) -> dict[str, tuple[bytes, int]]:
     """Every file that the phases would write: path -> (content, mode). Raises CaasError, FactUnread."""
     facts = collect(host)

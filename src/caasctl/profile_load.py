@@ -23,14 +23,19 @@ _KERNEL_ARG = re.compile(r"[A-Za-z0-9_.,:=/-]+")  # what survives a shell file, 
 
 def load(named: str = DEFAULT, settings: Sequence[str] = ()) -> NodeProfile:
     """The profile of a shipped name or a file, with `KEY=VALUE` settings laid over. Raises ProfileError, UsageError."""
-    data = _extended(named, ())
-    for setting in settings:
-        data = _merge(data, _setting(setting))
-    profile = decode(data, named)
+    profile = decode(complete(named, settings), named)
     wrong = list(_judge(profile))
     if wrong:
         raise _error(named, wrong)
     return profile
+
+
+def complete(named: str, settings: Sequence[str] = ()) -> dict[str, Any]:
+    """The plain data of a profile merged over what it extends, settings laid over. Raises ProfileError, UsageError."""
+    data = _extended(named, ())
+    for setting in settings:
+        data = _merge(data, _setting(setting))
+    return data
 
 
 def shipped_names() -> tuple[str, ...]:

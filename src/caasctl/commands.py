@@ -1,0 +1,171 @@
+"""What each command does, from named inputs to a Report; no arguments, no printing of results, no exit."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timezone
+
+from caasctl import apply, engine, ledger, profile_load
+from caasctl.bundle import BundleHost, RecordingHost
+from caasctl.faults import is_root
+from caasctl.host import LiveHost
+from caasctl.model import Exit, Facts, Finding, Report, Unreadable, UsageError
+from caasctl.phases import ORDER
+from caasctl.profile import NodeProfile
+from caasctl.protocol import Phase, PhaseReport
+
+Say = Callable[[str], None]
+
+
+class Session:
+    """One command on one host with one profile; knows when it began."""
+
+    def __init__(
+        self, profile: str, settings: Sequence[str] | None, bundle: str | None = None, root: str = "/"
+    ) -> None:
+        self._started_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        self._start = time.monotonic()
+        self.profile: NodeProfile = profile_load.load(profile, settings or ())
+        self.host = open_host(bundle, root)
+
+    def report(
+        self, command: str, code: Exit, found: tuple[Finding, ...], phases: tuple[PhaseReport, ...] = ()
+    ) -> Report:
+        took = round((time.monotonic() - self._start) * 1000)
+        name = self.profile.metadata.name
+        return Report(command, name, name_of(self.host), self._started_at, took, code, found, phases)
+
+    def preflight(self, only: Sequence[str], *, strict: bool) -> Report:
+        found = engine.examine(engine.collect(self.host), self.profile, only=only)
+        return self.report("preflight", engine.preflight_exit(found, strict=strict), found)
+
+    def plan(self, phases: Sequence[Phase]) -> tuple[Facts, Report]:
+        """The facts that a run starts from, and what it would do."""
+        facts = engine.collect(self.host)
+        found = engine.examine(facts, self.profile)
+        planned = engine.plan(self.host, facts, self.profile, found, phases)
+        return facts, self.report("init-node --dry-run", engine.plan_exit(planned), found, planned)
+
+    def apply(self, phases: Sequence[Phase], facts: Facts, progress: Say) -> Report:
+        """Makes the changes under the host's lock. Raises LockedError."""
+        run = apply.run_id()
+        owner = f"pid {os.getpid()}: caasctl init-node, run {run}"
+        host = LiveHost(progress=progress)
+
+        def say(line: str) -> None:
+            host.note(f"{owner}, at {line}\n")
+            progress(line)
+
+        with _no_sudden_end() as stop, host.lock(apply.LOCK, f"{owner}\n"):
+            reports = tuple(apply.Run(host, self.profile, ledger.Ledger(host, run), say, stop).phases(phases, facts))
+        code = apply.exit_code(reports)
+        if code == Exit.OK and len(reports) < len(phases):
+            code = Exit.INTERRUPTED
+        changed = any(report.changes for report in reports)
+        self.host = open_host(None, "/") if changed else self.host
+        found = engine.examine(engine.collect(self.host) if changed else facts, self.profile)
+        return self.report("init-node", code, found, reports)
+
+
+def open_host(bundle: str | None, root: str) -> RecordingHost:
+    """The host that the user means. Raises UsageError."""
+    if bundle and root != "/":
+        raise UsageError(
+            "--facts and --root exclude each other", cause="each names another host", fix="give one of them"
+        )
+    if root != "/" and not os.path.isdir(root):
+        raise UsageError(
+            f"--root {root} is not a directory", cause="it holds the file tree of a host", fix="check the path"
+        )
+    return RecordingHost(BundleHost(bundle) if bundle else LiveHost(root))
+
+
+def name_of(host: RecordingHost) -> str:
+    try:
+        return (host.read("/proc/sys/kernel/hostname") or host.read("/etc/hostname") or "unknown").strip()
+    except Unreadable:
+        return "unknown"
+
+
+def chosen(only: Sequence[str] | None, skip: Sequence[str] | None) -> tuple[Phase, ...]:
+    """The phases to run, in order. Raises UsageError for a name that is none."""
+    known = [phase.id for phase in ORDER]
+    for name in [*(only or []), *(skip or [])]:
+        if name not in known:
+            raise UsageError(f"there is no phase {name}", cause=f"there are {', '.join(known)}", fix="correct the name")
+    return tuple(p for p in ORDER if (not only or p.id in only) and p.id not in (skip or []))
+
+
+def may_change(*, yes: bool, bundle: str | None, root: str) -> None:
+    """Raises UsageError where a run that changes things cannot start."""
+    if bundle or root != "/":
+        raise UsageError(
+            "changes are made on this host only", cause="--facts and --root name another one", fix="add --dry-run"
+        )
+    if not is_root():
+        raise UsageError(
+            "init-node changes this host and needs root",
+            cause="it was started by another user",
+            fix="start it with sudo, or add --dry-run to look only",
+        )
+    if not yes and not sys.stdin.isatty():
+        raise UsageError(
+            "there is no terminal to ask on",
+            cause="changes need a yes",
+            fix="add --yes to make them, or --dry-run to look only",
+        )
+
+
+def undo(run: str | None, progress: Say) -> tuple[ledger.Step, ...]:
+    """Takes back a run, the last one where none is named. Raises UsageError, LockedError."""
+    host = LiveHost(progress=progress)
+    there = ledger.runs(host)
+    if not run and not there:
+        return ()
+    if not is_root():
+        raise UsageError("undo changes this host and needs root", cause="it was started by another user",
+                         fix="start it with sudo, or add --list to look only")  # fmt: skip
+    with _no_sudden_end(), host.lock(apply.LOCK, f"pid {os.getpid()}: caasctl undo\n"):
+        return tuple(ledger.take_back(host, run or there[-1]))
+
+
+def undoable() -> tuple[str, ...]:
+    return ledger.runs(LiveHost())
+
+
+def render(session: Session, out: str) -> Iterator[str]:
+    """Writes every file that the phases would write below `out`; yields their paths. Raises CaasError."""
+    if os.path.isdir(out) and os.listdir(out):
+        raise UsageError(
+            f"{out} is not empty", cause="old files would look like rendered ones", fix="name another directory"
+        )
+    tree = LiveHost(out)
+    for path, (data, mode) in sorted(engine.render(session.host, session.profile).items()):
+        tree.write(path, data, mode)
+        yield f"{out.rstrip('/')}{path}"
+
+
+def record(host: RecordingHost, target: str) -> None:
+    """Records all that preflight and a plan with the default profile look at. Raises UsageError."""
+    engine.look_through(host, engine.collect(host), profile_load.load(), ORDER)
+    host.save(target, name_of(host))
+
+
+@contextmanager
+def _no_sudden_end() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C asks to stop after the step under way; a closed terminal does not stop at all."""
+    asked: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    signal.signal(signal.SIGINT, lambda number, _: asked.append(number))
+    signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
