@@ -50,7 +50,6 @@ class LiveHost:
         self._progress = progress
         self._lock_fd: int | None = None
 
-    # -- looking ----------------------------------------------------------------------------------------------------
     def read_bytes(self, path: str) -> bytes | None:
         try:
             fd = os.open(self._inside(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -58,16 +57,12 @@ class LiveHost:
             return None
         except OSError as error:
             raise Unreadable(path, why(error)) from error
-        with os.fdopen(fd, "rb", buffering=0) as file:
-            if not stat_module.S_ISREG(os.fstat(fd).st_mode):
-                raise Unreadable(path, "is a directory" if stat_module.S_ISDIR(os.fstat(fd).st_mode) else "is no file")
-            try:
-                data = b"".join(iter(lambda: file.read(1 << 20), b""))
-            except OSError as error:
-                raise Unreadable(path, why(error)) from error
-        if len(data) > MAX_BYTES:
-            raise Unreadable(path, f"is larger than {MAX_BYTES >> 20} MiB")
-        return data
+        try:
+            return _content(path, fd)
+        except OSError as error:
+            raise Unreadable(path, why(error)) from error
+        finally:
+            os.close(fd)
 
     def read(self, path: str) -> str | None:
         data = self.read_bytes(path)
@@ -117,7 +112,6 @@ class LiveHost:
         return Completed(argv, done.returncode, done.stdout.decode("utf-8", "replace"),
                          done.stderr.decode("utf-8", "replace"))  # fmt: skip
 
-    # -- changing ---------------------------------------------------------------------------------------------------
     def write(self, path: str, data: bytes, mode: int = 0o644) -> None:
         target = self._inside(path, follow=False)
         there = self.stat(path, follow=False)
@@ -227,6 +221,7 @@ class LiveHost:
             raise LockedError("another caasctl run is changing this host", cause=held_by,
                               fix="wait for it to end; the lock goes with its process") from error  # fmt: skip
         try:
+            os.set_inheritable(fd, True)
             self._lock_fd = fd
             self.note(owner)
             yield
@@ -240,7 +235,6 @@ class LiveHost:
             os.ftruncate(self._lock_fd, 0)
             os.pwrite(self._lock_fd, text.encode(), 0)
 
-    # -- paths ------------------------------------------------------------------------------------------------------
     def _inside(self, path: str, *, follow: bool = True) -> str:
         """Where `path` of the host lies for this process; links of a tree lead to places in the tree."""
         if self.root == "/":
@@ -249,7 +243,7 @@ class LiveHost:
         todo = list(PurePosixPath("/", path).parts[1:])[::-1]
         for _ in range(255):
             if not todo:
-                break
+                return os.path.join(self.root, *done)
             part = todo.pop()
             if part == "..":
                 done = done[:-1]
@@ -261,7 +255,19 @@ class LiveHost:
                 todo += [p for p in target.parts if p != "/"][::-1]
             else:
                 done.append(part)
-        return os.path.join(self.root, *done)
+        raise Unreadable(path, "too many levels of symbolic links")
+
+
+def _content(path: str, fd: int) -> bytes:
+    kind = os.fstat(fd).st_mode
+    if not stat_module.S_ISREG(kind):
+        raise Unreadable(path, "is a directory" if stat_module.S_ISDIR(kind) else "is no file")
+    data = bytearray()
+    while block := os.read(fd, 1 << 20):
+        data += block
+        if len(data) > MAX_BYTES:
+            raise Unreadable(path, f"is larger than {MAX_BYTES >> 20} MiB")
+    return bytes(data)
 
 
 def decode(path: str, data: bytes) -> str:

@@ -1,0 +1,41 @@
+"""A LiveHost that dies at its nth change, as a killed process does: nothing after it runs, nothing is cleaned up."""
+
+from __future__ import annotations
+
+from caasctl.host import LiveHost
+from caasctl.protocol import Completed
+
+
+class Killed(BaseException):
+    """No `except Exception` of the program may catch it."""
+
+
+class CrashingHost(LiveHost):
+    """Counts changes; raises Killed before (even `at`) or after (odd) the change number at // 2."""
+
+    def __init__(self, root: str, at: int = -1) -> None:
+        super().__init__(root)
+        self._at, self.changes, self.commands = at, 0, []  # type: ignore[var-annotated]
+
+    def _die(self, moment: int) -> None:
+        if self._at == self.changes * 2 + moment:
+            raise Killed
+
+    def _around(self, change: object) -> None:
+        self._die(0)
+        change()  # type: ignore[operator]
+        self._die(1)
+        self.changes += 1
+
+    def write(self, path: str, data: bytes, mode: int = 0o644) -> None:
+        self._around(lambda: super(CrashingHost, self).write(path, data, mode))
+
+    def write_value(self, path: str, text: str) -> None:
+        self._around(lambda: super(CrashingHost, self).write_value(path, text))
+
+    def remove(self, path: str) -> None:
+        self._around(lambda: super(CrashingHost, self).remove(path))
+
+    def execute(self, *argv: str, timeout_s: float = 120.0) -> Completed:
+        self._around(lambda: self.commands.append(argv))
+        return Completed(argv, 0)
