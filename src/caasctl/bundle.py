@@ -10,6 +10,7 @@ import shutil
 import tarfile
 import tempfile
 import threading
+import weakref
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
@@ -167,8 +168,11 @@ class BundleHost:
     """A Reader of a recording, made by us, by a collector or by hand. What is not in it is unknown, never this machine's."""
 
     def __init__(self, path: str) -> None:
-        self._unpacked = _unpack(path)
-        folder = self._unpacked.name if self._unpacked else os.path.abspath(path)
+        folder = os.path.abspath(path)
+        if not os.path.isdir(path):
+            folder = tempfile.mkdtemp(prefix="caasctl-")
+            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+            _unpack(path, folder)
         outer = LiveHost(folder)
         manifest = outer.read("/manifest.json")
         if manifest is None:
@@ -254,17 +258,14 @@ class BundleHost:
         )
 
 
-def _unpack(path: str) -> tempfile.TemporaryDirectory[str] | None:
-    """A temporary directory with an archive's content; None where `path` is a directory. Raises UsageError."""
-    if os.path.isdir(path):
-        return None
-    folder = tempfile.TemporaryDirectory(prefix="caasctl-")
+def _unpack(path: str, folder: str) -> None:
+    """Unpacks an archive; raises UsageError for one that cannot be read, or leads out of the folder."""
     try:
         with tarfile.open(path) as archive:
             members = archive.getmembers()
             archive.extraction_filter = tarfile.data_filter
-            archive.extractall(folder.name, [entry for entry in members if not entry.issym()])  # noqa: S202 - filtered
-            _place_links(folder.name, [entry for entry in members if entry.issym()])
+            archive.extractall(folder, [entry for entry in members if not entry.issym()])  # noqa: S202 - filtered
+            _place_links(folder, [entry for entry in members if entry.issym()])
     except AttributeError as error:
         raise UsageError(
             f"{path} cannot be unpacked safely",
@@ -277,7 +278,6 @@ def _unpack(path: str) -> tempfile.TemporaryDirectory[str] | None:
             cause=str(error),
             fix="name a directory or a .tar.gz made by `caasctl facts --record`",
         ) from error
-    return folder
 
 
 def _place_links(folder: str, links: list[tarfile.TarInfo]) -> None:

@@ -71,7 +71,10 @@ def _extended(named: str, seen: tuple[str, ...]) -> dict[str, Any]:
         raise ProfileError(
             f"profile {named} extends itself: {' -> '.join((*seen, named))}", fix="remove one of the `extends`"
         )
-    data = formats.parse_yaml(_text(named), f"profile {named}")
+    try:
+        data = formats.parse_yaml(_text(named), f"profile {named}")
+    except formats.FormatError as error:
+        raise ProfileError(error.problem, cause="a profile is one YAML document", fix=error.fix) from error
     if not isinstance(data, dict):
         raise ProfileError(
             f"profile {named} holds {_kind(data)}, not a mapping", fix="start from `caasctl profile show single-node`"

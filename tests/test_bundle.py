@@ -1,0 +1,149 @@
+"""Recorded hosts: what was looked at answers the same elsewhere; what was not is unknown."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from caasctl.bundle import BundleHost, RecordingHost
+from caasctl.host import LiveHost
+from caasctl.model import Unreadable, UsageError
+from caasctl.protocol import FileKind
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    root = tmp_path / "host"
+    (root / "etc").mkdir(parents=True)
+    (root / "etc/os-release").write_text("ID=debian\n")
+    (root / "etc/dir").mkdir()
+    (root / "etc/dir/one").write_text("1")
+    (root / "etc/dir/two").write_text("2")
+    (root / "etc/link").symlink_to("/etc/os-release")
+    return root
+
+
+def _look(host: RecordingHost) -> None:
+    host.read("/etc/os-release")
+    host.read("/etc/absent")
+    host.list("/etc/dir")
+    host.read("/etc/dir/one")
+    host.readlink("/etc/link")
+    host.read("/etc/link")
+    host.stat("/etc/dir")
+    with pytest.raises(Unreadable):
+        host.read("/etc/dir")
+    with pytest.raises(Unreadable):
+        host.query("true")
+
+
+@pytest.mark.parametrize("name", ["recorded", "recorded.tar.gz"])
+def test_a_recording_answers_as_the_host_did(tree: Path, tmp_path: Path, name: str) -> None:
+    recording = RecordingHost(LiveHost(str(tree)))
+    _look(recording)
+    recording.save(str(tmp_path / name), "node1")
+    host = BundleHost(str(tmp_path / name))
+    assert host.read("/etc/os-release") == "ID=debian\n"
+    assert host.read("/etc/absent") is None
+    assert host.list("/etc/dir") == ("one", "two")
+    assert host.read("/etc/dir/one") == "1"
+    assert host.readlink("/etc/link") == "/etc/os-release"
+    assert host.read("/etc/link") == "ID=debian\n"
+    folder = host.stat("/etc/dir")
+    assert folder is not None
+    assert folder.kind is FileKind.DIR
+    for ask in (
+        lambda: host.read("/etc/dir"),
+        lambda: host.read("/etc/dir/two"),
+        lambda: host.query("true"),
+        lambda: host.query("never", "asked"),
+    ):
+        with pytest.raises(Unreadable):
+            ask()
+    assert host.manifest["host"] == "node1"
+
+
+def test_commands_are_replayed_whole(tmp_path: Path) -> None:
+    recording = RecordingHost(LiveHost())
+    live = recording.query("sh", "-c", "echo out; echo err >&2; exit 3")
+    recording.query("no-such-program-here")
+    recording.save(str(tmp_path / "r"), "h")
+    host = BundleHost(str(tmp_path / "r"))
+    assert host.query("sh", "-c", "echo out; echo err >&2; exit 3") == live
+    assert host.query("no-such-program-here").missing
+
+
+def test_each_question_is_asked_once(tree: Path) -> None:
+    recording = RecordingHost(LiveHost(str(tree)))
+    assert recording.read("/etc/dir/one") == "1"
+    (tree / "etc/dir/one").write_text("changed")
+    assert recording.read("/etc/dir/one") == "1"
+
+
+def test_a_recording_made_by_hand_needs_no_more_than_files_and_a_manifest(tmp_path: Path) -> None:
+    (tmp_path / "root/proc").mkdir(parents=True)
+    (tmp_path / "root/proc/cmdline").write_text("quiet\n")
+    (tmp_path / "manifest.json").write_text('{"schemaVersion": 1}')
+    host = BundleHost(str(tmp_path))
+    assert host.read("/proc/cmdline") == "quiet\n"
+    assert host.read("/etc/fstab") is None
+    assert host.list("/proc") == ("cmdline",)
+    with pytest.raises(Unreadable, match="not in the recording"):
+        host.query("uname", "-r")
+
+
+def test_a_recording_never_replaces_anything(tmp_path: Path) -> None:
+    (tmp_path / "there").write_text("mine")
+    with pytest.raises(UsageError, match="already there"):
+        RecordingHost(LiveHost(str(tmp_path))).save(str(tmp_path / "there"), "h")
+    assert (tmp_path / "there").read_text() == "mine"
+
+
+@pytest.mark.parametrize("content", [None, "{", '{"schemaVersion": 99}'])
+def test_what_is_no_recording_is_said(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "manifest.json").write_text(content)
+    with pytest.raises(Exception, match=r"manifest\.json|schemaVersion|no recorded host") as caught:
+        BundleHost(str(tmp_path))
+    assert getattr(caught.value, "fix", "")
+
+
+@pytest.mark.parametrize("evil", ["../out", "/abs", "root/link/through"])
+def test_an_archive_that_leads_out_of_its_folder_is_refused_or_harmless(tmp_path: Path, evil: str) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    path = tmp_path / "evil.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        _add(archive, "manifest.json", json.dumps({"schemaVersion": 1}).encode())
+        if "link" in evil:
+            link = tarfile.TarInfo("root/link")
+            link.type, link.linkname = tarfile.SYMTYPE, str(outside)
+            archive.addfile(link)
+            inner = tarfile.TarInfo("root/link/through")
+            inner.type, inner.linkname = tarfile.SYMTYPE, "/etc/passwd"
+            archive.addfile(inner)
+        else:
+            _add(archive, evil, b"x")
+    with suppress(UsageError):
+        BundleHost(str(path))
+    assert list(outside.iterdir()) == []
+    assert not (tmp_path / "out").exists()
+
+
+def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
+    info = tarfile.TarInfo(name)
+    info.size = len(data)
+    archive.addfile(info, io.BytesIO(data))
+
+
+def test_a_file_that_is_no_archive_is_said(tmp_path: Path) -> None:
+    (tmp_path / "x.tar.gz").write_text("no")
+    with pytest.raises(UsageError, match="cannot be read as a recorded host"):
+        BundleHost(str(tmp_path / "x.tar.gz"))
+    with pytest.raises(UsageError):
+        BundleHost(str(tmp_path / "nothing"))

@@ -1,0 +1,138 @@
+"""Profiles: strict, every wrong key named by its path, shipped ones complete."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from caasctl import formats, profile_load
+from caasctl.model import CaasError, ProfileError, UsageError
+
+HEAD = "apiVersion: caasctl.io/v1alpha1\nkind: NodeProfile\nmetadata: {name: mine}\nextends: single-node\n"
+
+
+def _load(tmp_path: Path, text: str, *settings: str) -> object:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    return profile_load.load(str(path), settings)
+
+
+@pytest.mark.parametrize("name", profile_load.shipped_names())
+def test_every_shipped_profile_loads_and_carries_its_file_name(name: str) -> None:
+    assert profile_load.load(name).metadata.name == name
+
+
+def test_the_default_profile_shows_every_key_there_is() -> None:
+    shown = profile_load.complete("single-node")["spec"]
+    assert set(shown) == {
+        "role",
+        "kubernetes",
+        "network",
+        "boot",
+        "containerd",
+        "runtimes",
+        "kata",
+        "gpu",
+        "cilium",
+        "waivers",
+    }
+
+
+def test_extends_merges_deeply_and_keeps_what_is_not_named(tmp_path: Path) -> None:
+    profile = _load(tmp_path, HEAD + "spec: {network: {dnsDomain: corp.local}}\n")
+    assert profile.spec.network.dnsDomain == "corp.local"  # type: ignore[attr-defined]
+    assert profile.spec.network.nodeCIDRMaskSize == 24  # type: ignore[attr-defined]
+
+
+def test_set_lays_over_with_and_without_spec_and_types_as_yaml_does() -> None:
+    profile = profile_load.load("single-node", ["boot.hugepages.count=4", "spec.kubernetes.version=v1.35.1"])
+    assert profile.spec.boot.hugepages.count == 4
+    assert profile.spec.kubernetes.minor == (1, 35)
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("{rolle: worker}", "spec: unknown key rolle, did you mean role?"),
+        ("{role: master}", "spec.role: 'master' is not one of single-node, control-plane, worker"),
+        ("{kubernetes: {version: 1.36}}", "spec.kubernetes.version: expected text, got 1.36; put it in quotes"),
+        ("{kubernetes: {version: latest}}", "spec.kubernetes.version: 'latest' is not of the form v1.36.4"),
+        (
+            "{network: {nodeCIDRMaskSize: '24'}}",
+            "spec.network.nodeCIDRMaskSize: expected a whole number, got the text '24'",
+        ),
+        ("{network: {nodeCIDRMaskSize: true}}", "spec.network.nodeCIDRMaskSize: expected a whole number, got true"),
+        ("{network: {podCIDR: 10.244.0.1/16}}", "spec.network.podCIDR: 10.244.0.1/16 has host bits set"),
+        ("{network: {avoid: [10.0.0.0/8, x]}}", "spec.network.avoid[1]: 'x' does not appear to be"),
+        ("{network: {nodeIP: here}}", "spec.network.nodeIP: 'here' is no IP address"),
+        ("{boot: }", "spec.boot: expected a mapping, got nothing"),
+        ("{boot: {kernelArgs: ['a b']}}", "spec.boot.kernelArgs[0]: 'a b' holds what"),
+        ("{boot: {kernelArgs: ['$(reboot)']}}", "spec.boot.kernelArgs[0]"),
+        ("{boot: {hugepages: {count: -1}}}", "spec.boot.hugepages.count: -1 is below 0"),
+        ("{boot: {hugepages: {size: 4K}}}", "spec.boot.hugepages.size: '4K' is not one of 2Mi, 1Gi"),
+        ("{runtimes: kata-qemu}", "spec.runtimes: expected a list, got the text 'kata-qemu'"),
+        ("{runtimes: [kata-qemu]}", "spec.runtimes: runc is missing"),
+        ("{runtimes: [runc, kata-qmu]}", "did you mean kata-qemu?"),
+        ("{gpu: {select: [{vendro: '10de'}]}}", "spec.gpu.select[0]: unknown key vendro, did you mean vendor?"),
+        ("{cilium: {mtu: big}}", "spec.cilium.mtu: expected a whole number above 0 or auto"),
+        ("{waivers: [{check: os.swap}]}", "spec.waivers[0]"),
+        ("{waivers: [{check: os.swap, reason: r, owner: o, expires: '2027-13-01'}]}", "spec.waivers[0].expires"),
+        ("{waivers: [{check: os.swap, reason: '', owner: o, expires: '2027-01-01'}]}", "needs a reason and an owner"),
+    ],
+)
+def test_what_is_wrong_is_named_by_its_key_path(tmp_path: Path, spec: str, said: str) -> None:
+    with pytest.raises(ProfileError) as caught:
+        _load(tmp_path, f"{HEAD}spec: {spec}\n")
+    assert said in caught.value.problem
+    assert caught.value.fix
+
+
+def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ProfileError) as caught:
+        _load(tmp_path, HEAD + "spec: {rolle: x, network: {nodeCIDRMaskSize: x}, boot: {iommu: maybe}}\n")
+    assert len(caught.value.problem.splitlines()) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: [", "not valid YAML at line"),
+        ("just text", "holds the text 'just text', not a mapping"),
+        ("", "holds nothing, not a mapping"),
+        ("- 1", "holds a list"),
+        (HEAD.replace("single-node", "no-such"), "'no-such' is no shipped profile"),
+        (HEAD + "spec: {role: worker}\nspec: {role: worker}\n", "key 'spec' is given twice"),
+        ("kind: NodeProfile\n", "key apiVersion is missing"),
+        ("a: !!python/object/apply:os.system [reboot]\n", "not valid YAML"),
+        ("? [a]\n: b\n", "is invalid|not valid YAML"),
+    ],
+)
+def test_what_is_no_profile_at_all_is_said(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(CaasError, match=said) as caught:
+        _load(tmp_path, text)
+    assert caught.value.exit_code in (2, 3)
+
+
+def test_a_profile_error_is_a_usage_error_with_exit_code_2(tmp_path: Path) -> None:
+    for text in ("a: [", "1", HEAD + "spec: {x: 1}\n"):
+        with pytest.raises(CaasError) as caught:
+            _load(tmp_path, text)
+        assert caught.value.exit_code == 2
+
+
+def test_an_unknown_name_suggests_the_nearest() -> None:
+    with pytest.raises(UsageError) as caught:
+        profile_load.load("single-nod")
+    assert "did you mean single-node?" in caught.value.fix
+
+
+@pytest.mark.parametrize("setting", ["x", "=1", "a..b=1"])
+def test_a_setting_that_is_none_is_said(setting: str) -> None:
+    with pytest.raises(UsageError, match="not KEY=VALUE"):
+        profile_load.load("single-node", [setting])
+
+
+def test_the_complete_profile_is_yaml_that_loads_again(tmp_path: Path) -> None:
+    text = formats.dump_yaml(profile_load.complete("gpu-worker"))
+    assert _load(tmp_path, text) == profile_load.load("gpu-worker")
