@@ -1,0 +1,50 @@
+"""Lint, format, types and shell: part of the tests, so that one command says whether a change is good."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).parents[1]
+SCRIPTS = Path(sysconfig.get_path("scripts"))  # of the Python that runs the tests, whatever PATH says
+COMMANDS = (
+    ("ruff", "check", "--no-fix"),
+    ("ruff", "format", "--check", "--diff"),
+    ("mypy", "--strict"),
+    ("shellcheck", "dev", ".ci/run"),
+)
+
+
+@pytest.mark.parametrize("argv", COMMANDS, ids=" ".join)
+def test_nothing_to_say(argv: tuple[str, ...]) -> None:
+    done = subprocess.run([SCRIPTS / argv[0], *argv[1:]], cwd=TOP, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("argv", "text"),
+    [
+        (("ruff", "check", "--no-fix"), "import os\n"),
+        (("ruff", "format", "--check"), "a = [1 ]\n"),
+        (("mypy", "--strict"), "def f(x): return x\n"),
+        (("shellcheck",), "#!/bin/sh\necho $1\n"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_each_tool_is_seen_finding_something(argv: tuple[str, ...], text: str, tmp_path: Path) -> None:
+    (tmp_path / "bad.py").write_text(text)
+    config = ["--config", str(TOP / "pyproject.toml")] if argv[0] == "ruff" else []
+    done = subprocess.run(
+        [SCRIPTS / argv[0], *argv[1:], *config, "bad.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "bad.py" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("script", ["dev", ".ci/run"])
+def test_scripts_can_be_started(script: str) -> None:
+    assert os.access(TOP / script, os.X_OK)

@@ -1,0 +1,31 @@
+"""What the command line loads before it knows its command: nothing that costs. Times are bench/startup.py's."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("rich", "jinja2", "yaml", "tomlkit", "sh", "asyncio", "cattrs", "pydantic")
+REPORT = f"import sys; print(*sorted(set({HEAVY!r}) & set(sys.modules)))"
+
+
+def loaded_by(code: str) -> list[str]:
+    done = subprocess.run([sys.executable, "-c", f"{code}\n{REPORT}"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()[-1].split()
+
+
+def test_importing_the_command_line_loads_nothing_heavy() -> None:
+    assert loaded_by("import caasctl.cli") == []
+
+
+@pytest.mark.parametrize("argv", [["version"], ["--help"], ["init-node", "--help"]], ids=" ".join)
+def test_a_command_without_work_loads_nothing_heavy(argv: list[str]) -> None:
+    run = f"import sys; sys.argv[1:] = {argv!r}\nfrom caasctl.__main__ import main\nassert main() == 0"
+    assert loaded_by(run) == []
+
+
+def test_a_heavy_import_is_seen() -> None:
+    assert loaded_by("import yaml, asyncio") == ["asyncio", "yaml"]
