@@ -1,0 +1,89 @@
+"""Swap: the areas in use, and everything that brings swap back at the next boot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from caasctl.host import glob
+from caasctl.protocol import Probe, Reader
+from caasctl.syntax import swap
+from caasctl.syntax.swap import Area, FstabSwap
+
+ADMIN = "/etc/systemd/system"
+_GENERATED = ("/run/systemd/generator", "/run/systemd/generator.early", "/run/systemd/generator.late")
+_PACKAGED = ("/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
+_ZRAM = ("/etc/systemd/zram-generator.conf", "/run/systemd/zram-generator.conf", "/usr/lib/systemd/zram-generator.conf")
+SERVICES = ("zramswap.service", "zram-config.service", "dphys-swapfile.service", "swapspace.service")
+
+
+@dataclass(frozen=True)
+class SwapUnit:
+    """A unit that turns swap on. source: what makes it. masked: it is a link to /dev/null in /etc.
+
+    pinned: its file is the administrator's own in /etc, where it can be disabled but not masked.
+    """
+
+    name: str
+    source: str
+    masked: bool = False
+    pinned: bool = False
+
+
+@dataclass(frozen=True)
+class Swap:
+    """active: of /proc/swaps. units: all units of swap, by name; a masked one stays listed. fstab: its swap lines."""
+
+    active: tuple[Area, ...]
+    units: tuple[SwapUnit, ...] = ()
+    fstab: tuple[FstabSwap, ...] = ()
+
+    @property
+    def used_kib(self) -> int:
+        return sum(area.used_kib for area in self.active)
+
+
+def _read_swap(host: Reader) -> Swap:
+    active = swap.areas(host.read("/proc/swaps") or "")  # absent where the kernel has no swap at all
+    fstab = swap.fstab_swaps(host.read("/etc/fstab") or "")
+    sources = _unit_files(host) | _zram(host) | _services(host)
+    sources |= {swap.unit_name(area.path): area.path for area in active}
+    sources |= {swap.unit_name(line.path): f"/etc/fstab line {line.line}" for line in fstab}  # the one a user can edit
+    return Swap(active, tuple(_unit(host, name, sources[name]) for name in sorted(sources)), fstab)
+
+
+def _unit_files(host: Reader) -> dict[str, str]:
+    """Units by name, with the file that systemd would take."""
+    found: dict[str, str] = {}
+    for folder in (*_PACKAGED, *_GENERATED, ADMIN):
+        for path in glob(host, folder, ".swap"):
+            found[path.rpartition("/")[2]] = path
+    return found
+
+
+def _zram(host: Reader) -> dict[str, str]:
+    """The generator's configuration: an empty one in /etc switches it off."""
+    for path in _ZRAM:
+        text = host.read(path)
+        if text is not None:
+            sections = [line.strip()[1:-1] for line in text.splitlines() if line.strip().startswith("[zram")]
+            return {swap.unit_name(f"/dev/{name}"): path for name in sections}
+    return {}
+
+
+def _services(host: Reader) -> dict[str, str]:
+    """Services of zram-tools, zram-config and the like, which call swapon themselves."""
+    found: dict[str, str] = {}
+    for folder in (*_PACKAGED, ADMIN):
+        here = host.list(folder) or ()
+        found |= {name: f"{folder}/{name}" for name in SERVICES if name in here}
+    return found
+
+
+def _unit(host: Reader, name: str, source: str) -> SwapUnit:
+    path = f"{ADMIN}/{name}"
+    there = host.stat(path, follow=False)
+    masked = there is not None and host.readlink(path) == "/dev/null"
+    return SwapUnit(name, source, masked, pinned=there is not None and not masked)
+
+
+PROBES = (Probe(Swap, _read_swap),)
