@@ -1,0 +1,129 @@
+"""What Kata needs of the host beside its own files: KVM, the vhost devices, shared memory."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from caasctl.model import Unreadable
+from caasctl.protocol import FileKind, Probe, Reader
+
+_OPEN_KVM = ("dd", "if=/dev/kvm", "of=/dev/null", "count=0", "status=none")  # opens it and reads nothing
+_MODULES = ("kvm_intel", "kvm_amd", "kvm")
+_SIZE = re.compile(r"(?:^|,)size=(?P<number>\d+)(?P<unit>[kmg%]?)", re.IGNORECASE)
+_KIB = {"": 1 / 1024, "k": 1, "m": 1024, "g": 1024 * 1024}
+
+
+@dataclass(frozen=True)
+class Kvm:
+    """device: /dev/kvm is a character device. module: kvm_intel, kvm_amd, kvm or "". nested: its parameter, "" where none.
+
+    guest: this machine is itself a virtual one (a hypervisor bit in /proc/cpuinfo).
+    """
+
+    device: bool
+    module: str = ""
+    nested: str = ""
+    guest: bool = False
+
+
+@dataclass(frozen=True)
+class KvmOpens:
+    """What opening /dev/kvm says: "" where it opens, else the kernel's words ("Permission denied")."""
+
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Vhost:
+    """Which devices are there, and VMware's transports that are loaded and hold vsock for themselves."""
+
+    vsock: bool
+    net: bool
+    vmware: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Shm:
+    """The tmpfs at /dev/shm. size_kib: its limit, 0 where nothing is mounted. memory_kib: MemTotal.
+
+    hugetlb_kib: the part of MemTotal that is reserved as hugepages, which no tmpfs can use.
+    """
+
+    size_kib: int
+    memory_kib: int
+    hugetlb_kib: int = 0
+
+
+def parse_shm_size(mounts: str, memory_kib: int) -> int:
+    """KiB of the last tmpfs on /dev/shm in /proc/mounts; without a size the kernel's default, half of the memory."""
+    size = 0
+    for line in mounts.splitlines():
+        field = line.split()
+        if len(field) > 3 and field[1] == "/dev/shm" and field[2] == "tmpfs":  # noqa: S108, PLR2004 - a mount point
+            said = _SIZE.search(field[3])
+            if said is None:
+                size = memory_kib // 2
+            elif said["unit"] == "%":
+                size = memory_kib * int(said["number"]) // 100
+            else:
+                size = int(int(said["number"]) * _KIB[said["unit"].lower()])
+    return size
+
+
+def parse_meminfo(text: str) -> dict[str, int]:
+    """KiB of each row of /proc/meminfo that is in kB."""
+    return {name: int(number) for name, number in re.findall(r"^(\w+):\s+(\d+) kB$", text, re.MULTILINE)}
+
+
+def parse_open_error(stderr: str) -> str:
+    """The kernel's words at the end of dd's message."""
+    lines = stderr.strip().splitlines()
+    return lines[0].rpartition(": ")[2] if lines else "failed without a word"
+
+
+def _char(host: Reader, path: str) -> bool:
+    """Whether a character device is there. Raises Unreadable in a tree or a recording that has no /dev to tell by."""
+    found = host.stat(path)
+    if found is None and host.stat("/dev") is None:
+        raise Unreadable(path, "cannot be seen, there is no /dev")
+    return found is not None and found.kind is FileKind.CHAR
+
+
+def read_kvm(host: Reader) -> Kvm:
+    module = next((name for name in _MODULES if host.stat(f"/sys/module/{name}")), "")
+    nested = (host.read(f"/sys/module/{module}/parameters/nested") or "").strip() if module else ""
+    flags = re.search(r"^flags\s*:(.*)$", host.read("/proc/cpuinfo") or "", re.MULTILINE)
+    return Kvm(_char(host, "/dev/kvm"), module, nested, bool(flags and "hypervisor" in flags.group(1).split()))
+
+
+def read_kvm_opens(host: Reader) -> KvmOpens:
+    if not _char(host, "/dev/kvm"):
+        return KvmOpens("No such file or directory")
+    done = host.query(*_OPEN_KVM)
+    if done.missing:
+        raise Unreadable("/dev/kvm", "there is no dd to open it with")
+    return KvmOpens("" if done.ok else parse_open_error(done.stderr))
+
+
+def read_vhost(host: Reader) -> Vhost:
+    names = ("vmw_vsock_vmci_transport", "vmw_vmci")
+    vmware = tuple(name for name in names if host.stat(f"/sys/module/{name}"))
+    return Vhost(_char(host, "/dev/vhost-vsock"), _char(host, "/dev/vhost-net"), vmware)
+
+
+def read_shm(host: Reader) -> Shm:
+    memory = parse_meminfo(host.read("/proc/meminfo") or "")
+    mounts = host.read("/proc/mounts")
+    if mounts is None or "MemTotal" not in memory:
+        raise Unreadable("/proc/mounts and /proc/meminfo", "do not tell the size of /dev/shm")
+    size = parse_shm_size(mounts, memory["MemTotal"])
+    return Shm(size, memory["MemTotal"], memory.get("Hugetlb", 0))
+
+
+PROBES: tuple[Probe, ...] = (
+    Probe(Kvm, read_kvm),
+    Probe(KvmOpens, read_kvm_opens),
+    Probe(Vhost, read_vhost),
+    Probe(Shm, read_shm),
+)

@@ -1,0 +1,62 @@
+"""Resolvers: /etc/resolv.conf, and the servers behind the stub of systemd-resolved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from caasctl.protocol import Probe, Reader
+
+CONF = "/etc/resolv.conf"
+UPSTREAM = "/run/systemd/resolve/resolv.conf"
+STUBS = ("127.0.0.53", "127.0.0.54")
+
+
+@dataclass(frozen=True)
+class Resolvers:
+    """listed: nameservers of /etc/resolv.conf. upstream: those that systemd-resolved asks, None where its file is not there.
+
+    search: the search list. present: whether there is an /etc/resolv.conf.
+    """
+
+    listed: tuple[str, ...]
+    upstream: tuple[str, ...] | None = None
+    search: tuple[str, ...] = ()
+    present: bool = True
+
+    @property
+    def stub(self) -> bool:
+        """Whether programs ask systemd-resolved on a loopback address."""
+        return any(server in STUBS for server in self.listed)
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """The servers that are asked in the end."""
+        return self.upstream if self.stub and self.upstream is not None else self.listed
+
+    @property
+    def path(self) -> str:
+        """The file that kubelet's resolvConf should name."""
+        return UPSTREAM if self.stub and self.upstream else CONF
+
+
+def parse_resolv_conf(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(nameservers, search list); the last `search` or `domain` line holds, as in the C library."""
+    servers: list[str] = []
+    search: tuple[str, ...] = ()
+    for line in text.splitlines():
+        word = line.split("#")[0].split(";")[0].split()
+        if word[:1] == ["nameserver"] and len(word) > 1:
+            servers.append(word[1].partition("%")[0])
+        elif word and word[0] in ("search", "domain"):
+            search = tuple(word[1:])
+    return tuple(servers), search
+
+
+def read_resolvers(host: Reader) -> Resolvers:
+    text = host.read(CONF)
+    listed, search = parse_resolv_conf(text or "")
+    behind = host.read(UPSTREAM) if any(server in STUBS for server in listed) else None
+    return Resolvers(listed, None if behind is None else parse_resolv_conf(behind)[0], search, text is not None)
+
+
+PROBES: tuple[Probe, ...] = (Probe(Resolvers, read_resolvers),)
