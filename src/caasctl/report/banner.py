@@ -1,0 +1,71 @@
+"""What is said before the first change, and what is said when something went wrong."""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+from caasctl.model import CaasError, Report
+from caasctl.protocol import Change, PhaseReport
+from caasctl.report import order
+from caasctl.report.data import way_back
+from caasctl.report.diff import verb
+from caasctl.report.paper import Paper, open_paper
+from caasctl.report.verdict import several
+from caasctl.report.visible import one_line
+
+VALUE = 14
+
+
+def write(plan: Report, out: TextIO, *, auto_reboot: bool = False, width: int | None = None) -> None:
+    """The banner over a plan: what will change, whether it reboots, the way back, what has none."""
+    paper = open_paper(out, width)
+    changing = [phase for phase in order.phases(plan) if phase.changes]
+    changes = sum(len(phase.changes) for phase in changing)
+    made = f"{several(changes, 'change')} in {several(len(changing), 'phase')}"
+    paper.hang([("About to change ", "bold"), (plan.host, "bold")], f"({made}; profile {plan.profile})", 4)
+    paper.blank()
+    for phase in changing:
+        _phase(paper, phase)
+    paper.blank()
+    paper.hang(["Reboot"], reboot(plan, auto_reboot=auto_reboot), VALUE)
+    paper.hang(["Way back"], "`caasctl undo`: each change is recorded, with what was there, before it is made.", VALUE)
+    paper.hang(["No way back"], "; ".join(no_way_back(plan)) or "nothing here: every change can be taken back.", VALUE)
+
+
+def reboot(plan: Report, *, auto_reboot: bool) -> str:
+    """Whether and when the host reboots, and who does it."""
+    phases = [phase.id for phase in order.phases(plan) if phase.needs_reboot]
+    if not phases:
+        return "none."
+    if auto_reboot:
+        return f"after phase {phases[0]}, by itself (--auto-reboot)."
+    return f"needed after phase {phases[0]}; caasctl stops there and asks, it does not reboot by itself."
+
+
+def no_way_back(plan: Report) -> tuple[str, ...]:
+    """The changes that caasctl cannot take back, each with its reason."""
+    return tuple(
+        f"{change.resource.name}: {way.nothing}"
+        for phase in order.phases(plan)
+        for change in phase.changes
+        if (way := way_back(change)) and not way.files and not way.commands
+    )
+
+
+def error(problem: CaasError, out: TextIO, *, width: int | None = None) -> None:
+    """What is wrong, why, and what to do about it; a fix that is one command in backticks stands on its own line."""
+    paper = open_paper(out, width)
+    paper.hang([("caasctl: ", "bold red")], problem.problem, 9)
+    if problem.cause:
+        paper.hang(["  cause"], problem.cause, 9)
+    if problem.fix:
+        paper.hang(["  fix"], problem.fix, 9)
+
+
+def _phase(paper: Paper, phase: PhaseReport) -> None:
+    said = ", ".join(_change(change) for change in phase.changes)
+    paper.hang([f"  {phase.id}"], said, VALUE)
+
+
+def _change(change: Change) -> str:
+    return f"{verb(change)} {one_line(change.resource.name)}"

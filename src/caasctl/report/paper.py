@@ -1,0 +1,119 @@
+"""Lines on a terminal, through rich: colour where it is wanted, hanging indents, nothing cut, commands never broken."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TextIO, Union
+
+from caasctl.report.visible import lines, visible
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Span = Union[str, tuple[str, str]]  # text, or text and a rich style
+DEFAULT_WIDTH = 80
+NARROWEST = 40
+WIDEST = 120  # longer lines of prose are hard to read
+STYLES = {
+    "PASS": "green",
+    "WARN": "yellow",
+    "FAIL": "bold red",
+    "UNKN": "magenta",
+    "SKIP": "dim",
+    "WAIV": "cyan",
+}
+_WORD = re.compile(r"[^\s`]*`[^`]*`[^\s`]*|\S+")  # what stands in backticks is one word
+
+
+class Paper:
+    """Prints on one stream. Every text goes through `visible` here, whoever wrote it."""
+
+    def __init__(self, console: Console, width: int, encoding: str) -> None:
+        self._console, self.width, self._encoding = console, width, encoding
+
+    def line(self, *spans: Span) -> None:
+        """One line, however long it is."""
+        from rich.text import Text  # noqa: PLC0415 - 45 ms
+
+        text = Text()
+        for span in spans:
+            words, style = (span, "") if isinstance(span, str) else span
+            text.append(self._safe(words), "" if self._console.no_color else style)
+        text.rstrip()
+        self._console.print(text, soft_wrap=True)
+
+    def blank(self) -> None:
+        self._console.print()
+
+    def hang(self, head: Sequence[Span], text: str, indent: int, style: str = "") -> None:
+        """The head, then the text from column `indent` on (or right after a longer head), wrapped to that column."""
+        used = sum(cells(span if isinstance(span, str) else span[0]) for span in head)
+        lead = [*head, " " * (indent - used)] if used <= indent else [*head, " "]
+        first = max(used + 1, indent) if used > indent else indent
+        wrapped = wrap(text, self.width - first, self.width - indent)
+        if used > indent and cells(wrapped[0]) > self.width - first:
+            self.line(*head)
+            lead = [" " * indent]
+        self.line(*lead, (wrapped[0], style))
+        for more in wrapped[1:]:
+            self.line(" " * indent, (more, style))
+
+    def exact(self, text: str, indent: int, style: str = "") -> None:
+        """Lines to be pasted: never broken."""
+        for line in lines(text):
+            self.line(" " * indent, (line, style))
+
+    def _safe(self, text: str) -> str:
+        return visible(text).encode(self._encoding, "backslashreplace").decode(self._encoding)
+
+
+def open_paper(out: TextIO, width: int | None = None) -> Paper:
+    """Paper over a stream: its width where it is a terminal, else 80. NO_COLOR and TERM=dumb leave plain text."""
+    from rich.console import Console  # noqa: PLC0415 - 45 ms
+
+    console = Console(file=out, highlight=False, markup=False, emoji=False, legacy_windows=False)
+    plain = not console.is_terminal or console.is_dumb_terminal
+    wide = width or (DEFAULT_WIDTH if plain else console.width)
+    console.no_color = console.no_color or plain
+    return Paper(console, max(NARROWEST, min(wide, WIDEST)), out.encoding or "utf-8")
+
+
+def cells(text: str) -> int:
+    """Columns that a text takes on a terminal."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len  # noqa: PLC0415 - 45 ms
+
+    return cell_len(text)
+
+
+def crop(text: str, width: int) -> str:
+    """The text cut to that many columns."""
+    if text.isascii():
+        return text[:width]
+    from rich.cells import cell_len, set_cell_size  # noqa: PLC0415 - 45 ms
+
+    return set_cell_size(text, width) if cell_len(text) > width else text
+
+
+def wrap(text: str, first: int, width: int) -> list[str]:
+    """Lines of at most `first`, then `width` columns; a word that is longer stands alone and overflows."""
+    wrapped: list[str] = []
+    for line in lines(text):
+        room = width if wrapped else first
+        wrapped += [line] if cells(line) <= room else _broken(line, room, width)
+    return wrapped
+
+
+def _broken(line: str, first: int, width: int) -> list[str]:
+    done: list[str] = []
+    current, room = "", first
+    for word in _WORD.findall(line):
+        longer = f"{current} {word}" if current else word
+        if current and cells(longer) > room:
+            done.append(current)
+            current, room = word, width
+        else:
+            current = longer
+    return [*done, current]

@@ -1,0 +1,107 @@
+"""Phases in text: what each would change or changed, the diffs, why, what is provisional, the way back."""
+
+from __future__ import annotations
+
+from caasctl.model import Level, Report
+from caasctl.protocol import Change, PhaseReport, PhaseStatus
+from caasctl.report import order
+from caasctl.report.data import undo_text
+from caasctl.report.diff import Part, diff, parts, shown, verb
+from caasctl.report.findings import block, field, groups
+from caasctl.report.paper import Paper, cells, wrap
+from caasctl.report.verdict import seconds
+from caasctl.resources.files import Transaction
+
+BODY = 6
+_SIGNS = {"+": "green", "-": "red", "@": "cyan", "\\": "dim"}
+_STYLES = {
+    PhaseStatus.UNCHANGED: "green",
+    PhaseStatus.CHANGED: "green",
+    PhaseStatus.PLANNED: "yellow",
+    PhaseStatus.PROVISIONAL: "yellow",
+    PhaseStatus.REBOOT: "yellow",
+    PhaseStatus.FAILED: "bold red",
+    PhaseStatus.BLOCKED: "bold red",
+    PhaseStatus.UNKNOWN: "magenta",
+    PhaseStatus.SKIPPED: "dim",
+}
+_WORDS = {
+    PhaseStatus.PLANNED: "would change",
+    PhaseStatus.PROVISIONAL: "would change, provisional",
+    PhaseStatus.REBOOT: "reboot required",
+    PhaseStatus.UNKNOWN: "not determined",
+    PhaseStatus.BLOCKED: "blocked",
+}
+
+
+def blocks(paper: Paper, report: Report, *, verbose: bool) -> None:
+    phases = order.phases(report)
+    for number, phase in enumerate(phases, 1):
+        head(paper, phase, f"{number}/{len(phases)}")
+        body(paper, phase, verbose=verbose)
+        paper.blank()
+
+
+def head(paper: Paper, phase: PhaseReport, number: str) -> None:
+    """`2/3 boot  would change, needs a reboot`, then what the phase is for."""
+    status = _WORDS.get(phase.status, phase.status.value)
+    reboot = ", needs a reboot" if phase.needs_reboot and phase.status is not PhaseStatus.REBOOT else ""
+    took = f"  {seconds(phase.duration_ms)}" if phase.duration_ms else ""
+    paper.line((f"{number} {phase.id:<11} ", "bold"), (status + reboot, _STYLES[phase.status]), took)
+    paper.hang([" " * 4], phase.title, 4, "dim")
+
+
+def body(paper: Paper, phase: PhaseReport, *, verbose: bool) -> None:
+    field(paper, "says", phase.message, indent=4)
+    field(paper, "fix", phase.fix, indent=4)
+    findings = order.ordered(phase.findings)
+    for group in groups([f for f in findings if verbose or f.level is not Level.PASS]):
+        if group.finding.level is Level.PASS:
+            paper.line("    PASS  ", group.finding.id, f"  {group.finding.found}")
+        else:
+            paper.blank()
+            block(paper, group)
+    for change in phase.changes:
+        paper.blank()
+        one_change(paper, change)
+
+
+def one_change(paper: Paper, change: Change) -> None:
+    """What happens to one resource: `create file:/etc/x`, its diff, why, the way back."""
+    differing = parts(change)
+    alone = len(differing) == 1 and not differing[0].whole and differing[0].name == change.resource.name
+    value = _step(differing[0]) if alone else ""
+    paper.hang([f"    {verb(change):<7} ", (change.resource.name, "bold"), ": " if value else ""], value, 12)
+    if not alone:
+        for part in differing:
+            if part.name != change.resource.name:
+                paper.hang([" " * BODY], part.name, BODY, "bold")
+            lines(paper, part)
+    _why(paper, change)
+    field(paper, "back", undo_text(change))
+
+
+def lines(paper: Paper, part: Part) -> None:
+    """A diff, two columns in; what is too long goes on after a `>`."""
+    for line in diff(part):
+        style = _SIGNS.get(line[:1], "")
+        body = [line] if cells(line) <= paper.width - BODY else wrap(f"{line[:1]}{line[1:]}", paper.width - BODY, 60)
+        paper.line(" " * BODY, (body[0], style))
+        for more in body[1:]:
+            paper.line(" " * BODY, (f">   {more}", style))
+
+
+def _why(paper: Paper, change: Change) -> None:
+    if change.because:
+        field(paper, "because", f"{', '.join(change.because)} {'changes' if len(change.because) == 1 else 'change'}")
+    if isinstance(change.resource, Transaction):
+        field(
+            paper, "then", "checked as a whole first; put in effect and proven; if that fails, the old files come back"
+        )
+    if change.resource.reboots:
+        field(paper, "when", "takes effect with the next boot")
+    field(paper, "may be", f"different when its turn comes: {change.provisional}" if change.provisional else "")
+
+
+def _step(part: Part) -> str:
+    return f"{shown(part.before, secret=part.secret)} -> {shown(part.after, secret=part.secret)}"

@@ -1,0 +1,70 @@
+"""A Report as text: what was seen, worst last, then the verdict, the exit code and one command to run next."""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+from caasctl import __version__
+from caasctl.model import Finding, Level, Report
+from caasctl.report import findings, order, phases
+from caasctl.report.paper import Paper, open_paper
+from caasctl.report.verdict import counts, next_command, verdict
+
+_READ_ONLY = "looks only, changes nothing"
+
+
+def write(report: Report, out: TextIO, *, verbose: bool = False, width: int | None = None) -> None:
+    """The whole report, plain where `out` is no terminal."""
+    paper = open_paper(out, width)
+    header(paper, report)
+    if _runs_phases(report):
+        phases.blocks(paper, report, verbose=verbose)
+        _details(paper, report, _beyond_phases(report))
+        _act_list(paper, report)
+    else:
+        ordered = order.ordered(report.findings)
+        findings.topics(paper, ordered, verbose=verbose)
+        paper.blank()
+        _details(paper, report, ordered)
+        findings.must_act(paper, order.must_act(report))
+        paper.blank()
+        findings.will_do(paper, order.will_do(report))
+        paper.blank()
+    footer(paper, report)
+
+
+def header(paper: Paper, report: Report) -> None:
+    about = [f"host {report.host}", f"profile {report.profile}"] if report.profile else [f"host {report.host}"]
+    if not _runs_phases(report) or order.dry(report):
+        about.append(f"({_READ_ONLY})")
+    paper.hang([("caasctl", "bold"), f" {__version__}  ", (report.command, "bold"), "  "], "  ".join(about), 4)
+    paper.blank()
+
+
+def footer(paper: Paper, report: Report) -> None:
+    for note in report.notes:
+        paper.hang(["Note: "], note, 6)
+    paper.hang([], f"{counts(report)}.", 0)
+    paper.hang([], f"{verdict(report)}  exit {int(report.exit_code)}", 0, "bold")
+    paper.line(("Next:  ", "bold"), next_command(report))
+
+
+def _details(paper: Paper, report: Report, shown: tuple[Finding, ...]) -> None:
+    bad = [finding for finding in shown if finding.level is not Level.PASS]
+    findings.details(paper, bad, order.must_act(report))
+
+
+def _act_list(paper: Paper, report: Report) -> None:
+    acts = order.must_act(report)
+    if acts:
+        findings.must_act(paper, acts)
+        paper.blank()
+
+
+def _beyond_phases(report: Report) -> tuple[Finding, ...]:
+    judged = {(f.id, f.subject) for phase in order.phases(report) for f in phase.findings}
+    return tuple(f for f in order.ordered(report.findings) if (f.id, f.subject) not in judged and not f.ours)
+
+
+def _runs_phases(report: Report) -> bool:
+    return report.command.startswith(("init-node", "join-node"))

@@ -1,0 +1,141 @@
+"""The last lines of a report: the verdict in a sentence, and the one command to run next."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from itertools import pairwise
+
+from caasctl.model import Exit, Level, Report
+from caasctl.protocol import PhaseReport, PhaseStatus
+from caasctl.report import order
+
+DEFAULT_PROFILE = "single-node"
+_OPTIONS = ("--dry-run", "--strict", "--deep", "--auto-reboot", "--yes")
+_SETTINGS = ("--profile", "--set", "--phase", "--skip-phases", "--facts", "--root")
+
+
+def counts(report: Report) -> str:
+    """`1 fail, 2 warn, 30 pass in 0.4 s`."""
+    findings = order.everything(report)
+    numbers = [(level, sum(finding.level is level for finding in findings)) for level in reversed(order.LEVELS)]
+    said = ", ".join(f"{number} {level.value}" for level, number in numbers if number)
+    return f"{said or 'nothing was checked'} in {seconds(report.duration_ms)}"
+
+
+def verdict(report: Report) -> str:
+    """What the exit code means for this report."""
+    word = report.command.split()[0] if report.command else ""
+    if word in {"init-node", "join-node"}:
+        return _planned(report) if order.dry(report) else _applied(report)
+    return _checked(report)
+
+
+def next_command(report: Report) -> str:
+    """The one command to run next, ready to paste."""
+    word, *_ = report.command.split() or [""]
+    again = command(report, word or "preflight")
+    denied = any(f.level is Level.UNKNOWN and "needs root" in f.found for f in order.everything(report))
+    if report.exit_code is Exit.UNDETERMINED and denied:
+        return f"sudo {again}"
+    if word == "preflight" and report.exit_code is Exit.OK:
+        return command(report, "init-node", ["--dry-run"])
+    if word in {"init-node", "join-node"}:
+        return _next_of_run(report, word)
+    return again
+
+
+def command(report: Report, word: str, options: Sequence[str] | None = None) -> str:
+    """A caasctl command for the same profile and settings; without `options`, with those of this report."""
+    words = shlex.split(report.command)[1:]
+    settings = [each for pair in pairwise(words) if pair[0] in _SETTINGS for each in pair]
+    if report.profile not in ("", DEFAULT_PROFILE) and "--profile" not in settings:
+        settings = ["--profile", report.profile, *settings]
+    kept = [each for each in words if each in _OPTIONS] if options is None else options
+    return shlex.join(["caasctl", word, *settings, *kept])
+
+
+def seconds(duration_ms: int) -> str:
+    """`0.4 s`, `1 min 53 s`."""
+    if duration_ms < 60_000:  # noqa: PLR2004 - a minute
+        return f"{duration_ms / 1000:.1f} s"
+    return f"{duration_ms // 60_000} min {duration_ms // 1000 % 60} s"
+
+
+def several(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _next_of_run(report: Report, word: str) -> str:
+    dry = order.dry(report)
+    if dry and report.exit_code in (Exit.OK, Exit.REBOOT) and _changes(report):
+        return command(report, word, [each for each in _OPTIONS[1:] if each in report.command.split()])
+    if report.exit_code is Exit.OK:
+        return command(report, "preflight", ["--strict"])
+    return "systemctl reboot" if report.exit_code is Exit.REBOOT and not dry else command(report, word)
+
+
+def _checked(report: Report) -> str:
+    acts, ours = len(order.must_act(report)), len(order.will_do(report))
+    if report.exit_code is Exit.UNDETERMINED:
+        return "Not determined: something that matters could not be looked at, see UNKN."
+    if report.exit_code is Exit.OK:
+        return (
+            "Ready: init-node can take it from here." if ours else "Ready: nothing fails and init-node mends nothing."
+        )
+    if acts:
+        return f"Not ready: {several(acts, 'thing')} that only you can mend."
+    return "Not clean: --strict lets no failure and no warning pass."
+
+
+def _planned(report: Report) -> str:
+    changes = _changes(report)
+    made = f"{several(changes, 'change')} in {several(_changing(report), 'phase')}"
+    if report.exit_code is Exit.FAILED_CHECK:
+        return (
+            f"init-node would stop{_where(report)}: something only you can mend stands in its way. Nothing was changed."
+        )
+    if report.exit_code is Exit.UNDETERMINED:
+        return (
+            f"init-node would stop{_where(report)}: something that matters could not be looked at. Nothing was changed."
+        )
+    if not changes:
+        return "Converged: init-node would change nothing."
+    if report.exit_code is Exit.REBOOT:
+        return f"init-node would make {made}, then ask for a reboot and go on after it. Nothing was changed."
+    return f"init-node would make {made}, without a reboot. Nothing was changed."
+
+
+def _applied(report: Report) -> str:
+    made = several(sum(len(p.changes) for p in order.phases(report) if p.status in _MADE), "change")
+    again = command(report, report.command.split()[0])
+    said = {
+        Exit.OK: f"Converged: {made} made and verified." if _changes(report) else "Converged: nothing had to change.",
+        Exit.REBOOT: f"{made} made. Reboot, then run the same command again: `{again}`",
+        Exit.FAILED_CHECK: f"Stopped{_where(report)}: something only you can mend stands in its way. {made} made.",
+        Exit.UNDETERMINED: f"Stopped{_where(report)}: something that matters could not be looked at. {made} made.",
+        Exit.FAILED_CHANGE: f"Failed{_where(report)}. {made} made before it; `caasctl undo` takes back what was made.",
+        Exit.INTERRUPTED: f"Interrupted{_where(report)}. {made} made; the same command goes on from here.",
+    }
+    return said.get(report.exit_code, f"Ended with exit code {int(report.exit_code)}.")
+
+
+_MADE = (PhaseStatus.CHANGED, PhaseStatus.REBOOT)
+_STOPPED = (PhaseStatus.BLOCKED, PhaseStatus.FAILED, PhaseStatus.UNKNOWN)
+
+
+def _changes(report: Report) -> int:
+    return sum(len(phase.changes) for phase in order.phases(report))
+
+
+def _changing(report: Report) -> int:
+    return sum(bool(phase.changes) for phase in order.phases(report))
+
+
+def _where(report: Report) -> str:
+    stopped = next((phase for phase in order.phases(report) if phase.status in _STOPPED), None)
+    return _in(stopped) if stopped else ""
+
+
+def _in(phase: PhaseReport) -> str:
+    return f" in phase {phase.id}" if phase.status is PhaseStatus.FAILED else f" before phase {phase.id}"
