@@ -68,6 +68,9 @@ class Run:
                 report = replace(report, status=PhaseStatus.REBOOT, message=reboot, needs_reboot=True)
             if changes:
                 report = replace(report, findings=engine.gate(phase, self._verified(phase)))
+        except Interrupted:
+            said = "stopped as you asked, between two changes; the same command goes on from here"
+            report = replace(report, status=PhaseStatus.INTERRUPTED, message=said)
         except FactUnread as unread:
             report = replace(
                 report,
@@ -127,10 +130,11 @@ class Run:
 
 
 def exit_code(reports: Sequence[PhaseReport]) -> Exit:
-    """3 where a change failed, 1 where a gate stopped, 4 where a reboot is due, else 0."""
+    """3 where a change failed, 1 where a gate stopped, 4 where a reboot is due, 130 where the user stopped it, else 0."""
     codes = {
         PhaseStatus.FAILED: Exit.FAILED_CHANGE,
         PhaseStatus.BLOCKED: Exit.FAILED_CHECK,
         PhaseStatus.REBOOT: Exit.REBOOT,
+        PhaseStatus.INTERRUPTED: Exit.INTERRUPTED,
     }
     return next((code for status, code in codes.items() if any(r.status is status for r in reports)), Exit.OK)

@@ -64,8 +64,6 @@ class Session:
         with _no_sudden_end() as stop, host.lock(apply.LOCK, f"{owner}\n"):
             reports = tuple(apply.Run(host, self.profile, ledger.Ledger(host, run), say, stop).phases(phases, facts))
         code = apply.exit_code(reports)
-        if code == Exit.OK and len(reports) < len(phases):
-            code = Exit.INTERRUPTED
         changed = any(report.changes for report in reports)
         self.host = open_host(None, "/") if changed else self.host
         found = engine.examine(engine.collect(self.host) if changed else facts, self.profile)

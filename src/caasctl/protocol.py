@@ -210,6 +210,7 @@ class PhaseStatus(str, Enum):
     BLOCKED = "blocked"
     FAILED = "failed"
     SKIPPED = "skipped"
+    INTERRUPTED = "interrupted"
     UNKNOWN = "unknown"
 
 
