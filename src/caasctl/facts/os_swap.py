@@ -12,6 +12,7 @@ from caasctl.syntax.swap import Area, FstabSwap
 ADMIN = "/etc/systemd/system"
 _GENERATED = ("/run/systemd/generator", "/run/systemd/generator.early", "/run/systemd/generator.late")
 _PACKAGED = ("/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
+_WANTED_BY = ("swap.target.wants", "swap.target.requires", "multi-user.target.wants")
 _ZRAM = ("/etc/systemd/zram-generator.conf", "/run/systemd/zram-generator.conf", "/usr/lib/systemd/zram-generator.conf")
 SERVICES = ("zramswap.service", "zram-config.service", "dphys-swapfile.service", "swapspace.service")
 
@@ -20,13 +21,19 @@ SERVICES = ("zramswap.service", "zram-config.service", "dphys-swapfile.service",
 class SwapUnit:
     """A unit that turns swap on. source: what makes it. masked: it is a link to /dev/null in /etc.
 
-    pinned: its file is the administrator's own in /etc, where it can be disabled but not masked.
+    pinned: its file is the administrator's own in /etc, where it can be disabled but not masked; wanted: it is enabled.
     """
 
     name: str
     source: str
     masked: bool = False
     pinned: bool = False
+    wanted: bool = False
+
+    @property
+    def returns(self) -> bool:
+        """Whether it turns swap on at the next boot."""
+        return not self.masked and (self.wanted or not self.pinned)
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,8 @@ def _unit(host: Reader, name: str, source: str) -> SwapUnit:
     path = f"{ADMIN}/{name}"
     there = host.stat(path, follow=False)
     masked = there is not None and host.readlink(path) == "/dev/null"
-    return SwapUnit(name, source, masked, pinned=there is not None and not masked)
+    wanted = any(host.stat(f"{ADMIN}/{by}/{name}", follow=False) is not None for by in _WANTED_BY)
+    return SwapUnit(name, source, masked, pinned=there is not None and not masked, wanted=wanted)
 
 
 PROBES = (Probe(Swap, _read_swap),)

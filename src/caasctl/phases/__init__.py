@@ -1,5 +1,6 @@
 """The steps of init-node, in order."""
 
+from caasctl.phases import host
 from caasctl.protocol import Phase
 
-ORDER: tuple[Phase, ...] = ()
+ORDER: tuple[Phase, ...] = (host.PHASE,)

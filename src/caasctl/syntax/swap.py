@@ -75,3 +75,9 @@ def _plain(field: str) -> str:
 def _device(what: str) -> str:
     tag, equals, value = what.partition("=")
     return f"/dev/disk/{_BY[tag]}/{value.strip(chr(34))}" if equals and tag in _BY else what
+
+
+def available_kib(meminfo: str) -> int:
+    """MemAvailable of a /proc/meminfo; 0 where it has none."""
+    found = re.search(r"^MemAvailable:\s+(\d+)", meminfo, re.MULTILINE)
+    return int(found[1]) if found else 0

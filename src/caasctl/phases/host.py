@@ -1,0 +1,81 @@
+"""Phase host: kernel modules and settings, now and at every boot; swap off and kept off."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from caasctl import formats
+from caasctl.facts.os import Cpu, Memory, Modules
+from caasctl.facts.os_swap import Swap, SwapUnit
+from caasctl.facts.os_sysctl import SysctlConfig, SysctlLive
+from caasctl.model import HEADER, Facts
+from caasctl.profile import NodeProfile
+from caasctl.protocol import Phase, Resource
+from caasctl.resources.files import File
+from caasctl.resources.kernel import KernelModule, SwapOff, Sysctl
+from caasctl.resources.units import Unit
+from caasctl.syntax import needs
+from caasctl.syntax.needs import SysctlNeed
+
+MODULES_FILE = "/etc/modules-load.d/zz-caasctl.conf"
+SYSCTL_FILE = "/etc/sysctl.d/zz-caasctl.conf"
+_GROUPS = (
+    ("net.", "Pods reach each other and the world through this host; bridged packets are filtered too."),
+    ("fs.inotify.", "Kubelet, containerd and every container that follows its logs take watches."),
+    ("", "The kubelet insists on these where protectKernelDefaults is true."),
+)
+
+
+def desired(facts: Facts, profile: NodeProfile) -> Iterator[Resource]:
+    built_in = facts[Modules].builtin
+    modules = needs.modules(facts[Cpu].flags, profile)
+    wanted = _settings(facts[SysctlConfig], needs.sysctls(profile, ipv6=facts[SysctlLive].ipv6))
+    yield File(MODULES_FILE, formats.render("modules-load.conf.j2", header=HEADER, modules=modules))
+    loaded = tuple(KernelModule(name) for name in modules if name not in built_in)
+    yield from loaded
+    yield File(SYSCTL_FILE, formats.render("sysctl.conf.j2", header=HEADER, groups=_grouped(wanted)))
+    yield from _live(wanted, frozenset(module.module for module in loaded))
+    if not needs.keeps_swap(profile):
+        yield from _swap(facts[Swap].units)
+
+
+def _settings(configured: SysctlConfig, wanted: Mapping[str, SysctlNeed]) -> dict[str, SysctlNeed]:
+    """The needs, each minimum raised to what another file of the host asks for."""
+    raised: dict[str, SysctlNeed] = {}
+    for key, need in wanted.items():
+        other = configured.foreign(key)
+        higher = other is not None and need.minimum and needs.met(need, other.value)
+        raised[key] = need._replace(value=other.value) if other and higher else need
+    return raised
+
+
+def _grouped(wanted: Mapping[str, SysctlNeed]) -> list[tuple[str, list[tuple[str, str]]]]:
+    left = dict(wanted)
+    groups = []
+    for prefix, comment in _GROUPS:
+        groups.append(
+            (comment, [(key, left.pop(key).value) for key in wanted if key in left and key.startswith(prefix)])
+        )
+    return groups
+
+
+def _live(wanted: Mapping[str, SysctlNeed], loadable: frozenset[str]) -> Iterator[Sysctl]:
+    for key, need in wanted.items():
+        after = (f"module:{need.module}",) if need.module in loadable else ()
+        yield Sysctl(key, need.value, need.minimum, need.module if after else "", after)
+
+
+def _swap(units: Iterable[SwapUnit]) -> Iterator[Resource]:
+    """Units first: systemd must not turn on again what is turned off after them."""
+    for unit in units:
+        yield Unit(unit.name, enabled=False) if unit.pinned else Unit(unit.name, masked=True)
+    yield SwapOff()
+
+
+PHASE = Phase(
+    "host",
+    "Kernel modules, kernel settings, no swap",
+    desired,
+    reads=(Cpu, Modules, SysctlConfig, SysctlLive, Swap),
+    disturbs=(Modules, SysctlConfig, SysctlLive, Swap, Memory),
+)

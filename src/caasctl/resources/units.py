@@ -1,0 +1,131 @@
+"""Unit: a systemd unit that is enabled, active or masked, and restarted where files that it reads have changed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from caasctl.model import Unreadable
+from caasctl.protocol import Absent, Done, Impossible, Known, Outcome, Reader, State, Undo, Unknown, Writer
+
+_PROPERTIES = "LoadState,ActiveState,UnitFileState,ActiveEnterTimestampMonotonic"
+_STARTED_BY_OTHERS = ("static", "generated", "indirect", "alias", "transient")  # there is nothing to enable
+_RUNNING = ("active", "activating", "reloading")
+_OWED = "restart owed"
+_CLOCK_GRAIN_NS = 1_000_000_000  # /proc/stat gives the boot time in whole seconds
+
+
+@dataclass(frozen=True)
+class Unit:
+    """None leaves an aspect as it is. masked: the link to /dev/null only, nothing is stopped.
+
+    on_change: what a change in `after` asks for. A restart that a killed run still owes for a `file:` in `after` is seen
+    by comparing the file's ctime with the start of the unit; a reload leaves no such trace.
+    """
+
+    unit: str
+    enabled: bool | None = None
+    active: bool | None = None
+    masked: bool | None = None
+    on_change: Literal["", "restart", "reload"] = ""
+    after: tuple[str, ...] = ()
+    secret: bool = False
+    reboots: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"unit:{self.unit}"
+
+    def look(self, host: Reader) -> State:
+        try:
+            said = host.query("systemctl", "show", "-p", _PROPERTIES, "--", self.unit)
+            shown = dict(re.findall(r"^(\w+)=(.*)$", said.stdout, re.MULTILINE))
+            if not said.ok or "LoadState" not in shown:
+                return Unknown(
+                    f"systemctl show {self.unit}: {(said.stderr.strip().splitlines() or ['says nothing'])[0]}"
+                )
+            if shown["LoadState"] == "not-found" and (self.enabled or self.active):
+                return Absent()
+            return Known(", ".join(self._words(shown, owed=self._owed(host, shown))))
+        except Unreadable as unreadable:
+            return Unknown(str(unreadable))
+
+    def target(self, now: State) -> State:
+        return now if isinstance(now, Unknown) else Known(", ".join(self._wanted(now)))
+
+    def apply(self, host: Writer, now: State) -> Outcome:
+        if isinstance(now, Absent):
+            return Impossible(f"{self.unit} is not installed", f"install the package that brings {self.unit}")
+        words = now.text.split(", ") if isinstance(now, Known) else []
+        for verb in self._verbs(words):
+            host.execute("systemctl", verb, "--", self.unit)
+        return Done()
+
+    def undo(self, now: State) -> Undo:
+        words = now.text.split(", ") if isinstance(now, Known) else []
+        pairs = (
+            (self.masked is True and "masked" not in words, "unmask"),
+            (self.masked is False and "masked" in words, "mask"),
+            (self.enabled is True and "disabled" in words, "disable"),
+            (self.enabled is False and "enabled" in words, "enable"),
+            (self.active is True and "inactive" in words, "stop"),
+            (self.active is False and "active" in words, "start"),
+        )
+        commands = tuple(("systemctl", verb, "--", self.unit) for due, verb in pairs if due)
+        return Undo(commands=commands, nothing="" if commands else f"{self.unit} is only restarted")
+
+    def _words(self, shown: Mapping[str, str], *, owed: bool) -> tuple[str, ...]:
+        """The aspects that this resource cares for, as systemd has them."""
+        file_state = shown.get("UnitFileState", "")
+        words = []
+        if self.masked is not None:
+            words.append("masked" if file_state == "masked" else "not masked")  # masked-runtime ends with this boot
+        if self.enabled is not None:
+            words.append(file_state or "disabled")
+        if self.active is not None:
+            words.append("active" if shown.get("ActiveState") in _RUNNING else "inactive")
+        return (*words, _OWED) if owed else tuple(words) or ("present",)
+
+    def _wanted(self, now: State) -> tuple[str, ...]:
+        words = now.text.split(", ") if isinstance(now, Known) else []
+        wanted = []
+        if self.masked is not None:
+            wanted.append("masked" if self.masked else "not masked")
+        if self.enabled is not None:
+            settled = next((word for word in words if self.enabled and word in _STARTED_BY_OTHERS), "")
+            gone = next((word for word in words if not self.enabled and word in (*_STARTED_BY_OTHERS, "masked")), "")
+            wanted.append(settled or gone or ("enabled" if self.enabled else "disabled"))
+        if self.active is not None:
+            wanted.append("active" if self.active else "inactive")
+        return tuple(wanted) or ("present",)
+
+    def _verbs(self, words: list[str]) -> list[str]:
+        wanted = self._wanted(Known(", ".join(words)))
+        verbs = [verb for word, verb in _VERBS if word in wanted and word not in words]
+        if self.on_change and self.active is not False and "inactive" not in words:
+            verbs.append(self.on_change)
+        return verbs
+
+    def _owed(self, host: Reader, shown: Mapping[str, str]) -> bool:
+        """Whether a file that this unit follows is younger than its last start."""
+        started_us = shown.get("ActiveEnterTimestampMonotonic", "")
+        if self.on_change != "restart" or shown.get("ActiveState") != "active" or not started_us.isdigit():
+            return False
+        booted = re.search(r"^btime (\d+)", host.read("/proc/stat") or "", re.MULTILINE)
+        if not booted:
+            return False
+        started_ns = int(booted[1]) * 1_000_000_000 + int(started_us) * 1000 + _CLOCK_GRAIN_NS
+        found = (host.stat(name.removeprefix("file:")) for name in self.after if name.startswith("file:"))
+        return any(file is not None and file.ctime_ns > started_ns for file in found)
+
+
+_VERBS = (
+    ("not masked", "unmask"),
+    ("masked", "mask"),
+    ("enabled", "enable"),
+    ("disabled", "disable"),
+    ("active", "start"),
+    ("inactive", "stop"),
+)
