@@ -1,0 +1,63 @@
+"""What the documents say is what the program does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from docs import generate
+
+from caasctl import profile_load
+from caasctl.checks import CHECKS
+from caasctl.model import Check, Exit
+from caasctl.phases import ORDER
+
+TOP = Path(__file__).parents[1]
+PAGES = sorted([*TOP.glob("*.md"), *TOP.glob("docs/**/*.md")])
+EXAMPLE = Check("os.example", "All is well", lambda _facts, _profile: (), (), "It breaks", "Mend it", "a book")
+
+
+def table_cells(page: str, heading: str) -> list[str]:
+    """The first cells of the rows of the table below a heading."""
+    section = page.split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    return [row.split("|")[1].strip(" `") for row in section.splitlines() if row.startswith("|")][2:]
+
+
+def test_the_page_of_checks_is_fresh() -> None:
+    assert generate.TARGET.read_text() == generate.text(CHECKS), "run: .venv/bin/python docs/generate.py"
+
+
+def test_the_page_of_checks_has_all_of_a_check() -> None:
+    page = generate.text([EXAMPLE])
+    assert "| [`os.example`](#osexample) | All is well | you |" in page
+    assert all(said in page for said in ("## os.example", "It breaks", "Mend it", "a book"))
+
+
+def test_the_readme_lists_every_exit_code() -> None:
+    listed = table_cells((TOP / "README.md").read_text(), "Exit codes")
+    assert [int(code) for code in listed] == [int(code) for code in Exit]
+
+
+def test_the_readme_lists_every_phase_in_order() -> None:
+    assert table_cells((TOP / "README.md").read_text(), "Phases") == [phase.id for phase in ORDER]
+
+
+def test_the_example_profile_of_the_readme_is_valid(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```yaml\n(.*?)```", (TOP / "README.md").read_text(), re.DOTALL)
+    (tmp_path / "example.yaml").write_text(example)
+    assert profile_load.load(str(tmp_path / "example.yaml")).metadata.name == "rack-7"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(TOP)))
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("page", sorted(TOP.glob("docs/adr/*.md")), ids=lambda page: page.stem)
+def test_a_decision_record_has_its_parts_and_fits_a_page(page: Path) -> None:
+    text = page.read_text()
+    assert re.match(rf"# {int(page.stem[:4])}\. ", text)
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == ["Context", "Decision", "Consequences"]
+    assert len(text.splitlines()) <= 60
