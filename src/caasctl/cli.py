@@ -67,9 +67,9 @@ def main() -> int:
 
 
 def _say_error(error: CaasError) -> int:
-    from caasctl.report import errors  # noqa: PLC0415
+    from caasctl.report import banner  # noqa: PLC0415
 
-    errors.write(error, sys.stderr)
+    banner.error(error, sys.stderr)
     return error.exit_code
 
 
@@ -144,7 +144,9 @@ def init_node(
     if not dry_run:
         commands.may_change(yes=yes, bundle=facts, root=root)
     session = commands.Session(profile, settings, facts, root)
-    known, planned = session.plan(wanted)
+    words = ["init-node", *(w for n in phase or [] for w in ("--phase", n))]
+    words += [w for n in skip_phases or [] for w in ("--skip-phases", n)]
+    known, planned = session.plan(wanted, words)
     if dry_run or planned.exit_code == Exit.FAILED_CHECK:
         _finish(planned, output, verbose=verbose)
     if any(report.changes for report in planned.phases):
@@ -152,8 +154,8 @@ def init_node(
         if not yes and not typer.confirm("Make these changes?", default=False, err=True):
             print("nothing was changed", file=sys.stderr)
             raise typer.Exit(Exit.OK)
-    with progress.lines(sys.stderr) as say:
-        result = session.apply(wanted, known, say)
+    with progress.Progress(sys.stderr) as shown:
+        result = session.apply(wanted, known, words, shown.step, shown.hear)
     _finish(result, output, verbose=verbose)
 
 
@@ -170,8 +172,8 @@ def undo(
     if show:
         print("\n".join(commands.undoable()) or "nothing to take back")
         return
-    with progress.lines(sys.stderr) as say:
-        steps = commands.undo(run, say)
+    with progress.Progress(sys.stderr) as shown:
+        steps = commands.undo(run, shown.hear)
     for step in steps:
         print(f"{'undone' if step.done else 'LEFT  '}  {step.resource}: {step.text}")
     if not steps:
@@ -208,7 +210,7 @@ def explain(
     if check_id:
         text.write(text.find(check_id, CHECKS), sys.stdout)
     else:
-        text.write_list(CHECKS, sys.stdout)
+        text.listing(CHECKS, sys.stdout)
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 import time
@@ -32,34 +33,41 @@ class Session:
         self._start = time.monotonic()
         self.profile: NodeProfile = profile_load.load(profile, settings or ())
         self.host = open_host(bundle, root)
+        self._options = [word for setting in settings or () for word in ("--set", setting)]
+        self._options += ["--profile", profile] if "/" in profile or profile.endswith((".yaml", ".yml")) else []
+        self._options += ["--facts", bundle] if bundle else []
+        self._options += ["--root", root] if root != "/" else []
 
     def report(
-        self, command: str, code: Exit, found: tuple[Finding, ...], phases: tuple[PhaseReport, ...] = ()
+        self, words: Sequence[str], code: Exit, found: tuple[Finding, ...], phases: tuple[PhaseReport, ...] = ()
     ) -> Report:
         took = round((time.monotonic() - self._start) * 1000)
         name = self.profile.metadata.name
+        command = shlex.join([*words, *self._options])
         return Report(command, name, name_of(self.host), self._started_at, took, code, found, phases)
 
     def preflight(self, only: Sequence[str], *, strict: bool) -> Report:
         found = engine.examine(engine.collect(self.host), self.profile, only=only)
-        return self.report("preflight", engine.preflight_exit(found, strict=strict), found)
+        return self.report(
+            ["preflight", *(["--strict"] if strict else [])], engine.preflight_exit(found, strict=strict), found
+        )
 
-    def plan(self, phases: Sequence[Phase]) -> tuple[Facts, Report]:
+    def plan(self, phases: Sequence[Phase], words: Sequence[str] = ("init-node",)) -> tuple[Facts, Report]:
         """The facts that a run starts from, and what it would do."""
         facts = engine.collect(self.host)
         found = engine.examine(facts, self.profile)
         planned = engine.plan(self.host, facts, self.profile, found, phases)
-        return facts, self.report("init-node --dry-run", engine.plan_exit(planned), found, planned)
+        return facts, self.report([*words, "--dry-run"], engine.plan_exit(planned), found, planned)
 
-    def apply(self, phases: Sequence[Phase], facts: Facts, progress: Say) -> Report:
-        """Makes the changes under the host's lock. Raises LockedError."""
+    def apply(self, phases: Sequence[Phase], facts: Facts, words: Sequence[str], step: Say, hear: Say) -> Report:
+        """Makes the changes under the host's lock; `hear` gets what commands print. Raises LockedError."""
         run = apply.run_id()
         owner = f"pid {os.getpid()}: caasctl init-node, run {run}"
-        host = LiveHost(progress=progress)
+        host = LiveHost(progress=hear)
 
         def say(line: str) -> None:
             host.note(f"{owner}, at {line}\n")
-            progress(line)
+            step(line)
 
         with _no_sudden_end() as stop, host.lock(apply.LOCK, f"{owner}\n"):
             reports = tuple(apply.Run(host, self.profile, ledger.Ledger(host, run), say, stop).phases(phases, facts))
@@ -67,7 +75,7 @@ class Session:
         changed = any(report.changes for report in reports)
         self.host = open_host(None, "/") if changed else self.host
         found = engine.examine(engine.collect(self.host) if changed else facts, self.profile)
-        return self.report("init-node", code, found, reports)
+        return self.report(words, code, found, reports)
 
 
 def open_host(bundle: str | None, root: str) -> RecordingHost:
