@@ -20,6 +20,11 @@ PLANTED: dict[str, tuple[rules.Rule, str, str]] = {
     "upwards in a row": (rules.imports_go_down, "src/caasctl/ledger.py", "from caasctl import engine"),
     "a sibling": (rules.imports_go_down, "src/caasctl/facts/gpu.py", "from caasctl.facts.os import Kernel"),
     "a relative sibling": (rules.imports_go_down, "src/caasctl/checks/gpu.py", "from . import os"),
+    "a sibling of a folder": (
+        rules.imports_go_down,
+        "src/caasctl/syntax/grub/menu.py",
+        "from caasctl.syntax.cmdline import tokens",
+    ),
     "a sibling's list": (rules.imports_go_down, "src/caasctl/checks/gpu.py", "from caasctl.checks import CHECKS"),
     "a package beside": (rules.imports_go_down, "src/caasctl/facts/gpu.py", "import caasctl.resources.files"),
     "no layer": (rules.every_module_has_a_layer, "src/caasctl/utils.py", ""),
@@ -111,10 +116,13 @@ def test_what_a_rule_allows(tmp_path: Path) -> None:
     allowed = {
         "src/caasctl/checks/__init__.py": "from caasctl.checks import os",
         "src/caasctl/engine.py": "from caasctl import __version__, ledger",
+        "src/caasctl/syntax/grub/menu.py": "from caasctl.syntax.grub import defaults",
+        "src/caasctl/syntax/grub/__init__.py": "",
         "src/caasctl/cli.py": "import os, sys\nos.open(os.devnull, os.O_WRONLY)\nsys.exit(1)\nprint(1)",
         "src/caasctl/facts/os.py": "host.read('/x')\nhost.list('/x')\nhost.stat('/x')\nos.path.basename('/x')",
     }
     for path, text in allowed.items():
+        (top / path).parent.mkdir(parents=True, exist_ok=True)
         (top / path).write_text(GOOD + text + "\n")
     tree = rules.read_tree(top)
     assert [said for rule in rules.RULES for said in rule(tree)] == []

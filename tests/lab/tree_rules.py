@@ -55,8 +55,13 @@ class Module:
         return ast.parse(self.text)
 
     @property
-    def is_init(self) -> bool:
-        return self.path.endswith("__init__.py")
+    def leaf(self) -> str:
+        """The topic's file or folder below its unit: `os` of src/caasctl/facts/os.py, `grub` of .../syntax/grub/menu.py."""
+        return Path(self.path).with_suffix("").parts[3] if self.unit.endswith("/") else ""
+
+    @property
+    def is_list(self) -> bool:
+        return self.leaf == "__init__"
 
     def at(self, node: ast.AST, said: str) -> str:
         return f"{self.path}:{getattr(node, 'lineno', 1)}: {said}"
@@ -123,16 +128,21 @@ def _own(tree: Tree, name: str) -> str | None:
 
 def imports_go_down(tree: Tree) -> Iterator[str]:
     for module in tree.modules:
+        seen = set()
         for node, name in _imports(module):
             unit = _own(tree, name)
-            if unit and module.unit != "__init__.py" and not _may_import(tree, module, unit):
-                yield module.at(node, f"{module.unit} may not import {name}: imports go to a lower layer only, "
-                                      "and a leaf never imports a sibling")  # fmt: skip
+            if unit and node not in seen and module.unit != "__init__.py" and not _may_import(tree, module, unit, name):
+                seen.add(node)
+                yield module.at(
+                    node,
+                    f"{module.unit} may not import {name}: imports go to a lower layer only, and a leaf never imports a sibling",
+                )
 
 
-def _may_import(tree: Tree, module: Module, unit: str) -> bool:
+def _may_import(tree: Tree, module: Module, unit: str, name: str) -> bool:
     if unit == module.unit:
-        return module.is_init or unit not in LEAVES
+        same_leaf = name.split(".")[2:3] == [module.leaf]
+        return module.is_list or unit not in LEAVES or same_leaf
     (above, place), (below, place_below) = tree.layers.get(module.unit, (-1, 0)), tree.layers.get(unit, (99, 0))
     in_a_row = above == below and place_below < place and not (unit + module.unit).count("/")
     return below < above or in_a_row
