@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from caasctl.model import Unreadable
 from caasctl.protocol import Probe, Reader
 
-DISK_PATHS = ("/var/lib/containerd", "/var/lib/kubelet", "/var/lib/etcd", "/var/log", "/boot", "/run", "/opt")
+DISK_PATHS = ("/var/lib/containerd", "/var/lib/kubelet", "/var/lib/etcd", "/boot", "/run", "/opt")
 _MODULES = ("/usr/lib/modules", "/lib/modules")
 _TIME_UNITS = {
     "chrony.service": "chrony",
