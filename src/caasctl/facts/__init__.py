@@ -1,6 +1,11 @@
 """What is known of a host: one probe for each fact. Each topic's file lists its own PROBES."""
 
 from caasctl.facts import (
+    boot,
+    boot_entries,
+    cgroup,
+    gpu,
+    iommu,
     kata,
     kata_host,
     kubernetes,
@@ -24,6 +29,11 @@ PROBES: tuple[Probe, ...] = (
     *os_swap.PROBES,
     *os_sysctl.PROBES,
     *os_system.PROBES,
+    *cgroup.PROBES,
+    *boot.PROBES,
+    *boot_entries.PROBES,
+    *iommu.PROBES,
+    *gpu.PROBES,
     *network.PROBES,
     *network_routes.PROBES,
     *network_dns.PROBES,

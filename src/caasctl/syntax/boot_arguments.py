@@ -1,0 +1,60 @@
+"""Which kernel arguments a node wants: a pure rule over the profile's `boot` and what is foreign on the host."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from caasctl.profile import Boot
+
+HIERARCHY = "systemd.unified_cgroup_hierarchy"
+ONLY_V2 = 256  # systemd versions from here on boot with cgroup v2 unless forced
+NO_SWITCH = 258  # from here on the switch is gone
+# Names of arguments that caasctl may have written before, profile's own ones apart.
+NAMES = frozenset(
+    {HIERARCHY, "cgroup_no_v1", "intel_iommu", "iommu", "default_hugepagesz", "hugepagesz", "hugepages"}
+)  # fmt: skip
+_SIZES = {"2Mi": "2M", "1Gi": "1G"}
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What the rule depends on.
+
+    default_hierarchy: systemd's compiled-in one, "" unknown. systemd_version: 0 unknown. layout: CgroupLayout.mode.
+    foreign_hierarchy: the value of systemd.unified_cgroup_hierarchy that files other than ours set, None unset.
+    ours_has_hierarchy: our own drop-in sets it already. tables: ACPI tables that announce an IOMMU.
+    """
+
+    default_hierarchy: str = ""
+    systemd_version: int = 0
+    layout: str = ""
+    foreign_hierarchy: str | None = None
+    ours_has_hierarchy: bool = False
+    tables: tuple[str, ...] = ()
+
+
+def wanted(boot: Boot, situation: Situation) -> tuple[str, ...]:
+    """All arguments that the running kernel should have, in the order in which they are written."""
+    arguments: list[str] = []
+    if _asks_for_v2(situation):
+        arguments += [f"{HIERARCHY}=1", "cgroup_no_v1=all"]
+    if boot.iommu != "off" and "DMAR" in situation.tables:
+        arguments.append("intel_iommu=on")  # AMD's is on wherever the firmware announces it; there is no `on` for it
+    if boot.iommu != "off" and boot.passthroughMode:
+        arguments.append("iommu=pt")
+    if boot.hugepages.count > 0:
+        size = _SIZES[boot.hugepages.size]
+        arguments += [f"default_hugepagesz={size}", f"hugepagesz={size}", f"hugepages={boot.hugepages.count}"]
+    return (*arguments, *(argument for argument in boot.kernelArgs if argument not in arguments))
+
+
+def _asks_for_v2(situation: Situation) -> bool:
+    if situation.systemd_version >= NO_SWITCH:
+        return False
+    if situation.foreign_hierarchy is not None and situation.foreign_hierarchy.lower() in {"0", "no", "false", "off"}:
+        return True
+    if situation.systemd_version >= ONLY_V2:
+        return False
+    if situation.default_hierarchy:
+        return situation.default_hierarchy != "unified"
+    return situation.ours_has_hierarchy or situation.layout in {"hybrid", "legacy"}
