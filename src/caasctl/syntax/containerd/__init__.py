@@ -1,0 +1,1 @@
+"""containerd: its configuration files, what it prints, and what caasctl wants of it."""
