@@ -55,7 +55,7 @@ def test_a_check_leans_on_what_there_is(check: Check) -> None:
 @each_probe
 def test_a_fact_is_frozen_and_described(probe: Probe) -> None:
     assert dataclasses.is_dataclass(probe.fact)
-    assert probe.fact.__dataclass_params__.frozen
+    assert probe.fact.__dataclass_params__.frozen  # type: ignore[attr-defined]
     assert probe.fact.__doc__
     assert not probe.fact.__doc__.startswith(f"{probe.fact.__name__}(")  # the one that dataclass makes
 
@@ -63,7 +63,7 @@ def test_a_fact_is_frozen_and_described(probe: Probe) -> None:
 @each_phase
 def test_a_phase_leans_on_what_there_is(phase: Phase) -> None:
     assert [kind.__name__ for kind in (*phase.reads, *phase.disturbs) if kind not in PROBED] == []
-    assert phase.desired.__doc__ or inspect.getmodule(phase.desired).__doc__  # type: ignore[union-attr]
+    assert phase.desired.__doc__ or inspect.getmodule(phase.desired).__doc__
 
 
 def test_phases_run_in_the_order_of_the_design() -> None:
