@@ -1,6 +1,6 @@
 """The steps of init-node, in order."""
 
-from caasctl.phases import host
+from caasctl.phases import containerd, host
 from caasctl.protocol import Phase
 
-ORDER: tuple[Phase, ...] = (host.PHASE,)
+ORDER: tuple[Phase, ...] = (host.PHASE, containerd.PHASE)

@@ -11,11 +11,11 @@ from caasctl.formats import REMOVED, FormatError, dump_json, edit_toml, parse_js
 from caasctl.model import CaasError, CommandError, Unreadable
 from caasctl.protocol import IN_EFFECT, Known, Reader, State, Unknown, Writer
 from caasctl.syntax.containerd.host import UNIT
-from caasctl.syntax.containerd.imports import ConfigFile, load, replaced
+from caasctl.syntax.containerd.imports import ConfigFile, load, merged, replaced
 from caasctl.syntax.containerd.judge import lost, problems
 from caasctl.syntax.containerd.merge import our_keys
 from caasctl.syntax.containerd.output import cri_status, plugins, properties, reason
-from caasctl.syntax.containerd.tables import CRI, MAIN, Data, Version, cri, plugin_ids, schema, table
+from caasctl.syntax.containerd.tables import CRI, MAIN, Data, Version, cri, plugin_ids, schema, socket, table
 from caasctl.syntax.containerd.wanted import Wanted
 
 STAMP = "/run/caasctl/containerd.json"
@@ -47,7 +47,7 @@ class ContainerdActivation:
             if not pid:
                 return Known(f"restart owed: containerd is not running ({shown.get('ActiveState', 'no unit')})")
             started = _start_ticks(host, pid)
-            read = self._files(host)
+            read = self._staged_files(host, {p: s.text.encode() for p, s in files.items() if isinstance(s, Known)})
             stamp = _stamp(host)
             if (stamp.get("pid"), stamp.get("started")) == (pid, started):
                 same = stamp.get("digest") == _digest(read)
@@ -83,7 +83,7 @@ class ContainerdActivation:
             raise CaasError(f"the new configuration is not right: {wrong.what}", cause=wrong.cause, fix=wrong.fix)
         self._refuse_losses(host, dump)
 
-    def _staged_files(self, host: Writer, staged: Mapping[str, bytes]) -> tuple[ConfigFile, ...]:
+    def _staged_files(self, host: Reader, staged: Mapping[str, bytes]) -> tuple[ConfigFile, ...]:
         def read(path: str) -> str | None:
             return staged[path].decode() if path in staged else host.read(path)
 
@@ -159,11 +159,11 @@ class ContainerdActivation:
         host.write(STAMP, dump_json(stamp).encode())
 
     def _plugins_missing(self, host: Writer) -> str:
-        """ "" once all are ok; else the state of the first that is not."""
+        """The state of the first that is not ok; empty once all are."""
         try:
             if not int(_show(host).get("MainPID", "0") or 0):
                 return "containerd is not running"
-            said = host.query("ctr", "--connect-timeout", "2s", "plugins", "ls", timeout_s=5)
+            said = host.query("ctr", "-a", self._socket(host), "--connect-timeout", "2s", "plugins", "ls", timeout_s=5)
         except Unreadable as unreadable:
             return str(unreadable)
         if not said.ok:
@@ -172,11 +172,12 @@ class ContainerdActivation:
         wrong = [uri for uri in plugin_ids(self.version) if status.get(uri) != "ok"]
         return f"plugin {wrong[0]} is {status.get(wrong[0], 'not loaded')}" if wrong else ""
 
+    def _socket(self, host: Reader) -> str:
+        return socket(merged(self._files(host), self.version))
+
     def _handlers_missing(self, host: Writer) -> tuple[str, ...]:
         """By the CRI's own answer where crictl is there, else by what the file that the daemon was started on says."""
-        said = host.query(
-            "crictl", "--runtime-endpoint", "unix:///run/containerd/containerd.sock", "info", timeout_s=10
-        )
+        said = host.query("crictl", "--runtime-endpoint", f"unix://{self._socket(host)}", "info", timeout_s=10)
         if said.ok:
             there = set(cri_status(parse_json(said.stdout, "crictl info")).runtimes)
         else:

@@ -127,6 +127,12 @@ def cri(data: Data) -> Cri:
     )
 
 
+def socket(data: Data) -> str:
+    """The path of the daemon's socket: schema 4 keeps it with the server's plugins."""
+    given = table(data, "plugins", "io.containerd.server.v1.grpc").get("address") or table(data, "grpc").get("address")
+    return given if isinstance(given, str) and given else SOCKET
+
+
 def is_runc(runtime: Data) -> bool:
     """Whether a handler runs runc (or a program that replaces it, like nvidia-container-runtime)."""
     return runtime.get("runtime_type", "") in RUNC_TYPES

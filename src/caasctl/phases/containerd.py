@@ -1,0 +1,84 @@
+"""containerd: its configuration with runc and Kata's handlers, taken into effect and proven; crictl's endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from caasctl.facts.containerd import ContainerdBinaries, ContainerdProcess, ContainerdService, ContainerdVersion
+from caasctl.facts.containerd_config import ContainerdConfig, ContainerdEffective, CrictlConfig, Shims
+from caasctl.facts.containerd_live import ContainerdPlugins, CriInfo, PodCgroups
+from caasctl.facts.containerd_writers import OtherWriters
+from caasctl.facts.kata import KataTrees
+from caasctl.formats import dump_yaml
+from caasctl.model import HEADER, MARK, Facts
+from caasctl.profile import NodeProfile
+from caasctl.protocol import Phase, Resource
+from caasctl.resources.containerd import ContainerdActivation
+from caasctl.resources.files import File, Transaction
+from caasctl.resources.units import Unit
+from caasctl.syntax.containerd.merge import MergeMain, drop_in, wanted_schema
+from caasctl.syntax.containerd.tables import DROP_IN, Version
+from caasctl.syntax.containerd.wanted import Tree, Wanted, wanted
+
+CRICTL = "/etc/crictl.yaml"
+
+
+@dataclass(frozen=True)
+class MergeCrictl:
+    """crictl's file where there is none or ours; a foreign one stays as it is, a check says where it points elsewhere."""
+
+    endpoint: str = "unix:///run/containerd/containerd.sock"
+
+    def __call__(self, text: str | None) -> str:
+        if text is not None and MARK not in text.lower():
+            return text
+        return HEADER + dump_yaml({"runtime-endpoint": self.endpoint, "image-endpoint": self.endpoint, "timeout": 10})
+
+
+def desired(facts: Facts, profile: NodeProfile) -> Iterator[Resource]:
+    binary = facts[ContainerdBinaries].in_use
+    if not binary:
+        return  # the check containerd.installed says how to get it
+    version, config = facts[ContainerdVersion].version, facts[ContainerdConfig]
+    want = wanted(profile, trees(facts))
+    yield Unit("containerd.service", enabled=True)
+    yield Transaction(
+        "containerd",
+        files(version, config.path, config.main.text, want),
+        ContainerdActivation(binary, version, want, config.path),
+    )
+    yield File(CRICTL, merge=MergeCrictl())
+
+
+def files(version: Version, main: str, text: str | None, want: Wanted) -> tuple[File, ...]:
+    """1.x: all in the main file. From 2.0 a drop-in in the main file's schema, which the merge leaves as it is."""
+    merged = File(main, merge=MergeMain(version, want, main))
+    if version < (2, 0, 0):
+        return (merged,)
+    return (File(DROP_IN, drop_in(wanted_schema(text, main), want, version)), merged)
+
+
+def trees(facts: Facts) -> tuple[Tree, ...]:
+    found = facts.get(KataTrees)
+    return tuple(Tree(t.prefix, t.go_shim, t.rust_shim, t.configs) for t in found.trees) if found else ()
+
+
+PHASE = Phase(
+    "containerd",
+    "containerd with runc and Kata's handlers",
+    desired,
+    reads=(ContainerdBinaries, ContainerdVersion, ContainerdConfig),
+    disturbs=(
+        ContainerdConfig,
+        ContainerdEffective,
+        ContainerdProcess,
+        ContainerdService,
+        ContainerdPlugins,
+        CriInfo,
+        CrictlConfig,
+        OtherWriters,
+        PodCgroups,
+        Shims,
+    ),
+)
