@@ -127,6 +127,8 @@ def kernel_config(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     lacking = _lacking(config, needs.options(profile))
     reduced = _lacking(config, needs.optional_options())
     if lacking:
+        kata_only = "Without them no Kata pod starts; a profile with `runtimes: [runc]` does not need them."
+        cause = kata_only if set(lacking.values()) == {"Kata"} else ""
         yield failed(
             _named(lacking), wanted="each of them y or m", fix=_rebuild(lacking), evidence=(_unset(config, lacking),)
         )
@@ -155,7 +157,7 @@ def _named(options: dict[str, str]) -> str:
     by_user: dict[str, list[str]] = {}
     for name, who in options.items():
         by_user.setdefault(who, []).append(f"CONFIG_{name}")
-    return "; ".join(f"{who} lacks {', '.join(names)}" for who, names in by_user.items())
+    return "not built: " + "; ".join(f"{', '.join(names)} ({who})" for who, names in by_user.items())
 
 
 def _unset(config: KernelConfig, options: dict[str, str]) -> Evidence:
