@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from importlib import resources
-from importlib.abc import Traversable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from importlib.abc import Traversable  # elsewhere from 3.11 on, gone in 3.14
 
 
 def _folder(kind: str) -> Traversable:
