@@ -77,6 +77,16 @@ class Links:
             (link for link in self.links if any(ipaddress.ip_address(a.ip) == wanted for a in link.addresses)), None
         )
 
+    def node_address(self, device: str, wanted: str = "auto") -> Address | None:
+        """The node's address: the one wanted, or for `auto` the main one of `device`, the default route's interface."""
+        if wanted == "auto":
+            return self.main_address(device)
+        link = self.with_address(wanted)
+        same = (
+            a for a in (link.addresses if link else ()) if ipaddress.ip_address(a.ip) == ipaddress.ip_address(wanted)
+        )
+        return next(same, None)
+
     def main_address(self, name: str, family: int = 4) -> Address | None:
         """The first global address of an interface: the one kubeadm takes from the default route's interface."""
         link = self.named(name)

@@ -74,13 +74,19 @@ def _address(text: str) -> str:
     return str(ipaddress.ip_address(words))
 
 
-def read_listeners(host: Reader) -> Listeners:
+def _of_ss(host: Reader) -> Listeners | None:
     try:
         done = host.query(*_COMMAND)
-        if done.ok:
-            return Listeners(parse_ss(done.stdout))
+        return Listeners(parse_ss(done.stdout)) if done.ok else None
     except Unreadable:  # a recording or a tree: its files can still tell
-        pass
+        return None
+
+
+def read_listeners(host: Reader) -> Listeners:
+    return _of_ss(host) or _of_files(host)
+
+
+def _of_files(host: Reader) -> Listeners:
     tables = {name: host.read(f"/proc/net/{name}") for name in _STATES}
     if tables["tcp"] is None:
         raise Unreadable("ss -Hltnup", "did not answer, and /proc/net/tcp is not there")

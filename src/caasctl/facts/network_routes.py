@@ -66,6 +66,11 @@ class Routes:
         found = [r for r in self.routes if r.default and r.family == family and r.table == "main" and not r.dead]
         return tuple(sorted(found, key=lambda route: route.metric))
 
+    @property
+    def device(self) -> str:
+        """The interface of the preferred IPv4 default route; "" where there is none."""
+        return next((route.dev for route in self.defaults()), "")
+
 
 def parse_ip_route(text: str) -> tuple[Route, ...]:
     """Of `ip -j route` or `ip -j -6 route`, any table. Raises Unreadable where it is no such JSON."""

@@ -57,13 +57,13 @@ class RpFilterFiles:
 
 @dataclass(frozen=True)
 class Ipv6:
-    """stack: sockets of AF_INET6 can be made. parameter: ipv6.disable of the running kernel, as in /sys/module/ipv6.
+    """stack: sockets of AF_INET6 can be made. by_argument: ipv6.disable=1 is on the running kernel's command line.
 
     switched_off: net.ipv6.conf.all.disable_ipv6 is 1 (sockets work, addresses do not).
     """
 
     stack: bool
-    parameter: bool = False
+    by_argument: bool = False
     switched_off: bool = False
 
 
@@ -122,8 +122,9 @@ def read_ipv6(host: Reader) -> Ipv6:
         raise Unreadable("/proc/net/if_inet6", "/proc is not there")
     stack = host.read("/proc/net/if_inet6") is not None
     parameter = (host.read("/sys/module/ipv6/parameters/disable") or "0").strip() == "1"
+    by_argument = parameter or "ipv6.disable=1" in (host.read("/proc/cmdline") or "").split()
     off = (host.read("/proc/sys/net/ipv6/conf/all/disable_ipv6") or "0").strip() == "1"
-    return Ipv6(stack, parameter, off)
+    return Ipv6(stack, by_argument, off)
 
 
 PROBES: tuple[Probe, ...] = (
