@@ -17,19 +17,26 @@ VALUE = 14
 
 
 def write(plan: Report, out: TextIO, *, auto_reboot: bool = False, width: int | None = None) -> None:
-    """The banner over a plan: what will change, whether it reboots, the way back, what has none."""
+    """The banner over a plan: what will change, whether it reboots, the way back."""
     paper = open_paper(out, width)
     changing = [phase for phase in order.phases(plan) if phase.changes]
     changes = sum(len(phase.changes) for phase in changing)
     made = f"{several(changes, 'change')} in {several(len(changing), 'phase')}"
-    paper.hang([("About to change ", "bold"), (plan.host, "bold")], f"({made}; profile {plan.profile})", 4)
+    paper.hang([("About to change ", "bold"), (plan.host, "bold"), " "], f"({made}; profile {plan.profile})", 4)
     paper.blank()
     for phase in changing:
         _phase(paper, phase)
     paper.blank()
+    terms(paper, plan, auto_reboot=auto_reboot)
+
+
+def terms(paper: Paper, plan: Report, *, auto_reboot: bool = False) -> None:
+    """The reboot, the way back, and what the way back leaves as it is."""
     paper.hang(["Reboot"], reboot(plan, auto_reboot=auto_reboot), VALUE)
     paper.hang(["Way back"], "`caasctl undo`: each change is recorded, with what was there, before it is made.", VALUE)
-    paper.hang(["No way back"], "; ".join(no_way_back(plan)) or "nothing here: every change can be taken back.", VALUE)
+    left = left_behind(plan)
+    if left:
+        paper.hang(["It leaves"], "; ".join(left), VALUE)
 
 
 def reboot(plan: Report, *, auto_reboot: bool) -> str:
@@ -42,10 +49,10 @@ def reboot(plan: Report, *, auto_reboot: bool) -> str:
     return f"needed after phase {phases[0]}; caasctl stops there and asks, it does not reboot by itself."
 
 
-def no_way_back(plan: Report) -> tuple[str, ...]:
-    """The changes that caasctl cannot take back, each with its reason."""
+def left_behind(plan: Report) -> tuple[str, ...]:
+    """What undo does not touch, each with its reason."""
     return tuple(
-        f"{change.resource.name}: {way.nothing}"
+        way.nothing if _names(way.nothing, change) else f"{change.resource.name}: {way.nothing}"
         for phase in order.phases(plan)
         for change in phase.changes
         if (way := way_back(change)) and not way.files and not way.commands
@@ -65,6 +72,10 @@ def error(problem: CaasError, out: TextIO, *, width: int | None = None) -> None:
 def _phase(paper: Paper, phase: PhaseReport) -> None:
     said = ", ".join(_change(change) for change in phase.changes)
     paper.hang([f"  {phase.id}"], said, VALUE)
+
+
+def _names(said: str, change: Change) -> bool:
+    return change.resource.name.rpartition(":")[2] in said
 
 
 def _change(change: Change) -> str:

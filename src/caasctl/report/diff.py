@@ -86,9 +86,10 @@ def verb(change: Change) -> str:
     before, after = change.before, change.after
     if isinstance(before, Unknown) or isinstance(after, Unknown):
         return "unknown"
-    if isinstance(after, Absent):
+    file = change.resource.name.startswith("file:")
+    if file and isinstance(after, Absent):
         return "remove"
-    if isinstance(before, Absent):
+    if file and isinstance(before, Absent):
         return "create"
     if parts(change):
         return "change"

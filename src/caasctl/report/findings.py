@@ -2,38 +2,19 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 from caasctl.model import Evidence, Finding, Fix, FixKind, Level
-from caasctl.report.order import LEVELS, WORDS, topic
+from caasctl.report.order import LEVELS, WORDS, Group, groups, topic
 from caasctl.report.paper import STYLES, Paper, cells
 from caasctl.report.visible import one_line
 
 BODY = 6  # the column where a finding's text starts
 FIELD = 14  # the column where the value of one of its fields starts
-VALUES = 30  # the column of the counts and values in a topic's line
+COUNTS = 19  # the column of the counts in a topic's line
+VALUES = 34  # the column of the values in a topic's line
 LONG = 44  # a longer value says too much for a topic's line
-
-
-@dataclass(frozen=True)
-class Group:
-    """Findings that differ in their subject only."""
-
-    finding: Finding
-    subjects: tuple[str, ...]
-
-
-def groups(findings: Sequence[Finding]) -> tuple[Group, ...]:
-    """In the order of their first members."""
-    same: dict[Finding, list[Finding]] = defaultdict(list)
-    for finding in findings:
-        same[replace(finding, subject="", evidence=(), duration_ms=0)].append(finding)
-    return tuple(
-        Group(replace(key, evidence=members[0].evidence), tuple(m.subject for m in members if m.subject))
-        for key, members in same.items()
-    )
 
 
 def topics(paper: Paper, findings: Sequence[Finding], *, verbose: bool) -> None:
@@ -43,11 +24,12 @@ def topics(paper: Paper, findings: Sequence[Finding], *, verbose: bool) -> None:
         passes = [finding for finding in here if finding.level is Level.PASS]
         word = WORDS[max((finding.level for finding in here), key=LEVELS.index)]
         counts = _counts(here)
-        room = paper.width - max(VALUES, 18 + cells(counts) + 2)
+        room = paper.width - max(VALUES, COUNTS + cells(counts) + 2)
         values = "" if verbose else _values(passes, room)
-        paper.line(f" {name:<11} ", (f"{word:<4}", STYLES[word]), f"  {counts:<{VALUES - 20}}  {values}".rstrip())
+        said = f"{counts:<{VALUES - COUNTS}}  {values}" if values else counts
+        paper.hang([f" {name:<11} ", (f"{word:<4}", STYLES[word]), "  "], said, COUNTS)
         for finding in passes if verbose else ():
-            paper.hang(["      ", ("PASS", STYLES["PASS"]), f"  {_head(finding)}:"], finding.found or "yes", FIELD)
+            paper.hang(["      ", ("PASS", STYLES["PASS"]), f"  {_head(finding)}: "], finding.found or "yes", FIELD)
 
 
 def details(paper: Paper, findings: Sequence[Finding], listed: Sequence[Finding]) -> None:
@@ -67,7 +49,7 @@ def block(paper: Paper, group: Group, number: int = 0) -> None:
     """One finding: the claim, what was found and wanted, why it matters, where it was seen, what mends it."""
     finding = group.finding
     word = WORDS[finding.level]
-    paper.hang([(word, STYLES[word]), "  ", (finding.id, "bold"), " "], one_line(finding.title), BODY)
+    paper.hang([(word, STYLES[word]), "  ", (finding.id, "bold"), "  "], one_line(finding.title), BODY)
     field(paper, "on", ", ".join(group.subjects))
     field(paper, "found", finding.found or "nothing")
     field(paper, "wanted", finding.wanted)
@@ -112,19 +94,19 @@ def will_do(paper: Paper, findings: Sequence[Finding]) -> None:
             paper.line(" " * 14, "takes effect with a reboot")
 
 
-def field(paper: Paper, label: str, text: str, style: str = "", indent: int = BODY) -> None:
+def field(paper: Paper, label: str, text: str, *, indent: int = BODY, keep: bool = False) -> None:
     """A labelled text; nothing where there is no text."""
     if text:
-        paper.hang([" " * indent, (f"{label:<7}", "dim")], text, indent + FIELD - BODY, style)
+        paper.hang([" " * indent, (f"{label:<7}", "dim"), " "], text, indent + FIELD - BODY, keep=keep)
 
 
 def fix(paper: Paper, finding: Finding, indent: int) -> None:
     """The fix of a finding under its label; a command stands on its own line."""
     if finding.fix and _pasted(finding.fix):
-        paper.line(" " * indent, ("fix", "dim"), f"{_then_reboot(finding.fix)}:".replace(", then", "    then", 1))
+        paper.line(" " * indent, ("fix", "dim"), f"{_then_reboot(finding.fix)}:")
         paper.exact(finding.fix.text, indent + 2, "bold")
     elif finding.fix:
-        field(paper, "fix", _said(finding.fix), indent=indent)
+        field(paper, "fix", _said(finding.fix), indent=indent, keep=True)
 
 
 def advice(paper: Paper, finding: Finding, indent: int) -> None:
@@ -136,7 +118,7 @@ def advice(paper: Paper, finding: Finding, indent: int) -> None:
         if finding.fix.needs_reboot:
             paper.line(" " * indent, "then reboot")
     else:
-        paper.hang([" " * indent], _said(finding.fix), indent)
+        paper.hang([" " * indent], _said(finding.fix), indent, keep=True)
 
 
 def _skipped(paper: Paper, findings: Sequence[Finding]) -> None:
@@ -156,6 +138,8 @@ def _unknown(paper: Paper, findings: Sequence[Finding]) -> None:
         ids = ", ".join(dict.fromkeys(_head(finding) for finding in here))
         paper.hang([(WORDS[Level.UNKNOWN], STYLES["UNKN"]), "  "], ids, BODY, "bold")
         field(paper, "reason", found or "none given")
+        for seen in here[0].evidence:
+            field(paper, "seen", _seen(seen))
         fix(paper, here[0], indent=BODY)
         paper.blank()
 
@@ -175,7 +159,9 @@ def _counts(findings: Sequence[Finding]) -> str:
 
 def _values(passes: Sequence[Finding], room: int) -> str:
     """As many different values as fit, whole; dots where some are left out."""
-    values = dict.fromkeys(one_line(finding.found) for finding in passes if finding.found)
+    values = dict.fromkeys(
+        one_line(finding.found) for finding in passes if re.search("[a-z]", finding.found, re.IGNORECASE)
+    )
     fit = ""
     for value in values:
         longer = f"{fit}, {value}" if fit else value

@@ -14,6 +14,7 @@ _PHASE_OUTCOMES = {
     PhaseStatus.FAILED: "error",
     PhaseStatus.BLOCKED: "failure",
     PhaseStatus.UNKNOWN: "error",
+    PhaseStatus.INTERRUPTED: "error",
     PhaseStatus.SKIPPED: "skipped",
 }
 _ILLEGAL = {0xFFFE: "\\ufffe", 0xFFFF: "\\uffff"}

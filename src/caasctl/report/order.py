@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from caasctl.model import Finding, Level, Report
 from caasctl.protocol import PhaseReport
@@ -20,6 +22,25 @@ WORDS = {
     Level.SKIPPED: "SKIP",
     Level.WAIVED: "WAIV",
 }
+
+
+@dataclass(frozen=True)
+class Group:
+    """Findings that differ in their subject only."""
+
+    finding: Finding
+    subjects: tuple[str, ...]
+
+
+def groups(findings: Iterable[Finding]) -> tuple[Group, ...]:
+    """In the order of their first members."""
+    same: dict[Finding, list[Finding]] = defaultdict(list)
+    for finding in findings:
+        same[replace(finding, subject="", evidence=(), duration_ms=0)].append(finding)
+    return tuple(
+        Group(replace(key, evidence=members[0].evidence), tuple(m.subject for m in members if m.subject))
+        for key, members in same.items()
+    )
 
 
 def place(word: str, known: tuple[str, ...]) -> tuple[int, str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO, Union
 
 from caasctl.report.visible import lines, visible
@@ -23,39 +24,57 @@ STYLES = {
     "SKIP": "dim",
     "WAIV": "cyan",
 }
-_WORD = re.compile(r"[^\s`]*`[^`]*`[^\s`]*|\S+")  # what stands in backticks is one word
+_WORD = re.compile(r"\S+")
+_QUOTED = re.compile(r"[^\s`]*`[^`]*`[^\s`]*|\S+")  # what stands in backticks is one word
 
 
 class Paper:
     """Prints on one stream. Every text goes through `visible` here, whoever wrote it."""
 
     def __init__(self, console: Console, width: int, encoding: str) -> None:
-        self._console, self.width, self._encoding = console, width, encoding
+        self._console, self._encoding = console, encoding
+        self._margin, self._blank = 0, False
+        self.width = width
+
+    @contextmanager
+    def inset(self, columns: int) -> Iterator[None]:
+        """What is printed within stands further to the right."""
+        self._margin, self.width = self._margin + columns, self.width - columns
+        try:
+            yield
+        finally:
+            self._margin, self.width = self._margin - columns, self.width + columns
 
     def line(self, *spans: Span) -> None:
         """One line, however long it is."""
         from rich.text import Text  # noqa: PLC0415 - 45 ms
 
-        text = Text()
+        text = Text(" " * self._margin)
         for span in spans:
             words, style = (span, "") if isinstance(span, str) else span
             text.append(self._safe(words), "" if self._console.no_color else style)
         text.rstrip()
         self._console.print(text, soft_wrap=True)
+        self._blank = False
 
     def blank(self) -> None:
-        self._console.print()
+        """An empty line, never two."""
+        if not self._blank:
+            self._console.print()
+        self._blank = True
 
-    def hang(self, head: Sequence[Span], text: str, indent: int, style: str = "") -> None:
-        """The head, then the text from column `indent` on (or right after a longer head), wrapped to that column."""
+    def hang(self, head: Sequence[Span], text: str, indent: int, style: str = "", *, keep: bool = False) -> None:
+        """The head, then the text from column `indent` on (or right after a longer head), wrapped to that column.
+
+        keep: what stands in backticks is not broken.
+        """
         used = sum(cells(span if isinstance(span, str) else span[0]) for span in head)
-        lead = [*head, " " * (indent - used)] if used <= indent else [*head, " "]
-        first = max(used + 1, indent) if used > indent else indent
-        wrapped = wrap(text, self.width - first, self.width - indent)
-        if used > indent and cells(wrapped[0]) > self.width - first:
+        wrapped = wrap(text, self.width - max(used, indent), self.width - indent, keep=keep)
+        if used > indent and cells(wrapped[0]) > self.width - used:
             self.line(*head)
-            lead = [" " * indent]
-        self.line(*lead, (wrapped[0], style))
+            self.line(" " * indent, (wrapped[0], style))
+        else:
+            self.line(*head, " " * (indent - used), (wrapped[0], style))
         for more in wrapped[1:]:
             self.line(" " * indent, (more, style))
 
@@ -97,20 +116,22 @@ def crop(text: str, width: int) -> str:
     return set_cell_size(text, width) if cell_len(text) > width else text
 
 
-def wrap(text: str, first: int, width: int) -> list[str]:
+def wrap(text: str, first: int, width: int, *, keep: bool = False) -> list[str]:
     """Lines of at most `first`, then `width` columns; a word that is longer stands alone and overflows."""
     wrapped: list[str] = []
     for line in lines(text):
         room = width if wrapped else first
-        wrapped += [line] if cells(line) <= room else _broken(line, room, width)
+        words = (_QUOTED if keep else _WORD).findall(line)
+        wrapped += [line] if cells(line) <= room else fill(words, room, width, " ")
     return wrapped
 
 
-def _broken(line: str, first: int, width: int) -> list[str]:
+def fill(words: Sequence[str], first: int, width: int, between: str) -> list[str]:
+    """As many words in each line as fit; a word that is longer than a line stands alone."""
     done: list[str] = []
     current, room = "", first
-    for word in _WORD.findall(line):
-        longer = f"{current} {word}" if current else word
+    for word in words:
+        longer = f"{current}{between}{word}" if current else word
         if current and cells(longer) > room:
             done.append(current)
             current, room = word, width

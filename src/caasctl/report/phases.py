@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
+
 from caasctl.model import Level, Report
-from caasctl.protocol import Change, PhaseReport, PhaseStatus
+from caasctl.protocol import Change, Known, PhaseReport, PhaseStatus, Unknown
 from caasctl.report import order
 from caasctl.report.data import undo_text
 from caasctl.report.diff import Part, diff, parts, shown, verb
-from caasctl.report.findings import block, field, groups
-from caasctl.report.paper import Paper, cells, wrap
+from caasctl.report.findings import block, field
+from caasctl.report.paper import Paper, cells, fill
 from caasctl.report.verdict import seconds
 from caasctl.resources.files import Transaction
 
 BODY = 6
+VALUE = 12
+_MORE = ">   "
+_PIECE = re.compile(r"\s*\S+|\s+$")
 _SIGNS = {"+": "green", "-": "red", "@": "cyan", "\\": "dim"}
 _STYLES = {
     PhaseStatus.UNCHANGED: "green",
@@ -23,6 +28,7 @@ _STYLES = {
     PhaseStatus.FAILED: "bold red",
     PhaseStatus.BLOCKED: "bold red",
     PhaseStatus.UNKNOWN: "magenta",
+    PhaseStatus.INTERRUPTED: "bold red",
     PhaseStatus.SKIPPED: "dim",
 }
 _WORDS = {
@@ -37,7 +43,7 @@ _WORDS = {
 def blocks(paper: Paper, report: Report, *, verbose: bool) -> None:
     phases = order.phases(report)
     for number, phase in enumerate(phases, 1):
-        head(paper, phase, f"{number}/{len(phases)}")
+        head(paper, phase, f"{number}/{len(phases)}" if order.dry(report) else f"{number}.")
         body(paper, phase, verbose=verbose)
         paper.blank()
 
@@ -52,15 +58,18 @@ def head(paper: Paper, phase: PhaseReport, number: str) -> None:
 
 
 def body(paper: Paper, phase: PhaseReport, *, verbose: bool) -> None:
-    field(paper, "says", phase.message, indent=4)
-    field(paper, "fix", phase.fix, indent=4)
-    findings = order.ordered(phase.findings)
-    for group in groups([f for f in findings if verbose or f.level is not Level.PASS]):
-        if group.finding.level is Level.PASS:
-            paper.line("    PASS  ", group.finding.id, f"  {group.finding.found}")
+    field(paper, "note", phase.message, indent=4)
+    field(paper, "fix", phase.fix, indent=4, keep=True)
+    for group in order.groups([f for f in order.ordered(phase.findings) if verbose or f.level is not Level.PASS]):
+        finding = group.finding
+        on = f" ({', '.join(group.subjects)})" if group.subjects else ""
+        if finding.ours or finding.level is Level.PASS:
+            word = "mends" if finding.ours else "pass"
+            paper.hang([f"    {word:<7} ", (finding.id, "bold"), f"{on}: "], finding.found or "yes", VALUE)
         else:
             paper.blank()
-            block(paper, group)
+            with paper.inset(4):
+                block(paper, group)
     for change in phase.changes:
         paper.blank()
         one_change(paper, change)
@@ -71,27 +80,39 @@ def one_change(paper: Paper, change: Change) -> None:
     differing = parts(change)
     alone = len(differing) == 1 and not differing[0].whole and differing[0].name == change.resource.name
     value = _step(differing[0]) if alone else ""
-    paper.hang([f"    {verb(change):<7} ", (change.resource.name, "bold"), ": " if value else ""], value, 12)
-    if not alone:
-        for part in differing:
-            if part.name != change.resource.name:
-                paper.hang([" " * BODY], part.name, BODY, "bold")
-            lines(paper, part)
+    paper.hang([f"    {verb(change):<7} ", (change.resource.name, "bold"), ": " if value else ""], value, VALUE)
+    for part in () if alone else differing:
+        if part.name != change.resource.name:
+            paper.hang([" " * BODY], part.name, BODY, "bold")
+        lines(paper, part)
+    _effect(paper, change)
     _why(paper, change)
-    field(paper, "back", undo_text(change))
+    field(paper, "back", undo_text(change), keep=True)
 
 
 def lines(paper: Paper, part: Part) -> None:
-    """A diff, two columns in; what is too long goes on after a `>`."""
+    """A diff; what is too long goes on after a `>`."""
     for line in diff(part):
         style = _SIGNS.get(line[:1], "")
-        body = [line] if cells(line) <= paper.width - BODY else wrap(f"{line[:1]}{line[1:]}", paper.width - BODY, 60)
-        paper.line(" " * BODY, (body[0], style))
-        for more in body[1:]:
-            paper.line(" " * BODY, (f">   {more}", style))
+        room = paper.width - BODY
+        cut = [line] if cells(line) <= room else fill(_PIECE.findall(line), room, room - len(_MORE), "")
+        paper.line(" " * BODY, (cut[0], style))
+        for more in cut[1:]:
+            paper.line(" " * BODY, (f"{_MORE}{more.lstrip()}", style))
+
+
+def _effect(paper: Paper, change: Change) -> None:
+    """What a transaction is in beside its files: whether they are in effect."""
+    now, then = change.before, change.after
+    if isinstance(now, Known) and isinstance(then, Known) and then.parts and now.text != then.text:
+        field(paper, "effect", f"{now.text} -> {then.text}")
 
 
 def _why(paper: Paper, change: Change) -> None:
+    now, may_be = change.before, change.provisional
+    if isinstance(now, Unknown):
+        field(paper, "now", f"not known: {now.reason}")
+        may_be = "" if may_be == now.reason else may_be
     if change.because:
         field(paper, "because", f"{', '.join(change.because)} {'changes' if len(change.because) == 1 else 'change'}")
     if isinstance(change.resource, Transaction):
@@ -100,7 +121,7 @@ def _why(paper: Paper, change: Change) -> None:
         )
     if change.resource.reboots:
         field(paper, "when", "takes effect with the next boot")
-    field(paper, "may be", f"different when its turn comes: {change.provisional}" if change.provisional else "")
+    field(paper, "may be", f"different when its turn comes: {may_be}" if may_be else "")
 
 
 def _step(part: Part) -> str:

@@ -20,9 +20,9 @@ CLEAR = "\r\x1b[K"
 class Progress:
     """Says what runs now. `step` starts something, `hear` takes its output; `close` (or leaving `with`) wipes the line."""
 
-    def __init__(self, out: TextIO, *, every_s: float = PLAIN_EVERY_S) -> None:
+    def __init__(self, out: TextIO, *, every_s: float = PLAIN_EVERY_S, term: str | None = None) -> None:
         self._out, self._every_s = out, every_s
-        self._live = out.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+        self._live = out.isatty() and (term or os.environ.get("TERM", "dumb")) != "dumb"
         self._guard = threading.Lock()
         self._ended = threading.Event()
         self._title, self._last, self._since, self._drawn = "", "", 0.0, False

@@ -6,11 +6,11 @@ from typing import TextIO
 
 from caasctl import __version__
 from caasctl.model import Finding, Level, Report
-from caasctl.report import findings, order, phases
+from caasctl.report import banner, findings, order, phases
 from caasctl.report.paper import Paper, open_paper
-from caasctl.report.verdict import counts, next_command, verdict
+from caasctl.report.verdict import counts, next_command, several, verdict
 
-_READ_ONLY = "looks only, changes nothing"
+_READ_ONLY = "read-only"
 
 
 def write(report: Report, out: TextIO, *, verbose: bool = False, width: int | None = None) -> None:
@@ -19,7 +19,7 @@ def write(report: Report, out: TextIO, *, verbose: bool = False, width: int | No
     header(paper, report)
     if _runs_phases(report):
         phases.blocks(paper, report, verbose=verbose)
-        _details(paper, report, _beyond_phases(report))
+        _beyond_phases(paper, report, verbose=verbose)
         _act_list(paper, report)
     else:
         ordered = order.ordered(report.findings)
@@ -45,7 +45,9 @@ def footer(paper: Paper, report: Report) -> None:
     for note in report.notes:
         paper.hang(["Note: "], note, 6)
     paper.hang([], f"{counts(report)}.", 0)
-    paper.hang([], f"{verdict(report)}  exit {int(report.exit_code)}", 0, "bold")
+    if order.dry(report) and any(phase.changes for phase in order.phases(report)):
+        banner.terms(paper, report)
+    paper.hang([], f"{verdict(report)} Exit code {int(report.exit_code)}.", 0, "bold")
     paper.line(("Next:  ", "bold"), next_command(report))
 
 
@@ -61,9 +63,18 @@ def _act_list(paper: Paper, report: Report) -> None:
         paper.blank()
 
 
-def _beyond_phases(report: Report) -> tuple[Finding, ...]:
+def _beyond_phases(paper: Paper, report: Report, *, verbose: bool) -> None:
+    """Findings that no phase is about: those that stop or may stop a node; of the others their number."""
     judged = {(f.id, f.subject) for phase in order.phases(report) for f in phase.findings}
-    return tuple(f for f in order.ordered(report.findings) if (f.id, f.subject) not in judged and not f.ours)
+    beyond = [f for f in order.ordered(report.findings) if (f.id, f.subject) not in judged and not f.ours]
+    shown = [f for f in beyond if verbose or f.level in (Level.FAIL, Level.UNKNOWN)]
+    _details(paper, report, tuple(shown))
+    left = [f for f in beyond if f not in shown and f.level is not Level.PASS]
+    if left:
+        paper.hang(
+            ["Also: "], f"{several(len(left), 'finding')} that no phase waits for; `caasctl preflight` says which.", 6
+        )
+        paper.blank()
 
 
 def _runs_phases(report: Report) -> bool:

@@ -36,6 +36,8 @@ def next_command(report: Report) -> str:
     word, *_ = report.command.split() or [""]
     again = command(report, word or "preflight")
     denied = any(f.level is Level.UNKNOWN and "needs root" in f.found for f in order.everything(report))
+    if report.exit_code is Exit.BUG:
+        return "caasctl facts --record caasctl-bug.tar.gz"
     if report.exit_code is Exit.UNDETERMINED and denied:
         return f"sudo {again}"
     if word == "preflight" and report.exit_code is Exit.OK:
@@ -76,16 +78,19 @@ def _next_of_run(report: Report, word: str) -> str:
 
 
 def _checked(report: Report) -> str:
-    acts, ours = len(order.must_act(report)), len(order.will_do(report))
-    if report.exit_code is Exit.UNDETERMINED:
-        return "Not determined: something that matters could not be looked at, see UNKN."
-    if report.exit_code is Exit.OK:
-        return (
-            "Ready: init-node can take it from here." if ours else "Ready: nothing fails and init-node mends nothing."
-        )
-    if acts:
+    acts, ours = len(order.groups(order.must_act(report))), len(order.will_do(report))
+    said = {
+        Exit.BUG: "A bug in caasctl: the findings that say so are wrong, the others hold. Report it with the recording.",
+        Exit.UNDETERMINED: "Not determined: something that matters could not be looked at, see UNKN.",
+        Exit.OK: "Ready: init-node can take it from here."
+        if ours
+        else "Ready: nothing fails and init-node mends nothing.",
+    }
+    if not order.everything(report):
+        return "Nothing was checked: no check applies."
+    if acts and report.exit_code is Exit.FAILED_CHECK:
         return f"Not ready: {several(acts, 'thing')} that only you can mend."
-    return "Not clean: --strict lets no failure and no warning pass."
+    return said.get(report.exit_code, "Not clean: --strict lets no failure and no warning pass.")
 
 
 def _planned(report: Report) -> str:
@@ -107,21 +112,20 @@ def _planned(report: Report) -> str:
 
 
 def _applied(report: Report) -> str:
-    made = several(sum(len(p.changes) for p in order.phases(report) if p.status in _MADE), "change")
+    made = several(_changes(report), "change")
     again = command(report, report.command.split()[0])
     said = {
         Exit.OK: f"Converged: {made} made and verified." if _changes(report) else "Converged: nothing had to change.",
         Exit.REBOOT: f"{made} made. Reboot, then run the same command again: `{again}`",
         Exit.FAILED_CHECK: f"Stopped{_where(report)}: something only you can mend stands in its way. {made} made.",
         Exit.UNDETERMINED: f"Stopped{_where(report)}: something that matters could not be looked at. {made} made.",
-        Exit.FAILED_CHANGE: f"Failed{_where(report)}. {made} made before it; `caasctl undo` takes back what was made.",
+        Exit.FAILED_CHANGE: f"Failed{_where(report)}. {made} made and recorded before it; `caasctl undo` takes back what was made.",
         Exit.INTERRUPTED: f"Interrupted{_where(report)}. {made} made; the same command goes on from here.",
     }
     return said.get(report.exit_code, f"Ended with exit code {int(report.exit_code)}.")
 
 
-_MADE = (PhaseStatus.CHANGED, PhaseStatus.REBOOT)
-_STOPPED = (PhaseStatus.BLOCKED, PhaseStatus.FAILED, PhaseStatus.UNKNOWN)
+_STOPPED = (PhaseStatus.BLOCKED, PhaseStatus.FAILED, PhaseStatus.INTERRUPTED, PhaseStatus.UNKNOWN)
 
 
 def _changes(report: Report) -> int:
@@ -138,4 +142,8 @@ def _where(report: Report) -> str:
 
 
 def _in(phase: PhaseReport) -> str:
-    return f" in phase {phase.id}" if phase.status is PhaseStatus.FAILED else f" before phase {phase.id}"
+    return (
+        f" in phase {phase.id}"
+        if phase.status in (PhaseStatus.FAILED, PhaseStatus.INTERRUPTED)
+        else f" before phase {phase.id}"
+    )
