@@ -84,11 +84,21 @@ def open_host(bundle: str | None, root: str) -> RecordingHost:
         raise UsageError(
             "--facts and --root exclude each other", cause="each names another host", fix="give one of them"
         )
-    if root != "/" and not os.path.isdir(root):
+    if root != "/" and _names_in(root) is None:
         raise UsageError(
             f"--root {root} is not a directory", cause="it holds the file tree of a host", fix="check the path"
         )
     return RecordingHost(BundleHost(bundle) if bundle else LiveHost(root))
+
+
+def _names_in(folder: str) -> tuple[str, ...] | None:
+    """Names in a directory of this machine that the user named; None where it is none. Raises UsageError."""
+    try:
+        return LiveHost().list(os.path.abspath(folder))
+    except Unreadable as error:
+        raise UsageError(
+            f"{folder}: {error.reason}", cause="it was named on the command line", fix="name a directory you may read"
+        ) from error
 
 
 def name_of(host: RecordingHost) -> str:
@@ -146,7 +156,7 @@ def undoable() -> tuple[str, ...]:
 
 def render(session: Session, out: str) -> Iterator[str]:
     """Writes every file that the phases would write below `out`; yields their paths. Raises CaasError."""
-    if os.path.isdir(out) and os.listdir(out):
+    if _names_in(out):
         raise UsageError(
             f"{out} is not empty", cause="old files would look like rendered ones", fix="name another directory"
         )
