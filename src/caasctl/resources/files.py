@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from caasctl.model import CaasError, Unreadable
+from caasctl.model import MARK, CaasError, Unreadable
 from caasctl.protocol import (
     IN_EFFECT,
     Absent,
@@ -76,6 +76,19 @@ class File:
 
     def undo(self, now: State) -> Undo:
         return Undo({self.path: before(now)})
+
+
+@dataclass(frozen=True)
+class Gone(File):
+    """A file of ours that is not wanted any more; one that is not ours stays."""
+
+    def target(self, now: State) -> State:
+        return Absent() if isinstance(now, Known) and MARK.lower() in now.text.lower() else now
+
+    def apply(self, host: Writer, now: State) -> Outcome:
+        if self.target(now) != now:
+            host.remove(self.path)
+        return Done()
 
 
 def before(now: State) -> tuple[bytes, int] | None:

@@ -1,0 +1,71 @@
+"""Phase boot: kernel arguments for cgroup v2, the IOMMU and hugepages, in the boot loader and then in the running kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from caasctl import formats
+from caasctl.facts.boot import OURS, BootLoader, CommandLine, GrubConfig
+from caasctl.facts.boot_entries import BootEntries
+from caasctl.facts.cgroup import CgroupLayout
+from caasctl.facts.iommu import Iommu
+from caasctl.facts.os import Systemd
+from caasctl.model import HEADER, Facts
+from caasctl.profile import NodeProfile
+from caasctl.protocol import Phase, Resource
+from caasctl.resources.cmdline import Cmdline, Grubby
+from caasctl.resources.files import File, Gone, Transaction
+from caasctl.resources.grub import GrubActivation
+from caasctl.syntax import cmdline
+from caasctl.syntax.boot_arguments import HIERARCHY, Situation, wanted
+
+
+def arguments(facts: Facts, profile: NodeProfile) -> tuple[str, ...]:
+    """All that the running kernel should have, whoever configures it."""
+    systemd, grub = facts.get(Systemd), facts.get(GrubConfig)
+    asked = cmdline.effective(_foreign(facts), HIERARCHY)
+    if asked is not None and facts[BootLoader].kind != "grub":
+        asked = "0"  # there ours cannot be told from theirs: an explicit value, of whichever side, stays ours to set
+    situation = Situation(
+        default_hierarchy=systemd.default_hierarchy if systemd else "",
+        systemd_version=systemd.version if systemd else 0,
+        layout=facts[CgroupLayout].mode,
+        foreign_hierarchy=asked,
+        ours_has_hierarchy=any(a.ours and a.token.name == HIERARCHY for a in (grub.arguments if grub else ())),
+        tables=facts[Iommu].tables,
+    )
+    return wanted(profile.spec.boot, situation)
+
+
+def _foreign(facts: Facts) -> tuple[cmdline.Token, ...]:
+    """What others than caasctl configured; with BLS entries, what is configured."""
+    loader = facts[BootLoader]
+    if loader.kind == "grub":
+        return facts[GrubConfig].foreign_tokens
+    entries = facts.get(BootEntries)
+    return entries.default.tokens if entries and entries.default else ()
+
+
+def desired(facts: Facts, profile: NodeProfile) -> Iterator[Resource]:
+    loader, needed = facts[BootLoader], arguments(facts, profile)
+    if loader.kind == "grub":
+        yield _grub(loader, needed, cmdline.missing(needed, _foreign(facts)))
+    elif loader.kind == "bls" and profile.spec.boot.applyBLS and needed:
+        yield Grubby(needed)
+    if needed:
+        yield Cmdline(needed)
+
+
+def _grub(loader: BootLoader, needed: tuple[str, ...], ours: tuple[str, ...]) -> Transaction:
+    drop_in = formats.render("grub-drop-in.cfg.j2", header=HEADER, arguments=ours) if ours else ""
+    member = File(OURS, drop_in) if ours else Gone(OURS)
+    return Transaction("grub", (member,), GrubActivation(needed, OURS, loader.config, loader.mkconfig, loader.update))
+
+
+PHASE = Phase(
+    "boot",
+    "Kernel arguments in the boot loader, and a kernel that runs with them",
+    desired,
+    reads=(BootLoader, GrubConfig, BootEntries, CgroupLayout, Iommu, Systemd),
+    disturbs=(GrubConfig, BootEntries, CommandLine),
+)
