@@ -190,7 +190,7 @@ def _pasted(wanted: Fix) -> bool:
 
 
 def _said(wanted: Fix) -> str:
-    lead = {FixKind.FIRMWARE: "in the firmware: ", FixKind.WAIT: "wait: "}.get(wanted.kind, "")
+    lead = "in the firmware: " if wanted.kind is FixKind.FIRMWARE else ""
     return f"{lead}{wanted.text}{_then_reboot(wanted)}"
 
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from caasctl import formats
 from caasctl.model import Finding, Level, Report
+from caasctl.protocol import PhaseStatus
 from caasctl.report import data, order
-from caasctl.report.verdict import counts, next_command, seconds, verdict
+from caasctl.report.verdict import counts, next_command, seconds, status_word, verdict
 from caasctl.report.visible import visible
 
 TEMPLATE = "report.html.j2"
@@ -19,7 +20,7 @@ def text(report: Report) -> str:
     topics = dict.fromkeys(order.topic(finding) for finding in findings)
     values = {
         "report": data.tree(report),
-        "topics": {topic: _results([f for f in findings if order.topic(f) == topic]) for topic in topics},
+        "topics": {topic: [data.result(f) for f in findings if order.topic(f) == topic] for topic in topics},
         "problems": [each for level in order.LEVELS[:0:-1] for each in _results(_of(findings, level))],
         "acts": _results(order.must_act(report)),
         "ours": _results(order.will_do(report)),
@@ -27,6 +28,7 @@ def text(report: Report) -> str:
         "verdict": verdict(report),
         "counts": counts(report),
         "next": next_command(report),
+        "statuses": {status.value: status_word(status) for status in PhaseStatus},
         "took": {phase.id: seconds(phase.duration_ms) for phase in order.phases(report)},
     }
     return formats.render(TEMPLATE, **_shown(values))
@@ -37,7 +39,9 @@ def _of(findings: tuple[Finding, ...], level: Level) -> list[Finding]:
 
 
 def _results(findings: tuple[Finding, ...] | list[Finding]) -> list[data.Data]:
-    return [data.result(finding) for finding in findings]
+    """Those that differ in their subject only are one, as in the text."""
+    grouped = order.groups(findings)
+    return [{**data.result(each.finding), "subject": ", ".join(each.subjects)} for each in grouped]
 
 
 def _shown(value: Any) -> Any:

@@ -11,7 +11,7 @@ from caasctl.report.data import undo_text
 from caasctl.report.diff import Part, diff, parts, shown, verb
 from caasctl.report.findings import block, field
 from caasctl.report.paper import Paper, cells, fill
-from caasctl.report.verdict import seconds
+from caasctl.report.verdict import seconds, status_word
 from caasctl.resources.files import Transaction
 
 BODY = 6
@@ -31,13 +31,6 @@ _STYLES = {
     PhaseStatus.INTERRUPTED: "bold red",
     PhaseStatus.SKIPPED: "dim",
 }
-_WORDS = {
-    PhaseStatus.PLANNED: "would change",
-    PhaseStatus.PROVISIONAL: "would change, provisional",
-    PhaseStatus.REBOOT: "reboot required",
-    PhaseStatus.UNKNOWN: "not determined",
-    PhaseStatus.BLOCKED: "blocked",
-}
 
 
 def blocks(paper: Paper, report: Report, *, verbose: bool) -> None:
@@ -50,7 +43,7 @@ def blocks(paper: Paper, report: Report, *, verbose: bool) -> None:
 
 def head(paper: Paper, phase: PhaseReport, number: str) -> None:
     """`2/3 boot  would change, needs a reboot`, then what the phase is for."""
-    status = _WORDS.get(phase.status, phase.status.value)
+    status = status_word(phase.status)
     reboot = ", needs a reboot" if phase.needs_reboot and phase.status is not PhaseStatus.REBOOT else ""
     took = f"  {seconds(phase.duration_ms)}" if phase.duration_ms else ""
     paper.line((f"{number} {phase.id:<11} ", "bold"), (status + reboot, _STYLES[phase.status]), took)

@@ -15,6 +15,20 @@ _OPTIONS = ("--dry-run", "--strict", "--deep", "--auto-reboot", "--yes")
 _SETTINGS = ("--profile", "--set", "--phase", "--skip-phases", "--facts", "--root")
 
 
+_STATUSES = {
+    PhaseStatus.PLANNED: "would change",
+    PhaseStatus.PROVISIONAL: "would change, provisional",
+    PhaseStatus.REBOOT: "reboot required",
+    PhaseStatus.UNKNOWN: "not determined",
+    PhaseStatus.BLOCKED: "blocked",
+}
+
+
+def status_word(status: PhaseStatus) -> str:
+    """How a phase's status reads in a report."""
+    return _STATUSES.get(status, status.value)
+
+
 def counts(report: Report) -> str:
     """`1 fail, 2 warn, 30 pass in 0.4 s`."""
     findings = order.everything(report)
