@@ -130,7 +130,11 @@ def kernel_config(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
         kata_only = "Without them no Kata pod starts; a profile with `runtimes: [runc]` does not need them."
         cause = kata_only if set(lacking.values()) == {"Kata"} else ""
         yield failed(
-            _named(lacking), wanted="each of them y or m", fix=_rebuild(lacking), evidence=(_unset(config, lacking),)
+            _named(lacking),
+            wanted="each of them y or m",
+            cause=cause,
+            fix=_rebuild(lacking),
+            evidence=(_unset(config, lacking),),
         )
     if reduced:
         cause = "Features that use them are missing: bandwidth limits, seccomp profiles, hugepage limits, faster BPF."

@@ -107,7 +107,9 @@ def disk_space(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     found: list[Finding] = []
     for limit in _LIMITS:
         space = spaces.get(limit.path)
-        if space and _applies(limit, space, profile):
+        if space is None:
+            found.append(unknown("`df` says nothing of it", subject=limit.path))
+        elif _applies(limit, space, profile):
             found += _judge_space(limit, space, evicts=evicts)
     yield from found
     if not found:
