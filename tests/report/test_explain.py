@@ -156,7 +156,7 @@ def test_facts_are_plain_data() -> None:
 
 def test_facts_in_text_are_short_and_safe() -> None:
     assert shown("text") == (
-        "osSample\n  kind: grub\n  totalKib: 64\n  flags: a, b, z\n  disks: (freeBytes=5; names=x, y^[[2J)\n  options: A_b=1\n"
+        "osSample\n  kind: grub\n  totalKib: 64\n  flags: a, b, z\n  disks: (freeBytes=5; names=(x, y^[[2J))\n  options: A_b=1\n"
         "  raw: (6 bytes)\n  running: yes\n  zero: 0\n  missing: none\n  config: a ... (2 lines)\n"
         "\nnot read\n  lost: /x: permission denied (needs root)\n"
     )

@@ -82,14 +82,18 @@ def _text(facts: Facts, out: TextIO, width: int | None) -> None:
 def _short(value: Any) -> str:
     """A value in one line; what is long is counted."""
     if isinstance(value, dict):
-        return _several([f"{key}={_short(each)}" for key, each in value.items()], "; ")
+        return _several([f"{key}={_nested(each)}" for key, each in value.items()], "; ")
     if isinstance(value, list):
-        return _several([f"({_short(each)})" if isinstance(each, dict) else _short(each) for each in value], ", ")
+        return _several([_nested(each) for each in value], ", ")
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, str) and "\n" in value.strip():
         return f"{one_line(value.strip().splitlines()[0])} ... ({len(value.splitlines())} lines)"
     return "none" if value is None else one_line(str(value)) or '""'
+
+
+def _nested(value: Any) -> str:
+    return f"({_short(value)})" if isinstance(value, dict | list) else _short(value)
 
 
 def _several(said: list[str], between: str) -> str:

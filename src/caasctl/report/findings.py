@@ -14,6 +14,9 @@ BODY = 6  # the column where a finding's text starts
 FIELD = 14  # the column where the value of one of its fields starts
 COUNTS = 19  # the column of the counts in a topic's line
 VALUES = 34  # the column of the values in a topic's line
+_LEFT_OUT = ", ..."
+_NUMBER = re.compile(r"\d")  # versions, sizes and addresses come first
+_TELLING = re.compile(r"[^\W\d].*\d|\d.*[^\W\d]|\S{5}")  # not `none`, `on` or `128`
 LONG = 44  # a longer value says too much for a topic's line
 
 
@@ -24,10 +27,11 @@ def topics(paper: Paper, findings: Sequence[Finding], *, verbose: bool) -> None:
         passes = [finding for finding in here if finding.level is Level.PASS]
         word = WORDS[max((finding.level for finding in here), key=LEVELS.index)]
         counts = _counts(here)
-        room = paper.width - max(VALUES, COUNTS + cells(counts) + 2)
-        values = "" if verbose else _values(passes, room)
-        said = f"{counts:<{VALUES - COUNTS}}  {values}" if values else counts
-        paper.hang([f" {name:<11} ", (f"{word:<4}", STYLES[word]), "  "], said, COUNTS)
+        paper.hang(
+            [f" {name:<11} ", (f"{word:<4}", STYLES[word]), "  "],
+            counts if verbose else _topic_line(paper, counts, passes),
+            COUNTS,
+        )
         for finding in passes if verbose else ():
             paper.hang(["      ", ("PASS", STYLES["PASS"]), f"  {_head(finding)}: "], finding.found or "yes", FIELD)
 
@@ -136,7 +140,8 @@ def _unknown(paper: Paper, findings: Sequence[Finding]) -> None:
     for found, wanted in dict.fromkeys((finding.found, finding.fix) for finding in findings):
         here = [finding for finding in findings if (finding.found, finding.fix) == (found, wanted)]
         ids = ", ".join(dict.fromkeys(_head(finding) for finding in here))
-        paper.hang([(WORDS[Level.UNKNOWN], STYLES["UNKN"]), "  "], ids, BODY, "bold")
+        title = f"  {one_line(here[0].title)}" if len(here) == 1 else ""
+        paper.hang([(WORDS[Level.UNKNOWN], STYLES["UNKN"]), "  "], f"{ids}{title}", BODY)
         field(paper, "reason", found or "none given")
         for seen in here[0].evidence:
             field(paper, "seen", _seen(seen))
@@ -157,18 +162,20 @@ def _counts(findings: Sequence[Finding]) -> str:
     return ", ".join(f"{number} {level.value}" for number, level in said)
 
 
-def _values(passes: Sequence[Finding], room: int) -> str:
-    """As many different values as fit, whole; dots where some are left out."""
-    values = dict.fromkeys(
-        one_line(finding.found) for finding in passes if re.search("[a-z]", finding.found, re.IGNORECASE)
-    )
+def _topic_line(paper: Paper, counts: str, passes: Sequence[Finding]) -> str:
+    """Counts, and what was found: beside them where all of it fits, else below, as much as one line holds."""
+    values = list(dict.fromkeys(one_line(f.found) for f in passes if _TELLING.search(f.found)))
+    beside = f"{counts:<{VALUES - COUNTS}}  {', '.join(values)}"
+    if not values or cells(beside) <= paper.width - COUNTS:
+        return beside.rstrip()
     fit = ""
-    for value in values:
+    for value in sorted(values, key=lambda value: not _NUMBER.search(value)):
         longer = f"{fit}, {value}" if fit else value
-        if cells(value) <= LONG and cells(longer) + 5 <= room:
+        if cells(value) <= LONG and cells(longer) + len(_LEFT_OUT) <= paper.width - COUNTS:
             fit = longer
-    everything = ", ".join(values)
-    return fit if fit in {everything, ""} else f"{fit}, ..."
+    if not fit:
+        return counts
+    return f"{counts}\n{fit}{'' if len(fit) == len(', '.join(values)) else _LEFT_OUT}"
 
 
 def _head(finding: Finding) -> str:

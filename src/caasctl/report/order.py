@@ -86,5 +86,12 @@ def dry(report: Report) -> bool:
     return "--dry-run" in report.command.split()
 
 
-def _key(finding: Finding) -> tuple[tuple[int, str], str, str, int, str]:
-    return (place(topic(finding), TOPICS), finding.id, finding.subject, LEVELS.index(finding.level), finding.found)
+def _key(finding: Finding) -> tuple[tuple[int, str], str, str, int, str, str]:
+    return (
+        place(topic(finding), TOPICS),
+        finding.id,
+        finding.subject,
+        LEVELS.index(finding.level),
+        finding.found,
+        finding.wanted,
+    )
