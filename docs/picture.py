@@ -1,4 +1,4 @@
-"""Draws docs/preflight.svg from what caasctl really prints: python docs/picture.py preflight [--facts RECORDED_HOST]."""
+"""Draws docs/preflight.svg from what caasctl really prints: python docs/picture.py preflight [ARGS]."""
 
 from __future__ import annotations
 
@@ -36,5 +36,4 @@ def drawn(text: str, title: str) -> str:
 
 
 if __name__ == "__main__":
-    shown = [word for at, word in enumerate(sys.argv[1:], 1) if "--facts" not in (word, sys.argv[at - 1])]
-    TARGET.write_text(drawn(coloured(sys.argv[1:]), " ".join(["caasctl", *shown])), encoding="utf-8")
+    TARGET.write_text(drawn(coloured(sys.argv[1:]), f"caasctl {sys.argv[1]}"), encoding="utf-8")
