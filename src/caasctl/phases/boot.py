@@ -23,14 +23,12 @@ from caasctl.syntax.boot_arguments import HIERARCHY, Situation, wanted
 def arguments(facts: Facts, profile: NodeProfile) -> tuple[str, ...]:
     """All that the running kernel should have, whoever configures it."""
     systemd, grub = facts.get(Systemd), facts.get(GrubConfig)
-    asked = cmdline.effective(_foreign(facts), HIERARCHY)
-    if asked is not None and facts[BootLoader].kind != "grub":
-        asked = "0"  # there ours cannot be told from theirs: an explicit value, of whichever side, stays ours to set
     situation = Situation(
+        loader=facts[BootLoader].kind,
         default_hierarchy=systemd.default_hierarchy if systemd else "",
         systemd_version=systemd.version if systemd else 0,
         layout=facts[CgroupLayout].mode,
-        foreign_hierarchy=asked,
+        foreign_hierarchy=cmdline.effective(_foreign(facts), HIERARCHY),
         ours_has_hierarchy=any(a.ours and a.token.name == HIERARCHY for a in (grub.arguments if grub else ())),
         tables=facts[Iommu].tables,
     )

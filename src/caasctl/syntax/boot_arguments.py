@@ -20,11 +20,12 @@ _SIZES = {"2Mi": "2M", "1Gi": "1G"}
 class Situation:
     """What the rule depends on.
 
-    default_hierarchy: systemd's compiled-in one, "" unknown. systemd_version: 0 unknown. layout: CgroupLayout.mode.
+    loader: BootLoader.kind. default_hierarchy: systemd's compiled-in one, "" unknown. systemd_version: 0 unknown. layout: CgroupLayout.mode.
     foreign_hierarchy: the value of systemd.unified_cgroup_hierarchy that files other than ours set, None unset.
     ours_has_hierarchy: our own drop-in sets it already. tables: ACPI tables that announce an IOMMU.
     """
 
+    loader: str = "grub"
     default_hierarchy: str = ""
     systemd_version: int = 0
     layout: str = ""
@@ -51,8 +52,9 @@ def wanted(boot: Boot, situation: Situation) -> tuple[str, ...]:
 def _asks_for_v2(situation: Situation) -> bool:
     if situation.systemd_version >= NO_SWITCH:
         return False
-    if situation.foreign_hierarchy is not None and situation.foreign_hierarchy.lower() in {"0", "no", "false", "off"}:
-        return True
+    foreign = situation.foreign_hierarchy
+    if foreign is not None and (situation.loader != "grub" or foreign.lower() in {"0", "no", "n", "false", "f", "off"}):
+        return True  # outside of GRUB's drop-ins ours cannot be told from theirs: what is set stays ours to set
     if situation.systemd_version >= ONLY_V2:
         return False
     if situation.default_hierarchy:

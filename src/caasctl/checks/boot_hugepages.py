@@ -1,0 +1,118 @@
+"""Hugepages reserved at boot, against the memory that is left for everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from caasctl.facts.boot import CommandLine, GrubConfig, Hugepages
+from caasctl.facts.os import Memory
+from caasctl.model import Evidence, Facts, Finding, Fix, FixKind, check, failed, passed, warned
+from caasctl.profile import NodeProfile
+from caasctl.syntax import cmdline
+
+_GIB = 1024**2  # in KiB
+_HOST_KIB = 4 * _GIB  # below this the control plane and the host do not fit beside each other
+_SIZES = {"2Mi": 2048, "1Gi": _GIB}
+_UNITS = {2048: "2 MiB", _GIB: "1 GiB"}
+
+
+@check(
+    "boot.hugepages_budget",
+    "Hugepages leave enough memory for the host and for pods",
+    reads=(Memory, Hugepages),
+    why="Reserved hugepages are taken from the node's allocatable memory whether they are used or not: pods stay Pending with "
+    '"Insufficient memory" on a host full of it. Kata\'s guests use them only where its configuration has enable_hugepages.',
+    fix="Reserve what guests with enable_hugepages use, no more: spec.boot.hugepages, or the hugepages= argument of the host.",
+    source="https://kubernetes.io/docs/tasks/manage-hugepages/scheduling-hugepages/",
+)
+def hugepages_budget(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
+    """/sys/kernel/mm/hugepages, /proc/meminfo, hugepages= on /proc/cmdline and in the boot loader's configuration."""
+    total, counts = facts[Memory].total_kib, _counts(facts, profile)
+    taken = sum(size * count for size, count in counts.items())
+    left = total - taken
+    said = ", ".join(_said(facts, size, count) for size, count in sorted(counts.items()) if count) or "none reserved"
+    found = f"{said}; {_gib(left)} of {_gib(total)} left for pods and the host" if taken else said
+    evidence = tuple(Evidence(where, text) for text, where in _places(facts))
+    if left < _HOST_KIB and taken:
+        yield failed(found, wanted=f"at least {_gib(_HOST_KIB)} left", fix=_fix(facts, profile), evidence=evidence)
+    elif taken > total // 2:
+        yield warned(found, wanted="no more than half of the memory", fix=_fix(facts, profile), evidence=evidence)
+    else:
+        yield passed(found, evidence=evidence)
+
+
+def _counts(facts: Facts, profile: NodeProfile) -> dict[int, int]:
+    """Pages by size at their highest: now, after the next boot as configured, and as the profile wants."""
+    grub, spec = facts.get(GrubConfig), profile.spec.boot.hugepages
+    asked = [(size.size_kib, str(size.total)) for size in facts[Hugepages].sizes]
+    asked += cmdline.hugepages(grub.foreign_tokens).items() if grub else ()
+    asked += [(_SIZES[spec.size], str(spec.count))]
+    counts: dict[int, int] = {}
+    for size, count in asked:
+        counts[size] = max(counts.get(size, 0), _pages(count))
+    return counts
+
+
+def _pages(count: str) -> int:
+    """Of `906`, or of `0:256,1:256`, which counts by NUMA node."""
+    numbers = [part.rpartition(":")[2] for part in count.split(",")]
+    return sum(int(number) for number in numbers if number.isdecimal())
+
+
+def _said(facts: Facts, size_kib: int, count: int) -> str:
+    live = next((size for size in facts[Hugepages].sizes if size.size_kib == size_kib), None)
+    now = f"{live.free} of {live.total} free now" if live and live.total else "none of them yet"
+    return f"{count} x {_UNITS.get(size_kib, f'{size_kib} KiB')} ({now})"
+
+
+def _gib(kib: int) -> str:
+    return f"{kib / _GIB:.0f} GiB" if abs(kib) >= 10 * _GIB else f"{kib / _GIB:.1f} GiB"
+
+
+def _places(facts: Facts) -> Iterator[tuple[str, str]]:
+    grub, running = facts.get(GrubConfig), facts.get(CommandLine)
+    for argument in grub.foreign if grub else ():
+        if argument.token.name == "hugepages":
+            yield argument.text, argument.where
+    for token in running.tokens if running else ():
+        if token.name == "hugepages":
+            yield token.text, "/proc/cmdline"
+
+
+def _fix(facts: Facts, profile: NodeProfile) -> Fix:
+    text, where = next(_places(facts), ("", ""))
+    if text and profile.spec.boot.hugepages.count == 0:
+        return Fix(f"lower or remove {text} in {where}, then reboot", FixKind.EDIT, needs_reboot=True)
+    if profile.spec.boot.hugepages.count:
+        return Fix("lower spec.boot.hugepages.count", FixKind.EDIT)
+    return Fix("sysctl vm.nr_hugepages=0, and take it out of /etc/sysctl.d if it is there")
+
+
+@check(
+    "boot.hugepages_reserved",
+    "The kernel reserved as many hugepages as its command line asks for",
+    reads=(CommandLine, Hugepages),
+    why="Where memory is short or in pieces the kernel reserves fewer and only logs it; guests then fail to start with "
+    '"cannot allocate memory".',
+    fix="Ask for fewer, or free memory before they are reserved: other arguments and large initramfs images compete.",
+    source="https://docs.kernel.org/admin-guide/mm/hugetlbpage.html",
+)
+def hugepages_reserved(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
+    """hugepages= on /proc/cmdline, /sys/kernel/mm/hugepages and its counts by NUMA node."""
+    live = {size.size_kib: size for size in facts[Hugepages].sizes}
+    for size_kib, count in cmdline.hugepages(facts[CommandLine].tokens).items():
+        there = live[size_kib].total if size_kib in live else 0
+        nodes = live[size_kib].nodes if size_kib in live else {}
+        by_node = ", ".join(f"node {node}: {pages}" for node, pages in sorted(nodes.items()))
+        found = (
+            f"{there} of {_pages(count)} pages of {_UNITS.get(size_kib, f'{size_kib} KiB')}"
+            + f" ({by_node})" * bool(nodes)
+        )
+        if there >= _pages(count):
+            yield passed(found, subject=f"{size_kib} KiB")
+        else:
+            yield failed(found, wanted=count, subject=f"{size_kib} KiB",
+                         fix=Fix(f"lower hugepages={count} to {there} or fewer", FixKind.EDIT, needs_reboot=True))  # fmt: skip
+
+
+CHECKS = (hugepages_budget, hugepages_reserved)
