@@ -218,3 +218,29 @@ def test_any_text_at_any_width_is_printed(said: str, width: int) -> None:
     finding = samples.named(failed(said, wanted=said, fix=Fix(said)), "os.x", said)
     shown = text(replace(samples.PREFLIGHT, findings=(finding,), notes=(said,)), width=width)
     assert shown.isprintable() or not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", shown)
+
+
+def test_what_stops_two_phases_is_told_at_length_once() -> None:
+    stopping = samples.BLOCKED.phases[0]
+    report = replace(samples.BLOCKED, findings=(), phases=(stopping, replace(stopping, id="boot")))
+    said = text(report)
+    assert said.count("FAIL  gpu.bar_size") == 1
+    assert said.count("    fails   gpu.bar_size (0000:17:00.0, 0000:31:00.0): BAR 1 has 256 MiB\n") == 1
+
+
+def test_a_transaction_says_what_is_owed_beside_its_files() -> None:
+    owed = replace(samples.TOGETHER, text="restart owed: config.toml is newer than pid 812", parts=())
+    change = replace(samples.CONTAINERD_CHANGES[0], before=owed)
+    said = text(replace(samples.PLAN, phases=(replace(samples.THIRD, changes=(change,)),)))
+    assert "      effect  restart owed: config.toml is newer than pid 812 -> in effect\n" in said
+
+
+def test_a_blocked_plan_promises_no_reboot_and_no_way_back() -> None:
+    assert "Way back" in text(samples.PLAN)
+    assert "Way back" not in text(samples.BLOCKED)
+
+
+def test_no_check_at_all_is_not_called_ready() -> None:
+    said = text(replace(samples.PREFLIGHT, findings=(), exit_code=Exit.OK))
+    assert "Ready" not in said
+    assert "Nothing was checked: no check applies." in said

@@ -46,7 +46,7 @@ def details(paper: Paper, findings: Sequence[Finding], listed: Sequence[Finding]
             _unknown(paper, here)
         else:
             for group in groups(here):
-                block(paper, group, number=_number(group, listed))
+                block(paper, group, number=number_of(group, listed))
 
 
 def block(paper: Paper, group: Group, number: int = 0) -> None:
@@ -149,7 +149,8 @@ def _unknown(paper: Paper, findings: Sequence[Finding]) -> None:
         paper.blank()
 
 
-def _number(group: Group, listed: Sequence[Finding]) -> int:
+def number_of(group: Group, listed: Sequence[Finding]) -> int:
+    """Where the group stands in the list of acts, from 1; 0 where it does not."""
     acts = [each.finding for each in groups(listed)]
     return acts.index(group.finding) + 1 if group.finding in acts else 0
 

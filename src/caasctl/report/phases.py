@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-from caasctl.model import Level, Report
+from caasctl.model import Finding, Level, Report
 from caasctl.protocol import Change, Known, PhaseReport, PhaseStatus, Unknown
 from caasctl.report import order
 from caasctl.report.data import undo_text
 from caasctl.report.diff import Part, diff, parts, shown, verb
-from caasctl.report.findings import block, field
+from caasctl.report.findings import block, field, number_of
+from caasctl.report.order import Group
 from caasctl.report.paper import Paper, cells, fill
 from caasctl.report.verdict import seconds, status_word
 from caasctl.resources.files import Transaction
 
 BODY = 6
 VALUE = 12
+_BRIEF = {
+    Level.PASS: "passes",
+    Level.WARN: "warns",
+    Level.SKIPPED: "skips",
+    Level.FAIL: "fails",
+    Level.UNKNOWN: "unknown",
+    Level.WAIVED: "waives",
+}
 _MORE = ">   "
 _PIECE = re.compile(r"\s*\S+|\s+$")
 _SIGNS = {"+": "green", "-": "red", "@": "cyan", "\\": "dim"}
@@ -35,9 +45,10 @@ _STYLES = {
 
 def blocks(paper: Paper, report: Report, *, verbose: bool) -> None:
     phases = order.phases(report)
+    acts, told = order.must_act(report), set[Group]()
     for number, phase in enumerate(phases, 1):
         head(paper, phase, f"{number}/{len(phases)}" if order.dry(report) else f"{number}.")
-        body(paper, phase, verbose=verbose)
+        body(paper, phase, acts, told, verbose=verbose)
         paper.blank()
 
 
@@ -50,22 +61,35 @@ def head(paper: Paper, phase: PhaseReport, number: str) -> None:
     paper.hang([" " * 4], phase.title, 4, "dim")
 
 
-def body(paper: Paper, phase: PhaseReport, *, verbose: bool) -> None:
+def body(paper: Paper, phase: PhaseReport, acts: Sequence[Finding], told: set[Group], *, verbose: bool) -> None:
+    """told: what an earlier phase has told at length; it is added to."""
     field(paper, "note", phase.message, indent=4)
     field(paper, "fix", phase.fix, indent=4, keep=True)
-    for group in order.groups([f for f in order.ordered(phase.findings) if verbose or f.level is not Level.PASS]):
-        finding = group.finding
-        on = f" ({', '.join(group.subjects)})" if group.subjects else ""
-        if finding.ours or finding.level is Level.PASS:
-            word = "mends" if finding.ours else "pass"
-            paper.hang([f"    {word:<7} ", (finding.id, "bold"), f"{on}: "], finding.found or "yes", VALUE)
-        else:
+    groups = order.groups([f for f in order.ordered(phase.findings) if verbose or f.level is not Level.PASS])
+    for group in groups:
+        if _brief(group.finding) or group in told:
+            _one_finding(paper, group)
+    for group in groups:
+        if not _brief(group.finding) and group not in told:
+            told.add(group)
             paper.blank()
             with paper.inset(4):
-                block(paper, group)
+                block(paper, group, number=number_of(group, acts))
     for change in phase.changes:
         paper.blank()
         one_change(paper, change)
+
+
+def _brief(finding: Finding) -> bool:
+    """Whether a line is enough: all but what stops a phase."""
+    return finding.ours or finding.level not in (Level.FAIL, Level.UNKNOWN)
+
+
+def _one_finding(paper: Paper, group: Group) -> None:
+    finding = group.finding
+    on = f" ({', '.join(group.subjects)})" if group.subjects else ""
+    word = "mends" if finding.ours else _BRIEF[finding.level]
+    paper.hang([f"    {word:<7} ", (finding.id, "bold"), f"{on}: "], finding.found or "yes", VALUE)
 
 
 def one_change(paper: Paper, change: Change) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TextIO
 
 from caasctl import __version__
-from caasctl.model import Finding, Level, Report
+from caasctl.model import Exit, Finding, Level, Report
 from caasctl.report import banner, findings, order, phases
 from caasctl.report.paper import Paper, open_paper
 from caasctl.report.verdict import counts, next_command, several, verdict
@@ -45,7 +45,11 @@ def footer(paper: Paper, report: Report) -> None:
     for note in report.notes:
         paper.hang(["Note: "], note, 6)
     paper.hang([], f"{counts(report)}.", 0)
-    if order.dry(report) and any(phase.changes for phase in order.phases(report)):
+    if (
+        order.dry(report)
+        and report.exit_code is not Exit.FAILED_CHECK
+        and any(phase.changes for phase in order.phases(report))
+    ):
         banner.terms(paper, report)
     paper.hang([], f"{verdict(report)} Exit code {int(report.exit_code)}.", 0, "bold")
     paper.line(("Next:  ", "bold"), next_command(report))
