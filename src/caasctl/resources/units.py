@@ -83,7 +83,7 @@ class Unit:
         if self.masked is not None:
             words.append("masked" if file_state == "masked" else "not masked")  # masked-runtime ends with this boot
         if self.enabled is not None:
-            words.append(file_state or "disabled")
+            words.append("disabled" if not file_state or file_state.startswith("masked") else file_state)
         if self.active is not None:
             words.append("active" if shown.get("ActiveState") in _RUNNING else "inactive")
         return (*words, _OWED) if owed else tuple(words) or ("present",)
@@ -94,9 +94,8 @@ class Unit:
         if self.masked is not None:
             wanted.append("masked" if self.masked else "not masked")
         if self.enabled is not None:
-            settled = next((word for word in words if self.enabled and word in _STARTED_BY_OTHERS), "")
-            gone = next((word for word in words if not self.enabled and word in (*_STARTED_BY_OTHERS, "masked")), "")
-            wanted.append(settled or gone or ("enabled" if self.enabled else "disabled"))
+            settled = next((word for word in words if word in _STARTED_BY_OTHERS), "")
+            wanted.append(settled or ("enabled" if self.enabled else "disabled"))
         if self.active is not None:
             wanted.append("active" if self.active else "inactive")
         return tuple(wanted) or ("present",)
