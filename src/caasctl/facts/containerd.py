@@ -116,7 +116,8 @@ def _process(host: Reader) -> ContainerdProcess:
     if said.missing:
         return ContainerdProcess()
     if not said.ok:
-        raise Unreadable("systemctl show containerd.service", said.stderr.strip() or f"exit status {said.rc}")
+        lines = said.stderr.strip().splitlines()
+        raise Unreadable("systemctl show containerd.service", lines[0] if lines else f"exit status {said.rc}")
     return parse_process(said.stdout)
 
 

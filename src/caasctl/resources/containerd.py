@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from caasctl.formats import REMOVED, FormatError, dump_json, edit_toml, parse_json, parse_toml
 from caasctl.model import CaasError, CommandError, Unreadable
-from caasctl.protocol import IN_EFFECT, Known, Reader, State, Unknown, Writer
+from caasctl.protocol import IN_EFFECT, Completed, Known, Reader, State, Unknown, Writer
 from caasctl.syntax.containerd.host import UNIT
 from caasctl.syntax.containerd.imports import ConfigFile, load, merged, replaced
 from caasctl.syntax.containerd.judge import lost, problems
@@ -20,7 +20,7 @@ from caasctl.syntax.containerd.wanted import Wanted
 
 STAMP = "/run/caasctl/containerd.json"
 STAGE = "/run/caasctl/stage/containerd"
-DEADLINE_S = 30.0
+DEADLINE_S = 15.0
 TICKS_PER_S = 100  # USER_HZ: fixed in the kernel's interface since 2.4
 NS_PER_S = 1_000_000_000
 
@@ -147,10 +147,13 @@ class ContainerdActivation:
     def prove(self, host: Writer) -> None:
         """The CRI's plugins are ok and the handlers are there, for the process that systemd has now; then the stamp."""
         deadline = time.monotonic() + self.deadline_s
-        while self._plugins_missing(host):
-            if time.monotonic() > deadline:
-                raise self._failed(host, f"the CRI did not come up: {self._plugins_missing(host)}", "")
+        while (silence := self._silence(host)) and time.monotonic() < deadline:
             time.sleep(0.2)
+        if silence:
+            raise self._failed(host, f"containerd does not answer: {silence}", "")
+        wrong = self._plugins_wrong(host)
+        if wrong:
+            raise self._failed(host, f"the CRI did not come up: {wrong}", "")
         missing = self._handlers_missing(host)
         if missing:
             raise self._failed(host, f"containerd runs without the handler {', '.join(missing)}", "")
@@ -158,19 +161,27 @@ class ContainerdActivation:
         stamp = {"pid": pid, "started": _start_ticks(host, pid), "digest": _digest(self._files(host))}
         host.write(STAMP, dump_json(stamp).encode())
 
-    def _plugins_missing(self, host: Writer) -> str:
-        """The state of the first that is not ok; empty once all are."""
+    def _silence(self, host: Writer) -> str:
+        """Why the daemon does not answer; empty once it does, and then every plugin has been tried."""
         try:
             if not int(_show(host).get("MainPID", "0") or 0):
-                return "containerd is not running"
-            said = host.query("ctr", "-a", self._socket(host), "--connect-timeout", "2s", "plugins", "ls", timeout_s=5)
+                return "it is not running"
+            said = self._ctr_plugins(host)
         except Unreadable as unreadable:
             return str(unreadable)
-        if not said.ok:
-            return said.stderr.strip().rpartition("\n")[2] or "ctr plugins ls failed"
-        status = {state.uri: state.status for state in plugins(said.stdout)}
-        wrong = [uri for uri in plugin_ids(self.version) if status.get(uri) != "ok"]
-        return f"plugin {wrong[0]} is {status.get(wrong[0], 'not loaded')}" if wrong else ""
+        return "" if said.ok else said.stderr.strip().rpartition("\n")[2] or "ctr plugins ls failed"
+
+    def _plugins_wrong(self, host: Writer) -> str:
+        status = {state.uri: state.status for state in plugins(self._ctr_plugins(host).stdout)}
+        wrong = [
+            f"plugin {uri}: {status.get(uri, 'not loaded')}"
+            for uri in plugin_ids(self.version)
+            if status.get(uri) != "ok"
+        ]
+        return ", ".join(wrong)
+
+    def _ctr_plugins(self, host: Writer) -> Completed:
+        return host.query("ctr", "-a", self._socket(host), "--connect-timeout", "2s", "plugins", "ls", timeout_s=5)
 
     def _socket(self, host: Reader) -> str:
         return socket(merged(self._files(host), self.version))
@@ -204,7 +215,8 @@ class ContainerdActivation:
 def _show(host: Reader) -> Mapping[str, str]:
     said = host.query("systemctl", "show", "-p", "ActiveState,MainPID,NeedDaemonReload,LoadState", UNIT)
     if not said.ok:
-        raise Unreadable(f"systemctl show {UNIT}", said.stderr.strip() or f"exit status {said.rc}")
+        lines = said.stderr.strip().splitlines()
+        raise Unreadable(f"systemctl show {UNIT}", lines[0] if lines else f"exit status {said.rc}")
     return properties(said.stdout)
 
 
@@ -218,11 +230,11 @@ def _start_ticks(host: Reader, pid: int) -> int:
 
 
 def _boot_ns(host: Reader) -> int:
-    """When the host booted, in ns since 1970, rounded down to a second: a file changed in that second counts as newer."""
-    for line in (host.read("/proc/stat") or "").splitlines():
-        if line.startswith("btime "):
-            return int(line.split()[1]) * NS_PER_S
-    raise Unreadable("/proc/stat", "has no btime")
+    """When the host booted, in ns since 1970, rather too early than too late by a tick: a needless restart does no harm."""
+    uptime = (host.read("/proc/uptime") or "").split()
+    if not uptime:
+        raise Unreadable("/proc/uptime", "is empty")
+    return time.time_ns() - int(float(uptime[0]) * NS_PER_S) - NS_PER_S // TICKS_PER_S
 
 
 def _stamp(host: Reader) -> Data:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from caasctl.syntax.containerd.tables import (
+    CRI_TABLES,
     Cri,
     Data,
     KeyPath,
@@ -111,6 +112,10 @@ def _images(found: Cri, wanted: Wanted) -> Iterator[Problem]:
 def lost(before: Data, after: Data, ours: frozenset[KeyPath]) -> tuple[str, ...]:
     """Foreign keys that the dump before gives and the one after does not, or not with that value; dotted."""
     was, now = dict(leaves(_comparable(before))), dict(leaves(_comparable(after)))
+    if disables_cri(
+        cri(before).disabled_plugins
+    ):  # containerd 2.x leaves the tables of a disabled plugin in their old schema
+        was = {path: value for path, value in was.items() if path[:1] != ("plugins",) or path[1] not in CRI_TABLES}
     gone = [
         path
         for path, value in was.items()

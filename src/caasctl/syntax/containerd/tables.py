@@ -12,6 +12,7 @@ SOCKET = "/run/containerd/containerd.sock"
 CRI = "io.containerd.grpc.v1.cri"  # all of the CRI up to schema 2; from schema 3 only its streaming server
 CRI_RUNTIME = "io.containerd.cri.v1.runtime"
 CRI_IMAGES = "io.containerd.cri.v1.images"
+CRI_TABLES = ("cri", CRI, CRI_RUNTIME, CRI_IMAGES)
 RUNC_TYPES = ("io.containerd.runc.v2", "io.containerd.runc.v1", "io.containerd.runtime.v1.linux")
 # Without any of these the CRI plugin does not come up (the last three are its sandboxes').
 NEEDED_BY_CRI = (
@@ -69,7 +70,7 @@ def runtimes_path(file_schema: int) -> KeyPath:
 
 def cri_tables(data: Data) -> tuple[str, ...]:
     """The plugin tables of a file that hold parts of the CRI's configuration, by their names in it."""
-    return tuple(name for name in table(data, "plugins") if name in ("cri", CRI, CRI_RUNTIME, CRI_IMAGES))
+    return tuple(name for name in table(data, "plugins") if name in CRI_TABLES)
 
 
 @dataclass(frozen=True)

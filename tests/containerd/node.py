@@ -1,0 +1,156 @@
+"""Runs inside the namespace of node.sh: drives the real phase on a real containerd and prints what came of it as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.containerd import cases
+
+from caasctl import engine
+from caasctl.facts import containerd, containerd_config, containerd_live, containerd_writers, kata
+from caasctl.formats import parse_toml
+from caasctl.host import LiveHost
+from caasctl.model import CaasError, Facts
+from caasctl.phases.containerd import PHASE
+from caasctl.profile import Kubernetes, Metadata, NodeProfile, Spec
+from caasctl.protocol import Impossible
+from caasctl.syntax.containerd.tables import cri
+
+PROFILE = NodeProfile("caasctl.io/v1alpha1", "NodeProfile", Metadata("test"), Spec(Kubernetes("v1.36.4")))
+PROBES = tuple(
+    probe
+    for topic in (containerd, containerd_config, containerd_live, containerd_writers, kata)
+    for probe in topic.PROBES
+)
+HOST = LiveHost()
+
+
+def facts() -> Facts:
+    return engine.collect(HOST, PROBES)
+
+
+def run(*argv: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+
+
+def calls() -> list[str]:
+    try:
+        return Path("/run/standin/calls").read_text().splitlines()
+    except FileNotFoundError:
+        return []
+
+
+def write(files: dict[str, str]) -> None:
+    for path, text in files.items():
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text(text)
+
+
+def apply() -> list[str]:
+    """One run of the phase without the engine's bookkeeping: names of what was changed."""
+    changed = []
+    for resource in PHASE.desired(facts(), PROFILE):
+        now = resource.look(HOST)
+        if resource.target(now) != now:
+            outcome = resource.apply(HOST, now)
+            assert not isinstance(outcome, Impossible), outcome
+            changed.append(resource.name)
+    return changed
+
+
+def due() -> list[str]:
+    """What a next run would change, and why."""
+    changes = engine.differ(HOST, PHASE, PHASE.desired(facts(), PROFILE))
+    return [f"{change.resource.name}: {getattr(change.before, 'text', change.before)}" for change in changes]
+
+
+def state() -> dict[str, Any]:
+    """The node as it is: plugins, dump, files."""
+    dump = run("containerd", "config", "dump")
+    found = cri(parse_toml(dump.stdout, "dump")) if dump.returncode == 0 else None
+    rows = [row.split() for row in run("ctr", "plugins", "ls").stdout.splitlines()]
+    return {
+        "cri": sorted({row[-1] for row in rows if len(row) > 3 and ("cri" in row[1] or ".cri." in row[0])}),
+        "runtimes": {name: dict(table) for name, table in found.runtimes.items()} if found else {},
+        "default": found.default_runtime if found else "",
+        "pause": found.sandbox_image if found else "",
+        "cdi": found.cdi if found else None,
+        "registry": dict(found.registry) if found else {},
+        "files": {str(path): path.read_text() for path in sorted(Path("/etc/containerd").rglob("*.toml"))},
+        "crictl": Path("/etc/crictl.yaml").read_text() if Path("/etc/crictl.yaml").exists() else "",
+        "restarts": calls().count("restart containerd.service"),
+    }
+
+
+def converge(case: str) -> dict[str, Any]:
+    """From a case's files: a run, what is then due, a run, and the desired resources before and after."""
+    write(cases.files(case))
+    before = list(PHASE.desired(facts(), PROFILE))
+    first = apply()
+    return {
+        "first": first, "due": due(), "second": apply(), "same": before == list(PHASE.desired(facts(), PROFILE)), **state(),
+    }  # fmt: skip
+
+
+def refused(case: str) -> dict[str, Any]:
+    """A configuration that works, then one that cannot: the error, and the node after it."""
+    write(cases.files("user"))
+    apply()
+    write(cases.files(case))
+    files = state()["files"]
+    try:
+        apply()
+    except CaasError as error:
+        said = {"problem": error.problem, "cause": error.cause, "fix": error.fix}
+        return {**said, **state(), "as_before": state()["files"] == files}
+    return {"problem": "", **state()}
+
+
+def rolled_back(case: str) -> dict[str, Any]:
+    """A working containerd, then one that fails after its restart: by its CRI (`cri-fails`), or at start (the stand-in's doing)."""
+    write(cases.files(case))
+    run("systemctl", "restart", "containerd.service")
+    before = state()
+    if case != "cri-fails":
+        write({"/run/standin/fail-once": "containerd: failed to create TTRPC listener: address already in use\n"})
+    try:
+        apply()
+    except CaasError as error:
+        said = {"problem": error.problem, "cause": error.cause, "fix": error.fix, **state()}
+        return {**said, "as_before": said["files"] == before["files"], "running": run("ctr", "version").returncode == 0}
+    return {"problem": "", **state()}
+
+
+def killed(_case: str) -> dict[str, Any]:
+    """Files written, then the run dies before the restart: the next run must restart and only that."""
+    write(cases.files("user"))
+    run("systemctl", "restart", "containerd.service")
+    first = apply()
+    resources = [r for r in PHASE.desired(facts(), PROFILE) if r.name == "containerd"]
+    stamped = due()
+    os.unlink("/run/caasctl/containerd.json")
+    by_time = due()
+    main = Path("/etc/containerd/config.toml")
+    main.write_text(main.read_text() + "\n# changed\n")
+    owed = due()
+    again = [r.name for r in resources if r.target(r.look(HOST)) != r.look(HOST) and r.apply(HOST, r.look(HOST))]
+    return {
+        "first": first,
+        "stamped": stamped,
+        "by_time": by_time,
+        "owed": owed,
+        "again": again,
+        "after": due(),
+        **state(),
+    }
+
+
+SCENARIOS = {"converge": converge, "refused": refused, "rolled_back": rolled_back, "killed": killed}
+
+if __name__ == "__main__":
+    json.dump(SCENARIOS[sys.argv[1]](sys.argv[2]), sys.stdout)
