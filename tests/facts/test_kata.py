@@ -1,0 +1,240 @@
+"""Kata's trees, configurations and shims; KVM, vhost and /dev/shm."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from caasctl.bundle import BundleHost, RecordingHost
+from caasctl.facts import kata, kata_host
+from caasctl.facts.kata import KataConfig, KataTree
+from caasctl.facts.kata_host import Kvm, KvmOpens, Shm, Vhost
+from caasctl.host import LiveHost
+from caasctl.model import Unreadable
+
+BASE = "/opt/kata/share/defaults/kata-containers"
+SHIM = "/opt/kata/bin/containerd-shim-kata-v2"
+CONFIG = f"""# Copyright (c) 2017-2019 Intel Corporation
+[hypervisor.qemu]
+path = "/opt/kata/bin/qemu-system-x86_64"
+kernel = "/opt/kata/share/kata-containers/vmlinux.container"
+image = "/opt/kata/share/kata-containers/kata-containers.img"
+# initrd = "/opt/kata/share/kata-containers/kata-containers-initrd.img"
+machine_type = "q35"
+firmware = ""
+virtio_fs_daemon = "/opt/kata/libexec/virtiofsd"
+valid_hypervisor_paths = ["{SHIM}"]
+#enable_hugepages = true
+
+[agent.kata]
+kernel_modules = []
+path = "/elsewhere"
+"""
+MOUNTS = "tmpfs /run tmpfs rw,size=100k 0 0\ntmpfs /dev/shm tmpfs rw,nosuid,nodev,size=24684096k,inode64 0 0\n"
+MEMINFO = "MemTotal:       1056489524 kB\nMemAvailable:   90000000 kB\nHugePages_Total:     906\nHugetlb:        950009856 kB\n"
+FLAGS = "processor\t: 0\nvendor_id\t: GenuineIntel\nflags\t\t: fpu vmx hypervisor lm\n"
+
+
+def tree(folder: Path, files: dict[str, str]) -> LiveHost:
+    for path, text in files.items():
+        place = folder / path.lstrip("/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text)
+    return LiveHost(str(folder))
+
+
+def bundle(folder: Path, manifest: dict[str, object], commands: list[dict[str, object]]) -> BundleHost:
+    (folder / "root").mkdir(exist_ok=True, parents=True)
+    (folder / "manifest.json").write_text(json.dumps({"schemaVersion": 1, **manifest}))
+    (folder / "commands.json").write_text(json.dumps(commands))
+    return BundleHost(str(folder))
+
+
+def test_a_release_s_tree_is_found_with_both_shims(tmp_path: Path) -> None:
+    rust = "/opt/kata/runtime-rs/bin/containerd-shim-kata-v2"
+    configs = (
+        f"{BASE}/configuration-clh.toml",
+        f"{BASE}/configuration-qemu.toml",
+        f"{BASE}/runtimes/qemu/configuration-qemu.toml",
+        f"{BASE}/runtime-rs/configuration-qemu-runtime-rs.toml",
+    )
+    files = {SHIM: "\x7fELF", rust: "\x7fELF", "/opt/kata/VERSION": "3.19.1\n", **dict.fromkeys(configs, CONFIG)}
+    found = kata.read_trees(tree(tmp_path, {**files, f"{BASE}/configuration.toml": CONFIG}))
+    assert found.trees == (KataTree("/opt/kata", "3.19.1", SHIM, rust, configs),)
+    one = found.at("/opt/kata/")
+    assert one
+    assert one.release == (3, 19, 1)
+    assert one.config("kata-qemu") == configs[2]
+    assert one.config("kata-qemu", rust=True) == configs[3]
+    assert (one.config("kata-clh"), one.config("kata-qemu-nvidia-gpu")) == (configs[0], "")
+
+
+def test_a_link_to_a_versioned_tree_is_followed(tmp_path: Path) -> None:
+    tree(
+        tmp_path, {"/opt/kata-4.1.0/runtime-rs/bin/containerd-shim-kata-v2": "x", "/opt/kata-4.1.0/VERSION": "4.1.0\n"}
+    )
+    (tmp_path / "opt/kata").symlink_to("kata-4.1.0")
+    found = kata.read_trees(LiveHost(str(tmp_path)))
+    assert [(one.prefix, one.version, one.go_shim) for one in found.trees] == [
+        ("/opt/kata", "4.1.0", ""),
+        ("/opt/kata-4.1.0", "4.1.0", ""),
+    ]
+
+
+def test_a_distribution_s_package_has_no_version_file(tmp_path: Path) -> None:
+    config = "/usr/share/defaults/kata-containers/configuration-qemu.toml"
+    found = kata.read_trees(tree(tmp_path, {"/usr/bin/containerd-shim-kata-v2": "x", config: CONFIG}))
+    assert found.trees == (KataTree("/usr", "", "/usr/bin/containerd-shim-kata-v2", "", (config,)),)
+    assert found.trees[0].release == ()
+
+
+def test_links_in_usr_local_are_no_tree(tmp_path: Path) -> None:
+    assert kata.read_trees(tree(tmp_path, {"/usr/local/bin/containerd-shim-kata-v2": "x"})).trees == ()
+
+
+def test_an_empty_tree_has_no_kata(tmp_path: Path) -> None:
+    host = LiveHost(str(tmp_path))
+    assert (kata.read_trees(host).trees, kata.read_configs(host).configs, kata.read_shim_glibc(host).needs) == (
+        (),
+        (),
+        (),
+    )
+
+
+def test_a_configuration_names_its_parts() -> None:
+    assert kata.parse_config(CONFIG) == (
+        "qemu",
+        (
+            ("path", "/opt/kata/bin/qemu-system-x86_64"),
+            ("kernel", "/opt/kata/share/kata-containers/vmlinux.container"),
+            ("image", "/opt/kata/share/kata-containers/kata-containers.img"),
+            ("virtio_fs_daemon", "/opt/kata/libexec/virtiofsd"),
+        ),
+        False,
+    )
+    assert kata.parse_config("[hypervisor.clh]\nenable_hugepages = true\n") == ("clh", (), True)
+    assert kata.parse_config("") == ("", (), False)
+    assert kata.parse_config("[hypervisor.qemu\npath = ???") == ("", (), False)
+
+
+def test_parts_that_are_not_there_are_named(tmp_path: Path) -> None:
+    path = f"{BASE}/configuration-qemu.toml"
+    files = {path: CONFIG, "/opt/kata/bin/qemu-system-x86_64": "x", "/opt/kata/libexec/virtiofsd": "x"}
+    (found,) = kata.read_configs(tree(tmp_path, {**files, f"{BASE}/configuration-fc.toml": CONFIG})).configs
+    assert found == KataConfig(
+        path,
+        "qemu",
+        kata.parse_config(CONFIG)[1],
+        (
+            "kernel /opt/kata/share/kata-containers/vmlinux.container",
+            "image /opt/kata/share/kata-containers/kata-containers.img",
+        ),
+    )
+
+
+def test_the_highest_symbol_version_counts() -> None:
+    assert kata.parse_needs("GLIBC_2.2.5\nGLIBC_2.34\nGLIBC_2.9\nGLIBC_2.32\n") == "2.34"
+    assert kata.parse_needs("") == ""
+    assert kata.parse_needs("GLIBC_PRIVATE") == ""
+
+
+def test_a_real_program_s_need_is_read_with_grep() -> None:
+    done = LiveHost().query("grep", "-aom1", "GLIBC_2[.][0-9][0-9]*", "/usr/bin/dd")
+    assert kata.parse_needs(done.stdout).startswith("2.")
+
+
+def test_the_shim_s_need_is_recorded_and_unknown_in_a_bare_tree(tmp_path: Path) -> None:
+    stat = {f"stat {SHIM}": {"kind": "file", "mode": "0755", "size": 60000000}}
+    grep: dict[str, object] = {
+        "argv": ["grep", "-aom1", "GLIBC_2[.][0-9][0-9]*", SHIM],
+        "stdout": "GLIBC_2.2\nGLIBC_2.34\n",
+    }
+    assert kata.read_shim_glibc(bundle(tmp_path / "a", {"stats": stat}, [grep])).needs == ((SHIM, "2.34"),)
+    grep |= {"rc": 1, "stdout": ""}
+    assert kata.read_shim_glibc(bundle(tmp_path / "b", {"stats": stat}, [grep])).needs == ((SHIM, ""),)
+    grep |= {"rc": 2, "stderr": "grep: permission denied"}
+    with pytest.raises(Unreadable, match="permission denied"):
+        kata.read_shim_glibc(bundle(tmp_path / "c", {"stats": stat}, [grep]))
+    with pytest.raises(Unreadable):
+        kata.read_shim_glibc(tree(tmp_path / "d", {SHIM: "\x7fELF"}))
+
+
+def test_devices_of_a_tree_without_dev_are_not_known(tmp_path: Path) -> None:
+    host = LiveHost(str(tmp_path))
+    for read in (kata_host.read_kvm, kata_host.read_kvm_opens, kata_host.read_vhost):
+        with pytest.raises(Unreadable, match="no /dev"):
+            read(host)
+
+
+def test_devices_that_are_absent_are_a_value(tmp_path: Path) -> None:
+    (tmp_path / "dev").mkdir()
+    host = tree(tmp_path, {"/sys/module/kvm_intel/parameters/nested": "Y\n", "/proc/cpuinfo": FLAGS})
+    assert kata_host.read_kvm(host) == Kvm(device=False, module="kvm_intel", nested="Y", guest=True)
+    assert kata_host.read_kvm_opens(host) == KvmOpens("No such file or directory")
+    assert kata_host.read_vhost(host) == Vhost(vsock=False, net=False)
+
+
+def test_a_plain_file_is_no_device(tmp_path: Path) -> None:
+    assert not kata_host.read_vhost(tree(tmp_path, {"/dev/vhost-net": "", "/dev/kvm": ""})).net
+    assert not kata_host.read_kvm(LiveHost(str(tmp_path))).device
+
+
+def test_a_recorded_kvm_opens_or_says_why(tmp_path: Path) -> None:
+    stats = {f"stat /dev/{name}": {"kind": "char", "mode": "0660"} for name in ("kvm", "vhost-net", "vhost-vsock")}
+    dd: dict[str, object] = {"argv": ["dd", "if=/dev/kvm", "of=/dev/null", "count=0", "status=none"], "rc": 0}
+    host = bundle(tmp_path / "a", {"stats": stats}, [dd])
+    assert (kata_host.read_kvm_opens(host), kata_host.read_vhost(host)) == (KvmOpens(), Vhost(vsock=True, net=True))
+    dd |= {"rc": 1, "stderr": "dd: failed to open '/dev/kvm': No such device\n"}
+    assert kata_host.read_kvm_opens(bundle(tmp_path / "b", {"stats": stats}, [dd])) == KvmOpens("No such device")
+    dd |= {"rc": 127, "stderr": ""}
+    with pytest.raises(Unreadable, match="no dd"):
+        kata_host.read_kvm_opens(bundle(tmp_path / "c", {"stats": stats}, [dd]))
+
+
+def test_dd_s_words() -> None:
+    assert kata_host.parse_open_error("dd: failed to open '/dev/kvm': Permission denied\n") == "Permission denied"
+    assert kata_host.parse_open_error("") == "failed without a word"
+
+
+def test_vmware_s_transport_is_seen(tmp_path: Path) -> None:
+    (tmp_path / "dev").mkdir()
+    host = tree(tmp_path, {"/sys/module/vmw_vsock_vmci_transport/refcnt": "1\n"})
+    assert kata_host.read_vhost(host).vmware == ("vmw_vsock_vmci_transport",)
+
+
+@pytest.mark.parametrize(
+    ("options", "kib"),
+    [
+        ("rw,size=24684096k", 24684096),
+        ("rw,nosuid", 500),
+        ("rw,size=90%", 900),
+        ("rw,size=2g", 2097152),
+        ("size=2048", 2),
+    ],
+)
+def test_sizes_of_dev_shm(options: str, kib: int) -> None:
+    assert kata_host.parse_shm_size(f"tmpfs /dev/shm tmpfs {options} 0 0\n", 1000) == kib
+
+
+def test_no_mount_at_dev_shm_is_zero() -> None:
+    assert kata_host.parse_shm_size("", 1000) == 0
+    assert kata_host.parse_shm_size("broken line\n/dev/sda1 /dev/shm ext4 rw 0 0\n", 1000) == 0
+
+
+def test_dev_shm_with_what_hugepages_took(tmp_path: Path) -> None:
+    host = tree(tmp_path, {"/proc/mounts": MOUNTS, "/proc/meminfo": MEMINFO})
+    assert kata_host.read_shm(host) == Shm(24684096, 1056489524, 950009856)
+    with pytest.raises(Unreadable):
+        kata_host.read_shm(LiveHost(str(tmp_path / "nowhere")))
+    with pytest.raises(Unreadable):
+        kata_host.read_shm(tree(tmp_path, {"/proc/meminfo": "nonsense\n"}))
+
+
+def test_this_machine_recorded_says_the_same_as_this_machine(tmp_path: Path) -> None:
+    host = RecordingHost(LiveHost())
+    live = [probe.read(host) for probe in (*kata.PROBES, *kata_host.PROBES)]
+    host.save(str(tmp_path / "host"), "here")
+    replayed = BundleHost(str(tmp_path / "host"))
+    assert [probe.read(replayed) for probe in (*kata.PROBES, *kata_host.PROBES)] == live
