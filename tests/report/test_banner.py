@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import pytest
 from tests.report import samples
+from tests.report.terminal import read_all
 
 from caasctl.model import CaasError
 from caasctl.report import banner
@@ -74,9 +75,7 @@ def on_a_terminal(term: str) -> str:
         progress.hear("Generating grub configuration file")
         time.sleep(0.45)
         progress.say("it stays")
-    said = os.read(main, 65536).decode()
-    os.close(main)
-    return said
+    return read_all(main)
 
 
 def test_on_a_terminal_the_line_is_drawn_and_wiped() -> None:

@@ -8,7 +8,6 @@ import pty
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.report import samples
+from tests.report.terminal import read_all
 
 from caasctl.model import Exit, Fix, FixKind, Report, failed, passed
 from caasctl.protocol import Absent
@@ -46,21 +46,9 @@ def on_a_terminal(term: str, **environment: str) -> str:
         env={"TERM": term, "PYTHONPATH": path, "LC_ALL": "C.UTF-8", **environment},
     )  # fmt: skip
     os.close(side)
-    said = b"".join(_until_closed(main))
+    said = read_all(main)
     assert ran.wait(timeout=20) == 0, said
-    return said.decode().replace("\r\n", "\n")
-
-
-def _until_closed(main: int) -> Iterator[bytes]:
-    while True:
-        try:
-            got = os.read(main, 65536)
-        except OSError:  # the other side is closed
-            break
-        if not got:
-            break
-        yield got
-    os.close(main)
+    return said.replace("\r\n", "\n")
 
 
 @pytest.mark.parametrize("name", [*samples.EVERY, "preflight-verbose", "plan-verbose"])
