@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from caasctl import formats
-from caasctl.facts.os import Cpu, Memory, Modules
+from caasctl.facts.network_sysctl import Forwarding
+from caasctl.facts.os import Cpu, Modules
 from caasctl.facts.os_swap import Swap, SwapUnit
 from caasctl.facts.os_sysctl import SysctlConfig, SysctlLive
 from caasctl.model import HEADER, Facts
@@ -77,5 +78,5 @@ PHASE = Phase(
     "Kernel modules, kernel settings, no swap",
     desired,
     reads=(Cpu, Modules, SysctlConfig, SysctlLive, Swap),
-    disturbs=(Modules, SysctlConfig, SysctlLive, Swap, Memory),
+    disturbs=(Modules, SysctlConfig, SysctlLive, Forwarding, Swap),
 )
