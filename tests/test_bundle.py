@@ -135,6 +135,46 @@ def test_an_archive_that_leads_out_of_its_folder_is_refused_or_harmless(tmp_path
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "kind", "target"),
+    [
+        ("root/dev/mem", tarfile.CHRTYPE, ""),
+        ("root/pipe", tarfile.FIFOTYPE, ""),
+        ("root/hard", tarfile.LNKTYPE, "/etc/passwd"),
+        ("root/hard", tarfile.LNKTYPE, "../outside"),
+        ("/root/abs", tarfile.REGTYPE, ""),
+        ("root/../../up", tarfile.REGTYPE, ""),
+    ],
+)
+def test_an_archive_with_what_no_recording_holds_is_refused(
+    tmp_path: Path, name: str, kind: bytes, target: str
+) -> None:
+    path = tmp_path / "evil.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        _add(archive, "manifest.json", json.dumps({"schemaVersion": 1}).encode())
+        strange = tarfile.TarInfo(name)
+        strange.type, strange.linkname = kind, target
+        archive.addfile(strange)
+    with pytest.raises(UsageError, match="cannot be read as a recorded host") as caught:
+        BundleHost(str(path))
+    assert any(said in caught.value.cause for said in ("leads out of the archive", "is neither file nor directory"))
+
+
+def test_files_of_an_archive_keep_their_permissions_and_can_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "host.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        _add(archive, "manifest.json", json.dumps({"schemaVersion": 1}).encode())
+        for name, mode in {"root/none": 0o000, "root/script": 0o4755}.items():
+            info = tarfile.TarInfo(name)
+            info.mode, info.uid, info.uname = mode, 12345, "nobody"
+            archive.addfile(info)
+    host = BundleHost(str(path))
+    assert host.read("/none") == ""
+    script = host.stat("/script")
+    assert script
+    assert script.mode == 0o755
+
+
 def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
     info = tarfile.TarInfo(name)
     info.size = len(data)
