@@ -232,3 +232,18 @@ def test_no_check_at_all_is_not_called_ready() -> None:
     said = text(replace(samples.PREFLIGHT, findings=(), exit_code=Exit.OK))
     assert "Ready" not in said
     assert "Nothing was checked: no check applies." in said
+
+
+def test_a_recorded_host_is_never_answered_with_a_change_of_this_one() -> None:
+    seen = replace(samples.PLAN, command="init-node --phase host --dry-run --facts host.tar.gz")
+    assert text(seen).splitlines()[-1] == "Next:  caasctl init-node --phase host --dry-run"
+    assert "This was gpu-160 as recorded" in text(seen)
+    denied = replace(samples.PREFLIGHT, command="preflight --facts host.tar.gz", exit_code=Exit.UNDETERMINED)
+    assert text(denied).splitlines()[-1] == "Next:  sudo caasctl facts --record host.tar.gz"
+
+
+def test_options_of_one_command_are_not_given_to_another() -> None:
+    done = replace(samples.CONVERGED, command="init-node --phase host --set spec.role=worker --yes")
+    assert text(done).splitlines()[-1] == "Next:  caasctl preflight --set spec.role=worker --strict"
+    failed_run = replace(samples.RUN, command="init-node --phase host --yes")
+    assert text(failed_run).splitlines()[-1] == "Next:  caasctl init-node --phase host --yes"

@@ -8,7 +8,7 @@ from caasctl import __version__
 from caasctl.model import Exit, Finding, Level, Report
 from caasctl.report import banner, findings, order, phases
 from caasctl.report.paper import Paper, open_paper
-from caasctl.report.verdict import counts, next_command, several, verdict
+from caasctl.report.verdict import counts, elsewhere, next_command, several, verdict
 
 _READ_ONLY = "read-only"
 
@@ -52,6 +52,8 @@ def footer(paper: Paper, report: Report) -> None:
     ):
         banner.terms(paper, report)
     paper.hang([], f"{verdict(report)} Exit code {int(report.exit_code)}.", 0, "bold")
+    if elsewhere(report):
+        paper.hang([], f"This was {report.host} as recorded; what changes a host runs on that host.", 0)
     paper.line(("Next:  ", "bold"), next_command(report))
 
 

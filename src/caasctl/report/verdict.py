@@ -12,7 +12,8 @@ from caasctl.report import order
 
 DEFAULT_PROFILE = "single-node"
 _OPTIONS = ("--dry-run", "--strict", "--deep", "--auto-reboot", "--yes")
-_SETTINGS = ("--profile", "--set", "--phase", "--skip-phases", "--facts", "--root")
+_PROFILE, _PHASES, _ELSEWHERE = ("--profile", "--set"), ("--phase", "--skip-phases"), ("--facts", "--root")
+_RUNS = ("init-node", "join-node")
 
 
 _STATUSES = {
@@ -40,7 +41,7 @@ def counts(report: Report) -> str:
 def verdict(report: Report) -> str:
     """What the exit code means for this report."""
     word = report.command.split()[0] if report.command else ""
-    if word in {"init-node", "join-node"}:
+    if word in _RUNS:
         return _planned(report) if order.dry(report) else _applied(report)
     return _checked(report)
 
@@ -49,26 +50,40 @@ def next_command(report: Report) -> str:
     """The one command to run next, ready to paste."""
     word, *_ = report.command.split() or [""]
     again = command(report, word or "preflight")
-    denied = any(f.level is Level.UNKNOWN and "needs root" in f.found for f in order.everything(report))
     if report.exit_code is Exit.BUG:
         return "caasctl facts --record caasctl-bug.tar.gz"
-    if report.exit_code is Exit.UNDETERMINED and denied:
-        return f"sudo {again}"
+    if report.exit_code is Exit.UNDETERMINED and _denied(report):
+        return "sudo caasctl facts --record host.tar.gz" if "--facts" in _words(report) else f"sudo {again}"
     if word == "preflight" and report.exit_code is Exit.OK:
         return command(report, "init-node", ["--dry-run"])
-    if word in {"init-node", "join-node"}:
-        return _next_of_run(report, word)
-    return again
+    return _next_of_run(report, word) if word in _RUNS else again
 
 
-def command(report: Report, word: str, options: Sequence[str] | None = None) -> str:
-    """A caasctl command for the same profile and settings; without `options`, with those of this report."""
-    words = shlex.split(report.command)[1:]
-    settings = [each for pair in pairwise(words) if pair[0] in _SETTINGS for each in pair]
+def command(report: Report, word: str, options: Sequence[str] | None = None, *, here: bool = False) -> str:
+    """A caasctl command for the same profile and settings; without `options`, with those of this report.
+
+    here: on the host itself, not on its recording or tree.
+    """
+    words = _words(report)
+    taken = _PROFILE + (() if here else _ELSEWHERE) + (_PHASES if word in _RUNS else ())
+    settings = [each for pair in pairwise(words) if pair[0] in taken for each in pair]
     if report.profile not in ("", DEFAULT_PROFILE) and "--profile" not in settings:
         settings = ["--profile", report.profile, *settings]
     kept = [each for each in words if each in _OPTIONS] if options is None else options
     return shlex.join(["caasctl", word, *settings, *kept])
+
+
+def elsewhere(report: Report) -> bool:
+    """Whether the report is about a recording or a tree, not about the host it runs on."""
+    return any(option in _words(report) for option in _ELSEWHERE)
+
+
+def _words(report: Report) -> list[str]:
+    return shlex.split(report.command)[1:]
+
+
+def _denied(report: Report) -> bool:
+    return any(f.level is Level.UNKNOWN and "needs root" in f.found for f in order.everything(report))
 
 
 def seconds(duration_ms: int) -> str:
@@ -85,7 +100,9 @@ def several(number: int, what: str) -> str:
 def _next_of_run(report: Report, word: str) -> str:
     dry = order.dry(report)
     if dry and report.exit_code in (Exit.OK, Exit.REBOOT) and _changes(report):
-        return command(report, word, [each for each in _OPTIONS[1:] if each in report.command.split()])
+        if elsewhere(report):
+            return command(report, word, ["--dry-run"], here=True)
+        return command(report, word, [each for each in _OPTIONS[1:] if each in _words(report)])
     if report.exit_code is Exit.OK:
         return command(report, "preflight", ["--strict"])
     return "systemctl reboot" if report.exit_code is Exit.REBOOT and not dry else command(report, word)
