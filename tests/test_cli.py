@@ -70,7 +70,7 @@ def test_version_and_help() -> None:
         (["init-node", "--facts", "/tmp"], "add --dry-run"),
         (["explain", "os.swp"], "os.swap"),
         (["schema", "nothing"], "there is no schema nothing"),
-        (["undo", "no-such-run"], "no-such-run"),
+        pytest.param(["undo", "no-such-run"], "no-such-run", marks=pytest.mark.root),
     ],
 )
 def test_a_usage_error_says_problem_and_fix_on_stderr_and_exits_2(argv: list[str], said: str) -> None:
@@ -85,6 +85,7 @@ def test_what_typer_refuses_exits_2_too() -> None:
         assert run(*argv).returncode == 2
 
 
+@pytest.mark.root
 def test_changes_without_a_terminal_need_yes() -> None:
     done = run("init-node", stdin="")
     assert done.returncode == 2

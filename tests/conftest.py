@@ -1,0 +1,26 @@
+"""Tests marked `root` are skipped, with the reason, where there is no root or where it may not make namespaces."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import pytest
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    marked = [item for item in items if item.get_closest_marker("root")]
+    reason = _lacking() if marked else ""
+    for item in marked if reason else ():
+        item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def _lacking() -> str:
+    """What stands in the way of tests that need root and Linux namespaces; "" where nothing does."""
+    if os.geteuid() != 0:
+        return "needs root"
+    try:
+        done = subprocess.run(["unshare", "-m", "true"], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return "needs unshare"
+    return f"needs Linux namespaces: {done.stderr.strip()}" if done.returncode else ""
