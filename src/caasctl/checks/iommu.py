@@ -13,10 +13,10 @@ from caasctl.profile import NodeProfile
 from caasctl.syntax import cmdline
 
 _MENUS = {
-    "GenuineIntel": "in the firmware's setup set VT-d (Intel Virtualization Technology for Directed I/O) to Enabled",
-    "AuthenticAMD": "in the firmware's setup set IOMMU (AMD-Vi) to Enabled, not Auto, and SVM; ACS where it is offered "
+    "GenuineIntel": "set VT-d (Intel Virtualization Technology for Directed I/O) to Enabled",
+    "AuthenticAMD": "set IOMMU (AMD-Vi) to Enabled, not Auto, and SVM; ACS where it is offered "
     "(on some boards below AER)",
-    "": "in the firmware's setup switch on the IOMMU (Intel: VT-d; AMD: IOMMU or AMD-Vi, with SVM; Arm: SMMU)",
+    "": "switch on the IOMMU (Intel: VT-d; AMD: IOMMU or AMD-Vi, with SVM; Arm: SMMU)",
 }
 _VIRTUAL = "give this virtual machine an IOMMU (QEMU: -device intel-iommu,intremap=on,caching-mode=on), or pass GPUs through on its host"
 _DRIVERS = {"DMAR": ("INTEL_IOMMU", "DMAR"), "IVRS": ("AMD_IOMMU", "AMD-Vi"), "IORT": ("ARM_SMMU_V3", "arm-smmu")}
@@ -50,7 +50,8 @@ def firmware(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
         yield passed(" ".join(iommu.tables) or "no ACPI table, but the kernel drives " + " ".join(iommu.units))
         return
     virtual = cpu is not None and "hypervisor" in cpu.flags
-    fix = Fix(_VIRTUAL if virtual else _MENUS.get(cpu.vendor if cpu else "", _MENUS[""]), FixKind.FIRMWARE, True)
+    setup = Fix(_MENUS.get(cpu.vendor if cpu else "", _MENUS[""]), FixKind.FIRMWARE, needs_reboot=True)
+    fix = Fix(_VIRTUAL, FixKind.EDIT, needs_reboot=True) if virtual else setup
     found = "no DMAR, IVRS or IORT table" + ("; this is a virtual machine" if virtual else "")
     yield _make(facts, profile)(found, wanted="one of DMAR, IVRS, IORT", fix=fix)
 
@@ -80,7 +81,7 @@ def enabled(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
         if not gpu.iommu_group:
             yield make(f"{gpu.vendor}:{gpu.device} is in no IOMMU group", wanted="an iommu_group", subject=gpu.address,
                        cause="the IOMMU that is on does not cover the bus of this device",
-                       fix=Fix("in the firmware's setup switch VT-d or AMD-Vi on for every socket and PCIe root",
+                       fix=Fix("switch VT-d or AMD-Vi on for every socket and PCIe root",
                                FixKind.FIRMWARE, True))  # fmt: skip
     groups = f"{iommu.groups} groups" + "".join(
         f", {n} {kind}" for kind, n in sorted((iommu.group_types or {}).items())
@@ -147,11 +148,11 @@ def interrupt_remapping(facts: Facts, profile: NodeProfile) -> Iterator[Finding]
         fix = Fix(f"take {against[0].text} out of the boot loader's configuration", FixKind.EDIT, needs_reboot=True)
         cause = f"{against[0].text} is on /proc/cmdline"
     elif iommu.firmware_remapping is False:
-        fix = Fix("in the firmware's setup switch on interrupt remapping (beside VT-d)", FixKind.FIRMWARE, True)
+        fix = Fix("switch on interrupt remapping (beside VT-d)", FixKind.FIRMWARE, True)
         cause = "the DMAR table says that the platform does not remap interrupts"
     else:
         fix = Fix(
-            "in the firmware's setup switch on x2APIC and its interrupt remapping (no x2APIC opt-out)",
+            "switch on x2APIC and its interrupt remapping (no x2APIC opt-out)",
             FixKind.FIRMWARE,
             True,
         )
