@@ -69,7 +69,7 @@ def test_inotify_limits() -> None:
     assert only(checks.inotify, live()).found == "max_user_instances 8192, max_user_watches 524288"
     assert only(checks.inotify, live(fs__inotify__max_user_watches="1048576")).level is Level.PASS
     found = only(checks.inotify, live(fs__inotify__max_user_instances="128"))
-    assert (found.level, found.ours, found.subject) == (Level.WARN, True, "fs.inotify.max_user_instances")
+    assert (found.level, found.ours, found.found) == (Level.WARN, True, "max_user_instances 128")
 
 
 def modules(loaded: tuple[str, ...] = (), available: tuple[str, ...] = (), folder: str = FOLDER) -> Modules:
@@ -91,10 +91,10 @@ def test_modules_on_disk_are_ours_to_load() -> None:
     ("name", "release_text", "fix"),
     [
         ("ubuntu", "5.15.0-113-generic", "apt-get install -y linux-modules-extra-5.15.0-113-generic"),
-        ("ubuntu", "5.14.15-custom", "boot a kernel that has them"),
+        ("ubuntu", "5.14.15-custom", "install a kernel that has them"),
         ("rocky", "5.14.0-427.el9_4.x86_64", "dnf install -y kernel-modules-5.14.0-427.el9_4.x86_64"),
         ("debian", "6.1.0-22-amd64", "apt-get install -y linux-image-"),
-        ("arch", "6.9.1-arch1-1", "boot a kernel that has them"),
+        ("arch", "6.9.1-arch1-1", "install a kernel that has them"),
     ],
 )
 def test_modules_that_are_not_on_disk_are_the_users(name: str, release_text: str, fix: str) -> None:

@@ -75,7 +75,7 @@ def _upgrade(found: OsRelease) -> Fix:
     if found.id == "ubuntu":
         return Fix("do-release-upgrade", needs_reboot=True)
     newer = "Debian 12" if found.id == "debian" else "release 9 of the same distribution"
-    return Fix(f"install {newer} or newer on this machine, then run caasctl again", FixKind.WAIT, needs_reboot=True)
+    return Fix(f"install {newer} or newer on this machine, then run caasctl again", FixKind.WAIT)
 
 
 @check(
@@ -106,10 +106,8 @@ def kernel_minimum(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
 def _newer_kernel(facts: Facts) -> Fix:
     found = facts.get(OsRelease)
     if found and found.id == "ubuntu":
-        return Fix(f"apt-get install -y linux-generic-hwe-{found.version_id} && systemctl reboot", needs_reboot=True)
-    return Fix(
-        "upgrade the distribution to a release with a newer kernel, then reboot", FixKind.WAIT, needs_reboot=True
-    )
+        return Fix(f"apt-get install -y linux-generic-hwe-{found.version_id}", needs_reboot=True)
+    return Fix("upgrade the distribution to a release with a newer kernel", FixKind.WAIT, needs_reboot=True)
 
 
 @check(
@@ -170,7 +168,7 @@ def _unset(config: KernelConfig, options: dict[str, str]) -> Evidence:
 
 def _rebuild(options: dict[str, str]) -> Fix:
     wanted = " ".join(f"CONFIG_{name}=y" for name in options)
-    return Fix(f"boot the distribution's own kernel, or one built with {wanted}", FixKind.WAIT, needs_reboot=True)
+    return Fix(f"install the distribution's own kernel, or build one with {wanted}", FixKind.WAIT, needs_reboot=True)
 
 
 @check(
@@ -186,7 +184,7 @@ def kernel_stale(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
     """Folders in /lib/modules with a modules.dep, against `uname -r`."""
     running, installed = facts[Kernel].release, facts[InstalledKernels].releases
     config = facts.get(KernelConfig)
-    reboot = Fix("systemctl reboot", needs_reboot=True)
+    reboot = Fix("systemctl reboot")
     newer = kernel.newer(installed, running)
     if config and "MODULES" not in config.options:
         yield passed(f"{running}, built without loadable modules")
@@ -258,9 +256,7 @@ def systemd(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
     found = facts[Systemd]
     if not found.running:
         said = f"systemd {found.version} is installed, but is not process 1" if found.version else "not running"
-        fix = Fix(
-            "boot with systemd as init (remove init= from the kernel command line)", FixKind.WAIT, needs_reboot=True
-        )
+        fix = Fix("make systemd process 1 (take init= off the kernel command line)", FixKind.WAIT, needs_reboot=True)
         yield failed(said, wanted="systemd as process 1", fix=fix)
     elif 0 < found.version < _CPUSET_SYSTEMD:
         cause = "Before 244 systemd does not delegate the cpuset controller of cgroup v2: CPU pinning fails."

@@ -14,6 +14,10 @@ from caasctl.syntax.sysctl import Setting
 
 _OURS = "zz-caasctl.conf"
 _OWN_CHECKS = ("net.ipv4.ip_forward", "fs.inotify.max_user_instances", "fs.inotify.max_user_watches")
+_NOW = (
+    "The values that the kernel has now: with protectKernelDefaults the kubelet stops with"
+    " `invalid kernel flag: vm/overcommit_memory, expected value: 1, actual value: 0`."
+)
 _INOTIFY = ("fs.inotify.max_user_instances", "fs.inotify.max_user_watches")
 
 
@@ -75,11 +79,15 @@ def inotify(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     wanted = {key: need for key, need in needs.sysctls(profile, ipv6=False).items() if key in _INOTIFY}
     values = {key: facts[SysctlLive].values.get(key) for key in wanted}
     low = {key: value for key, value in values.items() if value is not None and not needs.met(wanted[key], value)}
-    for key, value in low.items():
-        target = wanted[key].value
-        yield warned(str(value), subject=key, wanted=f"{target} or more", fix=Fix(f"sysctl -w {key}={target}"))
-    if not low:
-        yield passed(", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in values.items()))
+    if low:
+        fix = Fix("sysctl -w " + " ".join(f"{key}={wanted[key].value}" for key in low))
+        yield warned(_listed(low), wanted=_listed({key: f"{wanted[key].value} or more" for key in low}), fix=fix)
+    else:
+        yield passed(_listed(values))
+
+
+def _listed(values: Mapping[str, str | None]) -> str:
+    return ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in values.items())
 
 
 @check(
@@ -128,8 +136,8 @@ def _package(release: str, facts: Facts) -> Fix:
     if found and (found.id == "fedora" or {"rhel", "fedora"}.intersection((found.id, *found.id_like))):
         return Fix(f"dnf install -y kernel-modules-{release} kernel-modules-extra-{release}")
     if found and found.id == "debian":
-        return Fix("apt-get install -y linux-image-$(dpkg --print-architecture) && systemctl reboot", needs_reboot=True)
-    return Fix(f"boot a kernel that has them: {release} was built without", FixKind.WAIT, needs_reboot=True)
+        return Fix("apt-get install -y linux-image-$(dpkg --print-architecture)", needs_reboot=True)
+    return Fix(f"install a kernel that has them: {release} was built without", FixKind.WAIT, needs_reboot=True)
 
 
 @check(
@@ -157,8 +165,8 @@ def sysctl_overridden(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     yield from found
     if off:
         said = ", ".join(f"{key}={value}" for key, value in off.items())
-        fix = Fix(f"sysctl -w {' '.join(f'{key}={wanted[key].value}' for key in off)}")
-        yield failed(said, subject="now", wanted=", ".join(f"{key}={wanted[key].value}" for key in off), fix=fix)
+        right = [f"{key}={wanted[key].value}" for key in off]
+        yield failed(said, subject="now", wanted=", ".join(right), cause=_NOW, fix=Fix(f"sysctl -w {' '.join(right)}"))
     if not found and not off:
         yield passed(f"{len(wanted)} settings", evidence=_outvoted(config, wanted))
 

@@ -43,7 +43,7 @@ def memory(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     cause = ""
     if found.total_kib // _MIB >= _CONTROL_PLANE_MIB:
         cause = "kubeadm counts all memory, but processes cannot use hugepages: the control plane would be killed."
-        fix = Fix("lower hugepages= on the kernel command line (spec.boot.hugepages.count), then reboot", FixKind.EDIT,
+        fix = Fix("lower hugepages= on the kernel command line (spec.boot.hugepages.count)", FixKind.EDIT,
                   needs_reboot=True)  # fmt: skip
     if profile.spec.role == "worker":
         yield warned(said, wanted=f"{_CONTROL_PLANE_MIB} MiB", cause="Pods have next to no room.", fix=fix)
@@ -245,7 +245,7 @@ def reboot_pending(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
     found = facts[RebootPending]
     if found.pending:
         said = f"asked for by {', '.join(found.packages)}" if found.packages else "asked for"
-        yield warned(said, wanted="none due", fix=Fix("systemctl reboot", needs_reboot=True))
+        yield warned(said, wanted="none due", fix=Fix("systemctl reboot"))
     else:
         yield passed("none due")
 
