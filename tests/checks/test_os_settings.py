@@ -47,6 +47,10 @@ def test_swap_that_comes_back_at_boot_fails_and_names_its_source() -> None:
     found = only(checks.swap_off, Swap((), (UNIT,)), PLENTY)
     assert (found.level, found.ours) == (Level.FAIL, True)
     assert "/etc/fstab line 3" in found.found
+    escaped = SwapUnit(r"dev-disk-by\x2duuid-aa.swap", "/etc/fstab line 3")
+    found = only(checks.swap_off, Swap((), (escaped,)), PLENTY)
+    assert found.fix
+    assert found.fix.text == r"systemctl mask 'dev-disk-by\x2duuid-aa.swap'"
 
 
 def test_masked_swap_passes_and_is_named() -> None:

@@ -23,7 +23,10 @@ UNITS = "Id=chrony.service\nActiveState=active\n\nId=systemd-timesyncd.service\n
 SHOW = "systemctl show -p Id,ActiveState " + " ".join(facts._TIME_UNITS)
 TRACKING = "Reference ID    : A9FEA97B (169.254.169.123)\nStratum         : 4\nLeap status     : Normal\n"
 UNSYNCHRONISED = "Reference ID    : 00000000 ()\nStratum         : 0\nLeap status     : Not synchronised\n"
-ASK_DF = "df -k --output=file,target,size,avail,itotal,iavail --"
+ASK_DF = (
+    "df -k --output=file,target,size,avail,itotal,iavail --"
+    " / /boot /opt /run /var /var/lib /var/lib/containerd /var/lib/etcd /var/lib/kubelet"
+)
 
 
 def read(kind: type, host: BundleHost | LiveHost) -> object:
@@ -40,21 +43,22 @@ def test_df_rows_keep_mount_points_with_blanks_and_uncounted_inodes() -> None:
 
 
 def test_each_path_is_measured_where_it_would_be(tmp_path: Path) -> None:
-    host = tree(tmp_path, {"/boot/x": "", "/run/x": "", "/opt": ""}, commands={f"{ASK_DF} / /boot /opt /run": DF})
+    host = tree(tmp_path, {}, commands={ASK_DF: DF})
     found = read(Disk, host)
     assert isinstance(found, Disk)
     assert {space.path: space.mount for space in found.spaces} == {
-        "/var/lib/containerd": "/",
+        "/var/lib/containerd": "/var/lib/container d",
         "/var/lib/kubelet": "/",
         "/var/lib/etcd": "/",
         "/boot": "/boot",
         "/run": "/run",
+        "/opt": "/",
     }
 
 
 def test_a_df_that_prints_nothing_is_unreadable(tmp_path: Path) -> None:
     with pytest.raises(Unreadable, match="no rows"):
-        read(Disk, tree(tmp_path, {}, commands={f"{ASK_DF} /": ""}))
+        read(Disk, tree(tmp_path, {}, commands={ASK_DF: ""}))
 
 
 def test_this_machines_disks_are_measured() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
 from caasctl.facts.os import Cpu, Kernel, Memory, Modules, OsRelease
@@ -42,7 +43,7 @@ def swap_off(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     elif returning:
         sources = ", ".join(unit.source for unit in returning)
         cause = "Swap is off now, but comes back with the next boot, and then the kubelet does not start."
-        fix = Fix(f"systemctl mask {' '.join(repr(unit.name) for unit in returning)}")
+        fix = Fix(f"systemctl mask {' '.join(shlex.quote(unit.name) for unit in returning)}")
         yield failed(f"off, but turned on at boot by {sources}", wanted="off at boot too", cause=cause, fix=fix)
     else:
         masked = [unit.source for unit in found.units if unit.masked]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from caasctl.model import Unreadable
 from caasctl.protocol import Probe, Reader
@@ -120,20 +120,19 @@ def _read_hostname(host: Reader) -> Hostname:
 
 
 def _read_disk(host: Reader) -> Disk:
-    places = {path: _existing(host, path) for path in DISK_PATHS}
-    wanted = sorted(set(places.values()))
+    """Asks for the parents too: what is not there yet will lie where its nearest parent does."""
+    wanted = sorted({parent for path in DISK_PATHS for parent in _lineage(path)})
     said = host.query("df", "-k", "--output=file,target,size,avail,itotal,iavail", "--", *wanted)
     rows = parse_df(said.stdout)
     if not rows:
         raise Unreadable("df", said.stderr.strip() or "printed no rows")
-    return Disk(tuple(Space(path, *rows[place]) for path, place in places.items() if place in rows))
+    nearest = {path: next((rows[parent] for parent in _lineage(path) if parent in rows), None) for path in DISK_PATHS}
+    return Disk(tuple(Space(path, *row) for path, row in nearest.items() if row))
 
 
-def _existing(host: Reader, path: str) -> str:
-    """The path, or its nearest parent that exists."""
-    while path != "/" and host.stat(path) is None:
-        path = posixpath.dirname(path)
-    return path
+def _lineage(path: str) -> tuple[str, ...]:
+    """The path and its parents, nearest first."""
+    return (path, *map(str, PurePosixPath(path).parents))
 
 
 def _read_time_sync(host: Reader) -> TimeSync:

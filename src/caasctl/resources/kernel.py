@@ -30,7 +30,7 @@ class KernelModule:
         try:
             if self.module in kernel.modules_loaded(host.read("/proc/modules") or ""):
                 return LOADED
-            if host.stat(f"/sys/module/{self.module}") is not None or self._built_in(host):
+            if self.module in (host.list("/sys/module") or ()) or self._built_in(host):
                 return LOADED
         except Unreadable as unreadable:
             return Unknown(str(unreadable))
@@ -50,8 +50,8 @@ class KernelModule:
 
     def _built_in(self, host: Reader) -> bool:
         release = (host.read("/proc/sys/kernel/osrelease") or "").strip()
-        listed = host.read(f"/lib/modules/{release}/modules.builtin") or ""
-        return self.module in kernel.modules_in(listed)
+        lists = (host.read(f"{folder}/{release}/modules.builtin") for folder in ("/usr/lib/modules", "/lib/modules"))
+        return any(self.module in kernel.modules_in(listed) for listed in lists if listed)
 
 
 @dataclass(frozen=True)
