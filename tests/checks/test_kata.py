@@ -156,6 +156,17 @@ def test_a_device_that_does_not_open_is_not_enough() -> None:
     assert text(found) == "modprobe kvm_intel && dmesg | grep -i kvm"
 
 
+def test_a_device_that_opens_without_the_cpu_s_help_warns() -> None:
+    found = one(kata_host.kvm, Kvm(device=True, module="kvm_pvm", guest=True), KvmOpens(), AMD_OFF)
+    assert (found.level, found.found) == (
+        Level.WARN,
+        "/dev/kvm opens (kvm_pvm), but the CPU shows neither vmx nor svm",
+    )
+    assert "nested=1" in text(found)
+    arm = Cpu("", 64, frozenset({"fp", "asimd"}))
+    assert one(kata_host.kvm, Kvm(device=True, module="kvm"), KvmOpens(), arm).level is Level.PASS
+
+
 def test_permission_denied_is_unknown_to_a_user_and_a_failure_to_root() -> None:
     facts = (Kvm(device=True, module="kvm_intel"), KvmOpens("Permission denied"), INTEL)
     assert one(kata_host.kvm, *facts, Privileges(root=False)).level is Level.UNKNOWN

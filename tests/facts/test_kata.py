@@ -176,6 +176,16 @@ def test_devices_that_are_absent_are_a_value(tmp_path: Path) -> None:
     assert kata_host.read_vhost(host) == Vhost(vsock=False, net=False)
 
 
+@pytest.mark.parametrize(
+    ("loaded", "told"),
+    [(("kvm", "kvm_amd", "kvm_pvm"), "kvm_amd"), (("kvm", "kvm_pvm"), "kvm_pvm"), (("kvm",), "kvm"), (("ext4",), "")],
+)
+def test_the_module_that_does_the_work_is_told(tmp_path: Path, loaded: tuple[str, ...], told: str) -> None:
+    (tmp_path / "dev").mkdir()
+    host = tree(tmp_path, {f"/sys/module/{name}/refcnt": "1\n" for name in loaded})
+    assert kata_host.read_kvm(host).module == told
+
+
 def test_a_plain_file_is_no_device(tmp_path: Path) -> None:
     assert not kata_host.read_vhost(tree(tmp_path, {"/dev/vhost-net": "", "/dev/kvm": ""})).net
     assert not kata_host.read_kvm(LiveHost(str(tmp_path))).device

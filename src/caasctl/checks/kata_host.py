@@ -35,7 +35,9 @@ def kvm(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
         return
     device, error = facts[Kvm], facts[KvmOpens].error
     privileges = facts.get(Privileges)
-    if device.device and not error:
+    if device.device and not error and facts[Cpu].vendor in _MODULE and not facts[Cpu].flags & {"vmx", "svm"}:
+        yield _without_flags(device, facts[Cpu])
+    elif device.device and not error:
         nested = ", inside a virtual machine (nested)" if device.guest else ""
         yield passed(f"/dev/kvm opens, {device.module or 'built in'}{nested}")
     elif device.device and error == "Permission denied" and privileges and not privileges.root:
@@ -51,6 +53,16 @@ def kvm(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
         )
     else:
         yield failed("/dev/kvm is not there", wanted="/dev/kvm", fix=_enable(device, facts[Cpu]))
+
+
+def _without_flags(device: Kvm, cpu: Cpu) -> Finding:
+    return warned(
+        f"/dev/kvm opens ({device.module or 'built in'}), but the CPU shows neither vmx nor svm",
+        wanted="vmx or svm among the CPU's flags",
+        fix=_enable(device, cpu),
+        cause="A device that opens proves little: without the CPU's help guests may start and hang, and Kata's own check says"
+        " `System is not capable of running Kata Containers`.",
+    )
 
 
 def _enable(device: Kvm, cpu: Cpu) -> Fix:

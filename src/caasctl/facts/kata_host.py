@@ -9,14 +9,14 @@ from caasctl.model import Unreadable
 from caasctl.protocol import FileKind, Probe, Reader
 
 _OPEN_KVM = ("dd", "if=/dev/kvm", "of=/dev/null", "count=0", "status=none")  # opens it and reads nothing
-_MODULES = ("kvm_intel", "kvm_amd", "kvm")
 _SIZE = re.compile(r"(?:^|,)size=(?P<number>\d+)(?P<unit>[kmg%]?)", re.IGNORECASE)
 _KIB = {"": 1 / 1024, "k": 1, "m": 1024, "g": 1024 * 1024}
 
 
 @dataclass(frozen=True)
 class Kvm:
-    """device: /dev/kvm is a character device. module: kvm_intel, kvm_amd, kvm or "". nested: its parameter, "" where none.
+    """device: /dev/kvm is a character device. module: kvm_intel, kvm_amd, another
+    kvm_*, kvm or "". nested: its parameter, "" where none.
 
     guest: this machine is itself a virtual one (a hypervisor bit in /proc/cpuinfo).
     """
@@ -91,7 +91,8 @@ def _char(host: Reader, path: str) -> bool:
 
 
 def read_kvm(host: Reader) -> Kvm:
-    module = next((name for name in _MODULES if host.stat(f"/sys/module/{name}")), "")
+    names = [name for name in host.list("/sys/module") or () if name == "kvm" or name.startswith("kvm_")]
+    module = min(names, key=lambda name: (name not in ("kvm_intel", "kvm_amd"), name == "kvm"), default="")
     nested = (host.read(f"/sys/module/{module}/parameters/nested") or "").strip() if module else ""
     flags = re.search(r"^flags\s*:(.*)$", host.read("/proc/cpuinfo") or "", re.MULTILINE)
     return Kvm(_char(host, "/dev/kvm"), module, nested, bool(flags and "hypervisor" in flags.group(1).split()))
