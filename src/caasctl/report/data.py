@@ -9,6 +9,7 @@ from caasctl.model import Finding, Level, Report, Waiver
 from caasctl.protocol import Absent, Change, Known, PhaseReport, State, Undo, Unknown
 from caasctl.report import order
 from caasctl.report.diff import Part, diff, hashed, octal, parts, verb
+from caasctl.report.masked import masked
 from caasctl.report.visible import storable
 
 SCHEMA_VERSION = 1
@@ -60,7 +61,7 @@ def result(finding: Finding) -> Data:
         "cause": finding.cause,
         "fix": fix and {"kind": fix.kind.value, "text": fix.text, "needsReboot": fix.needs_reboot},
         "fixedBy": finding.fixed_by or None,
-        "evidence": [{"source": seen.source, "excerpt": seen.excerpt} for seen in finding.evidence],
+        "evidence": [{"source": seen.source, "excerpt": masked(seen.excerpt)} for seen in finding.evidence],
         "blockedBy": list(finding.blocked_by),
         "waiver": _waiver(finding.waiver),
         "durationMs": finding.duration_ms,

@@ -7,6 +7,7 @@ import hashlib
 from dataclasses import dataclass
 
 from caasctl.protocol import Absent, Change, Known, State, Unknown
+from caasctl.report.masked import masked
 from caasctl.report.visible import visible
 from caasctl.resources.files import Transaction
 
@@ -58,7 +59,7 @@ def diff(part: Part) -> tuple[str, ...]:
         hunks = list(difflib.unified_diff(before, after, n=CONTEXT, lineterm=""))[2:]
     else:
         hunks = [f"-{line}" for line in before] + [f"+{line}" for line in after]
-    return (*said, *(visible(line) for line in hunks))
+    return (*said, *(visible(masked(line)) for line in hunks))
 
 
 def hashed(state: State) -> str:
@@ -71,7 +72,7 @@ def hashed(state: State) -> str:
 def shown(state: State, *, secret: bool) -> str:
     """A state that is one value, in one line."""
     if isinstance(state, Known) and not secret:
-        return visible(state.text) or '""'
+        return visible(masked(state.text)) or '""'
     if isinstance(state, Unknown):
         return f"not known ({visible(state.reason)})"
     return hashed(state)

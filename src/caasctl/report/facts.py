@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 from caasctl import formats
 from caasctl.model import Facts
+from caasctl.report.masked import HIDDEN, is_secret, masked
 from caasctl.report.paper import open_paper
 from caasctl.report.stream import emit
 from caasctl.report.visible import one_line, storable
@@ -45,7 +46,7 @@ def plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {camel(field.name): plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
-        return {storable(str(key)): plain(each) for key, each in value.items()}
+        return {storable(str(key)): HIDDEN if is_secret(str(key), each) else plain(each) for key, each in value.items()}
     if isinstance(value, set | frozenset):
         return sorted((plain(each) for each in value), key=str)
     return [plain(each) for each in value] if isinstance(value, list | tuple) else _scalar(value)
@@ -56,7 +57,7 @@ def _scalar(value: Any) -> Any:
         return plain(value.value)
     if isinstance(value, bytes):
         return f"({len(value)} bytes)"
-    return value if value is None or isinstance(value, bool | int | float) else storable(str(value))
+    return value if value is None or isinstance(value, bool | int | float) else masked(storable(str(value)))
 
 
 def camel(name: str) -> str:

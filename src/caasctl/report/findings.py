@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from caasctl.model import Evidence, Finding, Fix, FixKind, Level
+from caasctl.report.masked import masked
 from caasctl.report.order import LEVELS, WORDS, Group, groups, topic
 from caasctl.report.paper import STYLES, Paper, cells
 from caasctl.report.visible import one_line
@@ -184,7 +185,7 @@ def _head(finding: Finding) -> str:
 
 
 def _seen(seen: Evidence) -> str:
-    return f"{seen.source}: {seen.excerpt}" if seen.excerpt else seen.source
+    return f"{seen.source}: {masked(seen.excerpt)}" if seen.excerpt else seen.source
 
 
 def _waived(finding: Finding) -> str:
