@@ -92,8 +92,7 @@ class LiveHost:
         except OSError as error:
             raise Unreadable(path, why(error)) from error
         kind = _KINDS.get(stat_module.S_IFMT(found.st_mode), FileKind.OTHER)
-        mode = stat_module.S_IMODE(found.st_mode)
-        return Stat(kind, mode, found.st_uid, found.st_gid, found.st_size, found.st_ctime_ns)
+        return Stat(kind, stat_module.S_IMODE(found.st_mode), found.st_uid, found.st_gid, found.st_size, found.st_ctime_ns)
 
     def query(self, *argv: str, timeout_s: float = 5.0) -> Completed:
         if self.root != "/":
@@ -101,8 +100,7 @@ class LiveHost:
         try:
             done = subprocess.run(
                 argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout_s, env=ENVIRONMENT, check=False,
-                cwd="/", start_new_session=True,
-            )  # fmt: skip
+                cwd="/", start_new_session=True)  # fmt: skip
         except FileNotFoundError:
             return Completed(argv, NOT_FOUND, stderr=f"{argv[0]}: not found", missing=True)
         except OSError as error:

@@ -21,6 +21,8 @@ class Writer:
 
 @dataclass(frozen=True)
 class OtherWriters:
+    """Whoever else on this host writes containerd's configuration, found by the files that they leave."""
+
     writers: tuple[Writer, ...] = ()
 
 
