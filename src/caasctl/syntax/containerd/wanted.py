@@ -50,7 +50,8 @@ class Tree:
 
 def wanted(profile: NodeProfile, trees: Iterable[Tree] = ()) -> Wanted:
     """What a profile asks of containerd, given the Kata trees that are there."""
-    tree = next((t for t in trees if t.prefix == profile.spec.kata.prefix), Tree(profile.spec.kata.prefix))
+    prefix = profile.spec.kata.prefix.rstrip("/")
+    tree = next((t for t in trees if t.prefix == prefix), Tree(prefix))
     return Wanted(
         sandbox_image(profile),
         profile.spec.containerd.defaultRuntime,

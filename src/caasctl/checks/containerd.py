@@ -1,0 +1,189 @@
+"""containerd as installed: one of it, with runc, of a version that fits the Kubernetes of the profile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from caasctl.facts.containerd import ContainerdBinaries, ContainerdService, ContainerdVersion, RuncBinaries, RuncVersion
+from caasctl.facts.os import OsRelease
+from caasctl.model import Evidence, Facts, Finding, Fix, FixKind, check, failed, passed, warned
+from caasctl.profile import NodeProfile
+
+_FEDORAS = ("rhel", "fedora", "centos")
+_SUPPORT_ENDED = {
+    (1, 6): "2025-08-23",
+    (1, 7): "September 2026",
+    (2, 1): "2026-07-03",
+    (2, 2): "2026-11-06",
+}
+# Kubernetes minor -> containerd line -> the first patch that containerd's project tests with it.
+_TESTED = {
+    (1, 32): {(1, 6): 36, (1, 7): 24, (2, 0): 1, (2, 1): 0},
+    (1, 33): {(1, 6): 36, (1, 7): 24, (2, 0): 4, (2, 1): 0},
+    (1, 34): {(1, 6): 39, (1, 7): 28, (2, 0): 6, (2, 1): 3},
+    (1, 35): {(1, 7): 28, (2, 1): 5, (2, 2): 0},
+    (1, 36): {(2, 2): 0, (2, 3): 0},
+}
+_NEEDS_CRI_V1 = (1, 26)
+_HAS_CRI_V1 = (1, 6, 0)
+_NEEDS_RUNTIME_CONFIG = (1, 38)  # the kubelet that no longer falls back to its own cgroupDriver
+_HAS_RUNTIME_CONFIG = (2, 0, 0)
+_RUNC_MINIMUM = (1, 1, 0)
+
+
+@check(
+    "containerd.installed",
+    "containerd is installed as a service",
+    reads=(ContainerdBinaries, ContainerdService),
+    why="kubeadm stops with `[ERROR CRI]: container runtime is not running`.",
+    fix="Install containerd of a line that fits Kubernetes: 2.3 has support until 2028.",
+    source="kubeadm preflight, ContainerRuntimeCheck",
+    gates=("containerd",),
+)
+def installed(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
+    """Containerd on PATH, and containerd.service with its drop-ins in systemd's folders."""
+    found, service = facts[ContainerdBinaries], facts[ContainerdService]
+    if not found.paths:
+        yield failed("no containerd on PATH", wanted="containerd", fix=_install(facts, "containerd"))
+    elif service.masked:
+        yield failed(
+            f"{service.path} is masked", wanted="a service that starts", fix=Fix("systemctl unmask containerd.service")
+        )
+    elif not service.path:
+        yield failed(
+            f"{found.in_use} without containerd.service",
+            wanted="a service that starts at boot",
+            fix=Fix(
+                "put the containerd.service of its release into /etc/systemd/system, then: systemctl daemon-reload",
+                FixKind.EDIT,
+            ),
+            cause="a containerd from a tarball does not start by itself, and none follows a reboot.",
+        )
+    elif service.binary not in found.paths:
+        yield failed(
+            f"{service.path} starts {service.binary}, which is not there",
+            wanted=f"a service that starts {found.paths[0]}",
+            fix=Fix(
+                f"systemctl edit containerd.service   # ExecStart= and then ExecStart={found.paths[0]}", FixKind.EDIT
+            ),
+        )
+    else:
+        yield passed(f"{found.in_use}, {service.path}")
+
+
+@check(
+    "containerd.one_binary",
+    "There is one containerd",
+    reads=(ContainerdBinaries,),
+    why="`containerd --version` and `containerd config dump` by hand then speak of another program than the service runs.",
+    fix="Remove the one that the service does not run.",
+    source="PATH order against ExecStart",
+    after=("containerd.installed",),
+)
+def one_binary(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
+    """Containerd in all folders of PATH; links to one file count once."""
+    found = facts[ContainerdBinaries]
+    others = [path for path in found.paths if path != found.in_use]
+    if others:
+        yield warned(
+            f"{', '.join(found.paths)}; the service runs {found.in_use}",
+            wanted=f"only {found.in_use}",
+            fix=Fix(f"remove {others[0]} (dpkg -S or rpm -qf tells whose it is)"),
+        )
+    else:
+        yield passed(found.in_use)
+
+
+@check(
+    "containerd.runc_installed",
+    "runc is installed",
+    reads=(RuncBinaries, RuncVersion),
+    why='Every ordinary pod, the control plane too, stops with `exec: "runc": executable file not found in $PATH`.',
+    fix="Install runc: containerd's tarballs do not bring it, and Kata does not replace it.",
+    source="https://github.com/containerd/containerd/blob/main/docs/getting-started.md",
+    gates=("containerd",),
+)
+def runc_installed(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
+    """Runc on PATH."""
+    paths, version = facts[RuncBinaries].paths, facts[RuncVersion].version
+    if not paths:
+        yield failed("no runc on PATH", wanted="runc", fix=_install(facts, "runc"))
+    elif (0, 0, 0) < version < _RUNC_MINIMUM:
+        yield warned(
+            f"{paths[0]} {_dotted(version)}",
+            wanted=f"{_dotted(_RUNC_MINIMUM)} or newer",
+            fix=_install(facts, "runc"),
+            cause="runc before 1.1 has gaps with cgroup v2 and with the systemd driver.",
+        )
+    else:
+        yield passed(f"{paths[0]} {_dotted(version)}")
+
+
+@check(
+    "containerd.supported",
+    "This containerd fits the Kubernetes of the profile",
+    reads=(ContainerdVersion,),
+    why="What nobody tested together fails in ways that nobody has written down.",
+    fix="Take containerd 2.3 (support until 2028-04-30).",
+    source="containerd RELEASES.md; Kubernetes KEP-4033",
+    gates=("containerd",),
+    after=("containerd.installed",),
+)
+def supported(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
+    """Containerd's version against spec.kubernetes.version and the project's table of tested pairs."""
+    found, minor = facts[ContainerdVersion], profile.spec.kubernetes.minor
+    cannot = _cannot_run(found.version, minor)
+    said = f"{found.release} with Kubernetes {_dotted(minor)}"
+    evidence = (Evidence("containerd --version", found.text),)
+    if cannot:
+        yield failed(
+            said, wanted="containerd 2.3", fix=Fix("upgrade containerd to 2.3"), cause=cannot, evidence=evidence
+        )
+        return
+    doubts = "; ".join(doubt for doubt in (_untested(found.version, minor), _ended(found.version)) if doubt)
+    if doubts:
+        yield warned(said, wanted="a tested pair with support: containerd 2.3", fix=Fix("upgrade containerd to 2.3"),
+                     cause=f"It should run, but {doubts}.", evidence=evidence)  # fmt: skip
+    else:
+        yield passed(said, evidence=evidence)
+
+
+def _cannot_run(version: tuple[int, int, int], minor: tuple[int, int]) -> str:
+    if minor >= _NEEDS_CRI_V1 and version < _HAS_CRI_V1:
+        return "this kubelet speaks CRI v1 only: unknown service runtime.v1.RuntimeService."
+    if minor >= _NEEDS_RUNTIME_CONFIG and version < _HAS_RUNTIME_CONFIG:
+        return "the kubelet asks the runtime for its cgroup driver and has no fallback since 1.38; containerd 1.x cannot say."
+    return ""
+
+
+def _untested(version: tuple[int, int, int], minor: tuple[int, int]) -> str:
+    tested = _TESTED.get(minor)
+    if tested is None:
+        return (
+            ""
+            if version[:2] == max(_TESTED[max(_TESTED)])
+            else "only containerd 2.3 is tested with a Kubernetes this new"
+        )
+    first = tested.get(version[:2])
+    if first is None:
+        return f"containerd {_dotted(version[:2])} is not tested with Kubernetes {_dotted(minor)}"
+    return f"{_dotted(version[:2])}.{first} is the first that is tested with it" if version[2] < first else ""
+
+
+def _ended(version: tuple[int, int, int]) -> str:
+    ended = _SUPPORT_ENDED.get(version[:2])
+    return f"support of containerd {_dotted(version[:2])} ended ({ended})" if ended else ""
+
+
+def _install(facts: Facts, package: str) -> Fix:
+    release = facts.get(OsRelease)
+    if release and {release.id, *release.id_like} & set(_FEDORAS):
+        return Fix("dnf install -y containerd.io   # from Docker's repository; it brings runc")
+    return Fix(f"apt-get install -y {package}")
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
+
+
+CHECKS = (installed, one_binary, runc_installed, supported)

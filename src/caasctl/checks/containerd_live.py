@@ -1,0 +1,106 @@
+"""What a restart of containerd would meet: Docker on the same daemon, live pods, crictl pointing elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from caasctl.facts.containerd import ContainerdService
+from caasctl.facts.containerd_config import ContainerdEffective, CrictlConfig
+from caasctl.facts.containerd_live import Docker, PodCgroups
+from caasctl.model import Facts, Finding, Fix, FixKind, check, failed, passed, unknown, warned
+from caasctl.profile import NodeProfile
+from caasctl.syntax.containerd.tables import cri, systemd_cgroup
+
+_ENDPOINTS = ("unix:///run/containerd/containerd.sock", "unix:///var/run/containerd/containerd.sock",
+              "/run/containerd/containerd.sock", "/var/run/containerd/containerd.sock")  # fmt: skip
+
+
+@check(
+    "containerd.docker_shared",
+    "Docker does not run containers on this containerd",
+    reads=(Docker,),
+    why="Docker's containers and the node's pods share one daemon: its restart, upgrade or failure is one for both, and Docker's package "
+    "brings a configuration with the CRI off.",
+    fix="Keep Docker off a node, or know that both share a fate.",
+    source="https://docs.docker.com/engine/daemon/alternative-runtimes/",
+)
+def docker_shared(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
+    """Dockerd on PATH, and the tasks of the namespace moby below /run/containerd."""
+    found = facts[Docker]
+    if not found.daemon and not found.containers:
+        yield passed("no Docker")
+    elif found.containers is None:
+        yield unknown(f"{found.daemon} is installed; seeing its containers needs root")
+    elif found.containers:
+        yield warned(f"{len(found.containers)} containers of Docker", wanted="none on a node",
+                     fix=Fix("docker stop $(docker ps -q) && systemctl disable --now docker.socket docker.service"))  # fmt: skip
+    else:
+        yield passed(f"{found.daemon} installed, no containers of it")
+
+
+@check(
+    "containerd.live_pods",
+    "No running pod is hurt by the change of containerd",
+    reads=(PodCgroups, ContainerdEffective, ContainerdService),
+    why="A change of the cgroup driver under running pods leaves them in cgroups that nobody manages: the kubelet kills and re-creates them, "
+    "often in a loop.",
+    fix="Drain the node before its cgroup driver changes.",
+    source="https://kubernetes.io/docs/tasks/administer-cluster/kubeadm/configure-cgroup-driver/",
+    gates=("containerd",),
+    after=("containerd.installed",),
+)
+def live_pods(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
+    """Pods with processes in the cgroup tree, runc's cgroup driver now, KillMode of the service."""
+    pods, effective, service = facts[PodCgroups], facts[ContainerdEffective], facts[ContainerdService]
+    count = len(pods.live)
+    runc = cri(effective.data).runtimes.get("runc", {})
+    if not count:
+        yield passed("no pods run")
+    elif not systemd_cgroup(runc):
+        yield failed(
+            f"{count} pods run under runc with cgroupfs",
+            wanted="a drained node: SystemdCgroup becomes true",
+            fix=Fix(
+                "kubectl drain $(hostname) --ignore-daemonsets --delete-emptydir-data && systemctl stop kubelet && crictl rmp -fa"
+            ),
+        )
+    elif service.kill_mode != "process":
+        yield warned(
+            f"{count} pods run, KillMode={service.kill_mode}",
+            wanted="KillMode=process",
+            cause="systemd kills every pod of the node with each restart of containerd.",
+            fix=Fix("systemctl edit containerd.service   # [Service] and KillMode=process", FixKind.EDIT),
+        )
+    else:
+        yield passed(f"{count} pods run; they outlive a restart (KillMode=process)")
+
+
+@check(
+    "containerd.crictl_endpoint",
+    "crictl asks containerd",
+    reads=(CrictlConfig,),
+    why="Without /etc/crictl.yaml crictl tries three sockets in turn, warns each time, and may ask another runtime.",
+    fix="runtime-endpoint and image-endpoint: unix:///run/containerd/containerd.sock in /etc/crictl.yaml.",
+    source="https://github.com/kubernetes-sigs/cri-tools/blob/master/docs/crictl.md",
+    fixed_by="containerd",
+)
+def crictl_endpoint(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
+    """runtime-endpoint and image-endpoint in /etc/crictl.yaml."""
+    found = facts[CrictlConfig]
+    endpoints = [found.runtime_endpoint, found.image_endpoint or found.runtime_endpoint]
+    if found.text is None:
+        yield warned("no /etc/crictl.yaml", wanted=_ENDPOINTS[0], fix=Fix("caasctl init-node"))
+    elif found.error:
+        yield warned(
+            found.error, wanted=_ENDPOINTS[0], fix=Fix("rm /etc/crictl.yaml && caasctl init-node"), fixed_by=""
+        )
+    elif all(endpoint in _ENDPOINTS for endpoint in endpoints):
+        yield passed(found.runtime_endpoint)
+    else:
+        wrong = next(endpoint for endpoint in endpoints if endpoint not in _ENDPOINTS)
+        yield warned(wrong or "no endpoint", wanted=_ENDPOINTS[0], fixed_by="",
+                     cause="The file is not caasctl's, so it stays; crictl shows the pods of another runtime, or none.",
+                     fix=Fix(f"crictl config --set runtime-endpoint={_ENDPOINTS[0]} --set image-endpoint={_ENDPOINTS[0]}"))  # fmt: skip
+
+
+CHECKS = (docker_shared, live_pods, crictl_endpoint)
