@@ -21,6 +21,7 @@ from caasctl.checks import (
     os,
     os_settings,
     os_system,
+    os_upgrades,
 )
 from caasctl.model import Check
 
@@ -28,6 +29,7 @@ CHECKS: tuple[Check, ...] = (
     *os.CHECKS,
     *os_settings.CHECKS,
     *os_system.CHECKS,
+    *os_upgrades.CHECKS,
     *cgroup.CHECKS,
     *boot.CHECKS,
     *boot_grub.CHECKS,

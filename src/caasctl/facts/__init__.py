@@ -25,6 +25,7 @@ from caasctl.facts import (
     os_swap,
     os_sysctl,
     os_system,
+    os_upgrades,
 )
 from caasctl.protocol import Probe
 
@@ -33,6 +34,7 @@ PROBES: tuple[Probe, ...] = (
     *os_swap.PROBES,
     *os_sysctl.PROBES,
     *os_system.PROBES,
+    *os_upgrades.PROBES,
     *cgroup.PROBES,
     *boot.PROBES,
     *boot_entries.PROBES,
