@@ -59,8 +59,7 @@ class Run:
         stopping = engine.blockers(phase, found)
         changes: list[Change] = []
         if stopping:
-            said = f"does not start while {', '.join(dict.fromkeys(f.id for f in stopping))} fails"
-            return replace(report, status=PhaseStatus.BLOCKED, message=said)
+            return replace(report, status=PhaseStatus.BLOCKED, message=engine.held_back(stopping))
         try:
             reboot = self._change(phase, tuple(phase.desired(facts, self.profile)), changes)
             report = replace(report, status=PhaseStatus.CHANGED if changes else PhaseStatus.UNCHANGED)

@@ -200,7 +200,7 @@ def _plan_phase(
         status=status,
         changes=changes,
         needs_reboot=any(change.resource.reboots for change in changes),
-        message=f"does not start while {', '.join(dict.fromkeys(f.id for f in stopping))} fails" if stopping else "",
+        message=held_back(stopping) if stopping else "",
         duration_ms=round((time.monotonic() - start) * 1000),
     )
 
