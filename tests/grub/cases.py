@@ -29,6 +29,12 @@ CASES: dict[str, dict[str, str]] = {
         )
     },
     "already-there": {_GRUB: DEBIAN.replace('LINUX=""', 'LINUX="intel_iommu=on systemd.unified_cgroup_hierarchy=yes"')},
+    "complete": {
+        _GRUB: DEBIAN.replace(
+            'LINUX=""',
+            'LINUX="intel_iommu=on systemd.unified_cgroup_hierarchy=1 cgroup_no_v1=all transparent_hugepage=madvise"',
+        )
+    },
     "no-drop-in-folder": {_GRUB: DEBIAN},
     "no-defaults": {},
     "quoted": {_GRUB: DEBIAN.replace('"quiet"', "'quiet dyndbg=\"file ec.c +p\"'")},

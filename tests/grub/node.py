@@ -78,6 +78,14 @@ def converge(case: str) -> dict[str, Any]:
     return {"before": plain, "first": first, "second": apply(desired()), "same": before == desired(), **state()}
 
 
+def pending(case: str) -> dict[str, Any]:
+    """A menu older than the user's own file, which already asks for what is wanted."""
+    write(CASES["debian"])
+    HOST.execute("update-grub")
+    write(CASES[case])
+    return {"first": apply(desired()), "second": apply(desired()), **state()}
+
+
 def killed(case: str) -> dict[str, Any]:
     """Killed between the drop-in and update-grub, then run again."""
     write(CASES[case])
@@ -114,5 +122,5 @@ def withdrawn(case: str) -> dict[str, Any]:
             "idle": apply(desired(IDLE, unified=True)), **state()}  # fmt: skip
 
 
-SCENARIOS = {"converge": converge, "killed": killed, "refused": refused, "withdrawn": withdrawn}
+SCENARIOS = {"converge": converge, "pending": pending, "killed": killed, "refused": refused, "withdrawn": withdrawn}
 print(json.dumps(SCENARIOS[sys.argv[1]](sys.argv[2])))

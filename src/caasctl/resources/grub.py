@@ -41,17 +41,17 @@ class GrubActivation:
         idle = not self.wanted and isinstance(files.get(self.drop_in), Absent)
         try:
             text = host.read(self.config)
-            owed = "" if text is None and idle else self._owed(host, text)
+            owed = "" if text is None and idle else self._owed(host, text, self.wanted)
         except Unreadable as unreadable:
             return Known(IN_EFFECT) if idle else Unknown(str(unreadable))
         return Known(owed or IN_EFFECT)
 
-    def _owed(self, host: Reader, text: str | None) -> str:
+    def _owed(self, host: Reader, text: str | None, wanted: tuple[str, ...]) -> str:
         """What is to be regenerated for, "" where nothing is."""
         if text is None:
             return f"there is no {self.config} yet"
         menu = grub_menu.parse(text)
-        lost = tuple(dict.fromkeys(argument for entry in menu.entries for argument in _lost(entry, self.wanted)))
+        lost = tuple(dict.fromkeys(argument for entry in menu.entries for argument in _lost(entry, wanted)))
         if lost:
             return f"normal entries of {self.config} lack {' '.join(lost)}"
         left = self._left(host, menu)
@@ -59,8 +59,7 @@ class GrubActivation:
 
     def _left(self, host: Reader, menu: grub_menu.Menu) -> tuple[str, ...]:
         """Arguments that only caasctl can have brought there and that no file asks for now: a killed run leaves them."""
-        configured = _evaluate(host)
-        values = [configured.value(name) for name in grub.NORMAL_ENTRIES]
+        values = _values(host)
         if any(value.doubts for value in values):
             return ()
         asked = {word for value in values for _, word in cmdline.split(value.text)}
@@ -78,15 +77,17 @@ class GrubActivation:
             host.execute("sh", "-n", "-c", text)
         for path in _sourced(host):
             if path not in staged:
-                _guarded(host, "sh", "-n", path)
+                _readable(host, path)
 
     def activate(self, host: Writer) -> None:
+        asked, was = self._asked(host), host.read_bytes(self.config)
+        certain = not any(value.doubts for value in _values(host))
+        if certain and not self._owed(host, None if was is None else was.decode(errors="replace"), asked):
+            return  # a rollback of what never reached the menu: the user's own pending edits are not ours to bring there
         menu = self._side_menu(host)
-        asked = self._own_arguments(host)
         for entry in menu.entries:
             if lost := _lost(entry, asked):
                 raise self._overruled(host, entry, lost)
-        was = host.read_bytes(self.config)
         if was and _normal(grub_menu.parse(was.decode(errors="replace"))) and not _normal(menu):
             raise CaasError(f"{self.mkconfig} generates a menu without any entry that boots Linux",
                             cause=f"{self.config} has such entries now; it was left as it is",
@@ -119,8 +120,11 @@ class GrubActivation:
         finally:
             host.remove_tree(WORK)
 
-    def _own_arguments(self, host: Reader) -> tuple[str, ...]:
-        """What the drop-in that is on disk now appends; after a rollback that is the old one, or none."""
+    def _asked(self, host: Reader) -> tuple[str, ...]:
+        """What the files on disk should bring about: all that is wanted, or, after a rollback, what the old drop-in appends."""
+        configured = [word for value in _values(host) for _, word in cmdline.split(value.text)]
+        if not cmdline.missing(self.wanted, cmdline.of_words(configured)):
+            return self.wanted
         value = grub.evaluate([(self.drop_in, host.read(self.drop_in) or "")]).value(_DEFAULT_ARGUMENTS)
         return tuple(word for _, word in cmdline.split(value.text))
 
@@ -132,6 +136,10 @@ class GrubActivation:
         else:
             cause = f"the entry {entry.title!r} has: {' '.join(entry.arguments)}"
             fix = "take the argument that overrules it out of /etc/default/grub or its drop-ins"
+            if "--" in entry.arguments:
+                fix = (
+                    "take `--` out of GRUB_CMDLINE_LINUX and its like: what follows it goes to init, not to the kernel"
+                )
         return CaasError(f"{' '.join(lost)} would not take effect", cause=cause, fix=fix)
 
 
@@ -153,15 +161,43 @@ def _evaluate(host: Reader) -> grub.Evaluation:
     return grub.evaluate([(path, host.read(path) or "") for path in _sourced(host)])
 
 
+def _values(host: Reader) -> tuple[grub.Value, ...]:
+    evaluation = _evaluate(host)
+    return tuple(evaluation.value(name) for name in grub.NORMAL_ENTRIES)
+
+
+def _readable(host: Writer, path: str) -> None:
+    """What sh judges, our parser points to: sh names the end of the file where a quote was left open."""
+    try:
+        host.execute("sh", "-n", path)
+    except CommandError as error:
+        broken = [str(place.origin) for place in grub.evaluate([(path, host.read(path) or "")]).broken]
+        raise _blamed(broken[0] if broken else _culprit(error.cause) or path, error) from error
+
+
 def _guarded(host: Writer, *argv: str) -> None:
     """Runs a command of GRUB's; where it fails over a user's file, the error names file and line."""
     try:
         host.execute(*argv, timeout_s=_GENERATE_S)
     except CommandError as error:
-        named = _CULPRIT.search(error.cause)
-        if not named:
-            raise
-        line = named["line"] or named["before"]
-        where = f"{named['path']}:{line}" if line else named["path"]
-        raise CommandError(f"GRUB's configuration cannot be generated, because of {where}", cause=error.cause,
-                           fix=f"mend {where} (every kernel upgrade stops at it too), then run the same command again") from error  # fmt: skip
+        named = _culprit(error.cause)
+        if named:
+            raise _blamed(named, error) from error
+        evaluation = _evaluate(host)
+        doubts = {str(doubt) for value in evaluation.values.values() for doubt in value.doubts}
+        running = sorted(doubts | {str(odd.origin) for odd in evaluation.odd})
+        if running:
+            error.fix = f"mend what it says; commands are run at {', '.join(running)}; then run the same command again"
+        raise
+
+
+def _culprit(said: str) -> str:
+    """The user's file that a message names, with its line where it has one; "" where it names none."""
+    found = _CULPRIT.search(said)
+    line = (found["line"] or found["before"]) if found else ""
+    return (f"{found['path']}:{line}" if line else found["path"]) if found else ""
+
+
+def _blamed(where: str, error: CommandError) -> CommandError:
+    fix = f"mend {where} (every kernel upgrade stops at it too), then run the same command again"
+    return CommandError(f"GRUB's configuration cannot be generated, because of {where}", cause=error.cause, fix=fix)
