@@ -86,13 +86,13 @@ class LiveHost:
 
     def stat(self, path: str, *, follow: bool = True) -> Stat | None:
         try:
-            found = os.stat(self._inside(path, follow=follow), follow_symlinks=follow)
+            here = os.stat(self._inside(path, follow=follow), follow_symlinks=follow)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise Unreadable(path, why(error)) from error
-        kind = _KINDS.get(stat_module.S_IFMT(found.st_mode), FileKind.OTHER)
-        return Stat(kind, stat_module.S_IMODE(found.st_mode), found.st_uid, found.st_gid, found.st_size, found.st_ctime_ns)
+        kind = _KINDS.get(stat_module.S_IFMT(here.st_mode), FileKind.OTHER)
+        return Stat(kind, stat_module.S_IMODE(here.st_mode), here.st_uid, here.st_gid, here.st_size, here.st_ctime_ns)
 
     def query(self, *argv: str, timeout_s: float = 5.0) -> Completed:
         if self.root != "/":
