@@ -30,7 +30,7 @@ def _read(host: Reader) -> AutoUpgrades:
 
 
 def _apt(host: Reader) -> AutoUpgrades | None:
-    """apt reads its files in order of their names; the last word on a subject holds. Names with a dot are not read."""
+    """Apt reads its files in order of their names; the last word on a subject holds. Names with a dot are not read."""
     on = reboots = False
     source = ""
     paths = [path for path in glob(host, _APT, "") if "." not in path.rpartition("/")[2].removesuffix(".conf")]
