@@ -156,6 +156,12 @@ def blockers(phase: Phase, found: Iterable[Finding], checks: Sequence[Check] = C
     return tuple(f for f in found if f.id in gating and f.yours)
 
 
+def held_back(stopping: Sequence[Finding]) -> str:
+    """Why a phase does not start, in a clause."""
+    names = list(dict.fromkeys(finding.id for finding in stopping))
+    return f"does not start while {', '.join(names)} {'fails' if len(names) == 1 else 'fail'}"
+
+
 def plan(
     host: Reader, facts: Facts, profile: NodeProfile, found: Sequence[Finding], phases: Sequence[Phase]
 ) -> tuple[PhaseReport, ...]:
