@@ -53,6 +53,7 @@ USER_RULES = """*filter
 ### tuple ### allow any any 0.0.0.0/0 any 10.0.0.0/8 in
 ### tuple ### deny tcp 4240 0.0.0.0/0 any 0.0.0.0/0 in
 ### tuple ### allow udp 53 0.0.0.0/0 any 0.0.0.0/0 out
+### tuple ### allow udp 8472 0.0.0.0/0 any 0.0.0.0/0 out_eth0 comment=6162
 ### tuple ### route:allow any any 0.0.0.0/0 any 0.0.0.0/0 in
 """
 ZONE = """<?xml version="1.0" encoding="utf-8"?>
@@ -90,7 +91,10 @@ def test_the_servers_behind_the_stub_are_found(tmp_path: Path) -> None:
     assert (found.servers, found.path) == (("192.0.2.53",), network_dns.UPSTREAM)
 
 
-def test_no_resolv_conf_is_a_value(tmp_path: Path) -> None:
+def test_no_resolv_conf_is_a_value_on_a_running_host_only(tmp_path: Path) -> None:
+    with pytest.raises(Unreadable, match="no running host"):
+        network_dns.read_resolvers(LiveHost(str(tmp_path)))
+    (tmp_path / "run").mkdir()
     assert network_dns.read_resolvers(LiveHost(str(tmp_path))) == Resolvers((), present=False)
 
 

@@ -118,7 +118,6 @@ def _only_rust(handler: str, found: KataTree, where: str) -> Finding:
     fix="Use Kata 4.1 or later (its Go binaries are static on x86 and arm), or a distribution with glibc 2.34.",
     source="kata-containers#11302, kata-containers#13499",
     gates=("kata",),
-    after=("kata.tree",),
 )
 def glibc(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     """The symbol versions that the Go shim names (grep), else Kata's version; the host's glibc."""

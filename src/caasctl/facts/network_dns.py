@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from caasctl.model import Unreadable
 from caasctl.protocol import Probe, Reader
 
 CONF = "/etc/resolv.conf"
@@ -54,6 +55,8 @@ def parse_resolv_conf(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def read_resolvers(host: Reader) -> Resolvers:
     text = host.read(CONF)
+    if text is None and host.stat("/run") is None:
+        raise Unreadable(CONF, "is not there, and neither is /run: this is no running host")
     listed, search = parse_resolv_conf(text or "")
     behind = host.read(UPSTREAM) if any(server in STUBS for server in listed) else None
     return Resolvers(listed, None if behind is None else parse_resolv_conf(behind)[0], search, text is not None)

@@ -13,6 +13,7 @@ from caasctl.protocol import Completed, Probe, Reader
 _UFW_TUPLE = re.compile(
     r"^### tuple ### (?P<action>allow|limit|route:\w+|deny|reject)(?:_\w+)? (?P<protocol>\w+) (?P<port>\S+)"
 )
+_UFW_OUT = re.compile(r" out(_\S+)?( comment=\S+)?\s*$")
 _ZONE_PORT = re.compile(
     r'<port\b[^>]*?(?:port="(?P<a>[\d-]+)"[^>]*protocol="(?P<b>\w+)"|protocol="(?P<c>\w+)"[^>]*port="(?P<d>[\d-]+)")'
 )
@@ -92,7 +93,7 @@ def parse_ufw_rules(text: str) -> tuple[str, ...]:
     found = []
     for line in text.splitlines():
         rule = _UFW_TUPLE.match(line)
-        if rule and rule["action"] in ("allow", "limit") and not line.rstrip().endswith(" out"):
+        if rule and rule["action"] in ("allow", "limit") and not _UFW_OUT.search(line):
             found += [f"{port}/{rule['protocol']}" for port in rule["port"].split(",")]
     return tuple(dict.fromkeys(found))
 
