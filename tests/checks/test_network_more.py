@@ -165,6 +165,14 @@ def test_a_loopback_server_fails_as_coredns_would_ask_itself(resolvers: Resolver
     assert one(network_names.resolv_conf, resolvers, settings=settings).level is Level.PASS
 
 
+def test_the_fix_of_a_loopback_server_names_a_file_that_is_there() -> None:
+    manager = "/run/NetworkManager/no-stub-resolv.conf"
+    found = one(network_names.resolv_conf, Resolvers(("127.0.0.1",), instead=manager))
+    assert text(found) == f"in the profile: spec.kubernetes.kubelet: {{resolvConf: {manager}}}"
+    found = one(network_names.resolv_conf, Resolvers(("127.0.0.1",)))
+    assert text(found).startswith("list the real servers in /etc/resolv-kubelet.conf, then in the profile")
+
+
 def test_a_kubelet_that_is_told_the_stub_s_file_fails() -> None:
     stub = Resolvers(("127.0.0.53",), ("192.0.2.53",))
     found = one(network_names.resolv_conf, stub, Kubelet(installed=True, config={"resolvConf": "/etc/resolv.conf"}))

@@ -91,6 +91,11 @@ def test_the_servers_behind_the_stub_are_found(tmp_path: Path) -> None:
     assert (found.servers, found.path) == (("192.0.2.53",), network_dns.UPSTREAM)
 
 
+def test_network_manager_s_own_list_is_found_behind_dnsmasq(tmp_path: Path) -> None:
+    files = {"/etc/resolv.conf": "nameserver 127.0.0.1\n", network_dns.MANAGER: "nameserver 192.0.2.53\n"}
+    assert network_dns.read_resolvers(tree(tmp_path, files)) == Resolvers(("127.0.0.1",), instead=network_dns.MANAGER)
+
+
 def test_no_resolv_conf_is_a_value_on_a_running_host_only(tmp_path: Path) -> None:
     with pytest.raises(Unreadable, match="no running host"):
         network_dns.read_resolvers(LiveHost(str(tmp_path)))

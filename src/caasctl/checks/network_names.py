@@ -40,7 +40,9 @@ def resolv_conf(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     elif dns.stub and dns.upstream and named == CONF:
         yield _loop(", ".join(dns.listed), UPSTREAM, f"kubelet's resolvConf is {CONF}")
     elif loop := [server for server in servers if ipaddress.ip_address(server).is_loopback]:
-        yield _loop(", ".join(loop), "FILE", f"{dns.path} names them")
+        yield _loop(
+            ", ".join(loop), dns.instead or "/etc/resolv-kubelet.conf", f"{dns.path} names them", made=bool(dns.instead)
+        )
     elif len(servers) > _MOST_SERVERS:
         yield warned(
             f"{len(servers)}: {said}",
@@ -76,11 +78,13 @@ def _none(dns: Resolvers) -> Finding:
     )
 
 
-def _loop(servers: str, path: str, where: str) -> Finding:
+def _loop(servers: str, path: str, where: str, *, made: bool = True) -> Finding:
+    """path: the file to tell kubelet of; made: whether it is there already."""
+    first = "" if made else f"list the real servers in {path}, then "
     return failed(
         f"{servers}; {where}",
         wanted="addresses of other machines",
-        fix=Fix(f"in the profile: spec.kubernetes.kubelet: {{resolvConf: {path}}}", FixKind.EDIT),
+        fix=Fix(f"{first}in the profile: spec.kubernetes.kubelet: {{resolvConf: {path}}}", FixKind.EDIT),
         evidence=(Evidence(CONF, f"nameserver {servers}"),),
     )
 

@@ -9,6 +9,7 @@ from caasctl.protocol import Probe, Reader
 
 CONF = "/etc/resolv.conf"
 UPSTREAM = "/run/systemd/resolve/resolv.conf"
+MANAGER = "/run/NetworkManager/no-stub-resolv.conf"
 STUBS = ("127.0.0.53", "127.0.0.54")
 
 
@@ -16,13 +17,15 @@ STUBS = ("127.0.0.53", "127.0.0.54")
 class Resolvers:
     """listed: nameservers of /etc/resolv.conf. upstream: those that systemd-resolved asks, None where its file is not there.
 
-    search: the search list. present: whether there is an /etc/resolv.conf.
+    search: the search list. present: whether there is an /etc/resolv.conf. instead: NetworkManager's file with the real
+    servers where /etc/resolv.conf names a loopback one (dnsmasq), else "".
     """
 
     listed: tuple[str, ...]
     upstream: tuple[str, ...] | None = None
     search: tuple[str, ...] = ()
     present: bool = True
+    instead: str = ""
 
     @property
     def stub(self) -> bool:
@@ -59,7 +62,10 @@ def read_resolvers(host: Reader) -> Resolvers:
         raise Unreadable(CONF, "is not there, and neither is /run: this is no running host")
     listed, search = parse_resolv_conf(text or "")
     behind = host.read(UPSTREAM) if any(server in STUBS for server in listed) else None
-    return Resolvers(listed, None if behind is None else parse_resolv_conf(behind)[0], search, text is not None)
+    local = behind is None and any(server.startswith("127.") or server == "::1" for server in listed)
+    instead = MANAGER if local and parse_resolv_conf(host.read(MANAGER) or "")[0] else ""
+    upstream = None if behind is None else parse_resolv_conf(behind)[0]
+    return Resolvers(listed, upstream, search, text is not None, instead)
 
 
 PROBES: tuple[Probe, ...] = (Probe(Resolvers, read_resolvers),)
