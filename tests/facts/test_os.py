@@ -225,13 +225,18 @@ def test_without_a_list_of_built_in_modules_the_configuration_tells(tmp_path: Pa
         ({"/run/.containerenv": ""}, "podman"),
         ({"/proc/1/cgroup": "12:pids:/kubepods/burstable/pod1\n"}, "kubernetes"),
         ({"/.dockerenv": "", "/proc/2/comm": "kthreadd\n"}, ""),  # an image that became a micro-VM's root file system
-        ({}, ""),
+        ({"/proc/2/comm": "bash\n"}, "container"),
     ],
 )
 def test_a_container_is_told_from_a_machine(tmp_path: Path, files: dict[str, str | bytes], kind: str) -> None:
     found = read(Container, tree(tmp_path, files))
     assert isinstance(found, Container)
     assert found.kind == kind
+
+
+def test_where_nothing_tells_a_container_from_a_machine_it_is_unreadable(tmp_path: Path) -> None:
+    with pytest.raises(Unreadable, match="nor does another sign"):
+        read(Container, tree(tmp_path, {}))
 
 
 @pytest.mark.parametrize(("number", "kind"), [("4026531836", ""), ("4026532201", "container")])

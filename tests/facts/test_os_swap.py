@@ -8,6 +8,7 @@ import pytest
 
 from caasctl.facts.os_swap import PROBES, Swap, SwapUnit
 from caasctl.host import LiveHost
+from caasctl.model import Unreadable
 
 ETC = "/etc/systemd/system"
 
@@ -26,6 +27,7 @@ def mask(folder: Path, name: str) -> None:
 
 
 def read(folder: Path) -> Swap:
+    plant(folder, {"/proc/sys/kernel/osrelease": "6.1.0-22-amd64\n"})
     found = PROBES[0].read(LiveHost(str(folder)))
     assert isinstance(found, Swap)
     return found
@@ -34,6 +36,11 @@ def read(folder: Path) -> Swap:
 def test_a_host_without_swap_has_none(tmp_path: Path) -> None:
     plant(tmp_path, {"/etc/fstab": "UUID=1 / ext4 defaults 0 1\n", "/proc/swaps": "Filename Type Size Used Priority\n"})
     assert read(tmp_path) == Swap(())
+
+
+def test_a_tree_without_proc_says_nothing_of_swap(tmp_path: Path) -> None:
+    with pytest.raises(Unreadable):
+        PROBES[0].read(LiveHost(str(tmp_path)))
 
 
 def test_areas_in_use_and_lines_of_fstab_have_units(tmp_path: Path) -> None:

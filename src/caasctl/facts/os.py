@@ -100,7 +100,7 @@ class Container:
 
 @dataclass(frozen=True)
 class Privileges:
-    """root: whether whoever looked had effective user id 0."""
+    """root: whoever looked had effective user id 0."""
 
     root: bool
 
@@ -247,13 +247,13 @@ def _read_container(host: Reader) -> Container:
     declared = re.search(r"(?:^|\0)container=([^\0]+)", environment)
     if declared:
         return Container(declared[1], "/proc/1/environ")
-    namespace = host.readlink("/proc/self/ns/pid")
-    if namespace == INITIAL_PID_NAMESPACE or (host.read("/proc/2/comm") or "").strip() == "kthreadd":
+    namespace, second = host.readlink("/proc/self/ns/pid"), host.read("/proc/2/comm")
+    if namespace == INITIAL_PID_NAMESPACE or (second or "").strip() == "kthreadd":
         return Container("")
     mark, where = _container_mark(host)
-    if mark:
-        return Container(mark, where)
-    return Container("container", "/proc/self/ns/pid") if namespace else Container("")
+    if not mark and not namespace and second is None:
+        raise Unreadable("/proc/self/ns/pid", "does not exist, nor does another sign of a container or a machine")
+    return Container(mark or "container", where or "/proc/self/ns/pid")
 
 
 def _container_mark(host: Reader) -> tuple[str, str]:

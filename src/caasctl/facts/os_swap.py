@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from caasctl.host import glob
+from caasctl.model import Unreadable
 from caasctl.protocol import Probe, Reader
 from caasctl.syntax import swap
 from caasctl.syntax.swap import Area, FstabSwap
@@ -50,7 +51,10 @@ class Swap:
 
 
 def _read_swap(host: Reader) -> Swap:
-    active = swap.areas(host.read("/proc/swaps") or "")  # absent where the kernel has no swap at all
+    text = host.read("/proc/swaps")
+    if text is None and host.read("/proc/sys/kernel/osrelease") is None:  # otherwise: a kernel without swap at all
+        raise Unreadable("/proc/swaps", "does not exist")
+    active = swap.areas(text or "")
     fstab = swap.fstab_swaps(host.read("/etc/fstab") or "")
     sources = _unit_files(host) | _zram(host) | _services(host)
     sources |= {swap.unit_name(area.path): area.path for area in active}
