@@ -133,6 +133,12 @@ def test_a_file_that_sorts_after_ours_is_named_with_its_line() -> None:
     assert found.fix.text == "sed -i '12s/^/# /' /etc/sysctl.d/zzz-cis.conf"
 
 
+def test_ufw_has_the_last_word_at_boot() -> None:
+    found = only(checks.sysctl_overridden, SysctlConfig((), ufw=(foreign("/etc/ufw/sysctl.conf"),)), live())
+    assert (found.level, found.yours) == (Level.FAIL, True)
+    assert "ufw sets it whenever the firewall starts" in found.cause
+
+
 def test_a_later_file_that_agrees_is_no_matter() -> None:
     assert (
         only(checks.sysctl_overridden, SysctlConfig((foreign("/etc/sysctl.d/zzz.conf", value="1"),)), live()).level

@@ -75,6 +75,15 @@ def test_sysctl_conf_is_read_at_boot_only_through_its_link(tmp_path: Path) -> No
     assert config(tmp_path) == SysctlConfig((linked,))
 
 
+@pytest.mark.parametrize(("enabled", "lines"), [("yes", 1), ("no", 0)])
+def test_ufw_counts_where_it_is_enabled(tmp_path: Path, enabled: str, lines: int) -> None:
+    plant(
+        tmp_path, {"/etc/ufw/ufw.conf": f"# x\nENABLED={enabled}\n", "/etc/ufw/sysctl.conf": "net/ipv4/ip_forward=0\n"}
+    )
+    expected = (Setting("net.ipv4.ip_forward", "0", "/etc/ufw/sysctl.conf", 1),)
+    assert config(tmp_path).ufw == expected[:lines]
+
+
 def test_a_file_that_is_switched_off_says_nothing(tmp_path: Path) -> None:
     plant(tmp_path, {"/usr/lib/sysctl.d/50-x.conf": "kernel.panic=1\n", "/etc/sysctl.d/README": ""})
     (tmp_path / "etc/sysctl.d/50-x.conf").symlink_to("/dev/null")

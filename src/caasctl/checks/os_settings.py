@@ -19,6 +19,8 @@ _NOW = (
     "The values that the kernel has now: with protectKernelDefaults the kubelet stops with"
     " `invalid kernel flag: vm/overcommit_memory, expected value: 1, actual value: 0`."
 )
+_SORTED = f"It is read after {_OURS} and wins at the next boot."
+_BY_UFW = "ufw sets it whenever the firewall starts, after everything in sysctl.d."
 _INOTIFY = ("fs.inotify.max_user_instances", "fs.inotify.max_user_watches")
 
 
@@ -152,11 +154,12 @@ def _package(release: str, facts: Facts) -> Fix:
     gates=("kubeadm",),
 )
 def sysctl_overridden(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
-    """sysctl.d of /etc, /run, /usr/local/lib and /usr/lib in systemd's order, /etc/sysctl.conf, and /proc/sys."""
+    """sysctl.d of /etc, /run, /usr/local/lib and /usr/lib in systemd's order, /etc/sysctl.conf, ufw's, and /proc/sys."""
     config, live = facts[SysctlConfig], facts[SysctlLive]
     wanted = needs.sysctls(profile, ipv6=live.ipv6)
     later = [setting for setting in config.settings if not setting.ours and _name(setting) > _OURS]
-    found = [_wins_later(setting, wanted[key].value) for key, setting in _against(later, wanted)]
+    found = [_wins_later(setting, wanted[key].value, _SORTED) for key, setting in _against(later, wanted)]
+    found += [_wins_later(setting, wanted[key].value, _BY_UFW) for key, setting in _against(config.ufw, wanted)]
     found += [_wins_by_hand(setting, wanted[key].value) for key, setting in _against(config.late, wanted)]
     off = {
         key: live.values[key]
@@ -180,12 +183,12 @@ def _against(settings: Sequence[Setting], wanted: Mapping[str, needs.SysctlNeed]
             yield key, setting
 
 
-def _wins_later(setting: Setting, value: str) -> Finding:
+def _wins_later(setting: Setting, value: str, cause: str) -> Finding:
     return failed(
         f"{setting.path} line {setting.line}: {setting.key} = {setting.value}",
         subject=setting.key,
         wanted=value,
-        cause=f"It is read after {_OURS} and wins at the next boot.",
+        cause=cause,
         fix=Fix(_comment_out(setting)),
         fixed_by="",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -30,11 +31,13 @@ class SysctlLive:
 class SysctlConfig:
     """Assignments of sysctl.d in the order in which systemd-sysctl makes them at boot.
 
-    late: those of an /etc/sysctl.conf that only `sysctl --system` reads, after all others. folders: those that exist.
+    late: those of an /etc/sysctl.conf that only `sysctl --system` reads, after all others. ufw: those that an enabled ufw
+    makes whenever it starts, after systemd-sysctl.
     """
 
     settings: tuple[Setting, ...]
     late: tuple[Setting, ...] = ()
+    ufw: tuple[Setting, ...] = ()
 
     def at_boot(self, key: str) -> Setting | None:
         """The assignment that holds after a boot."""
@@ -61,7 +64,9 @@ def _read_config(host: Reader) -> SysctlConfig:
     links = {host.readlink(path) for path in paths}
     settings = tuple(setting for path in paths for setting in _settings(host, path))
     linked = {"../sysctl.conf", sysctl.CONF} & links
-    return SysctlConfig(settings, () if linked else _settings(host, sysctl.CONF))
+    enabled = re.search(r"^ENABLED=yes", host.read("/etc/ufw/ufw.conf") or "", re.MULTILINE | re.IGNORECASE)
+    ufw = _settings(host, "/etc/ufw/sysctl.conf") if enabled else ()
+    return SysctlConfig(settings, () if linked else _settings(host, sysctl.CONF), ufw)
 
 
 def _settings(host: Reader, path: str) -> tuple[Setting, ...]:
