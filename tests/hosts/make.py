@@ -1,0 +1,220 @@
+"""Makes the two recorded hosts that follow from others: `python tests/hosts/make.py`. README.md says when and why."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+from caasctl import engine, profile_load
+from caasctl.bundle import BundleHost
+from caasctl.phases import ORDER
+from caasctl.protocol import Completed, Known, Stat
+from caasctl.resources.cmdline import Cmdline
+from caasctl.resources.kernel import KernelModule, Sysctl
+from caasctl.syntax import sysctl
+
+HOSTS = Path(__file__).resolve().parent
+BASE = HOSTS / "epyc-debian13-bare"
+NODE = HOSTS / "already-a-node"
+CLOSED = HOSTS / "almost-nothing-readable"
+ANSWERED = ("a10-hybrid-docker-containerd", "debian12-plain-vm", "epyc-debian13-bare", "rhel9-bls")
+SHM_KIB = 700000000
+OWN = re.compile(
+    r"/0000:|/iommu_groups/|/moby/|/conf/(?!all|default)|/class/net/|/node\d|x2d|/proc/\d\d|hugepages-|/loader/entries/"
+)
+KATA = "/opt/kata"
+KATA_CONFIG = """\
+[hypervisor.{table}]
+path = "{kata}/bin/{program}"
+kernel = "{kata}/share/kata-containers/vmlinux.container"
+image = "{kata}/share/kata-containers/kata-containers.img"
+virtio_fs_daemon = "{kata}/libexec/virtiofsd"
+default_memory = 2048
+
+[agent.kata]
+"""
+KATA_PARTS = ("bin/qemu-system-x86_64", "bin/cloud-hypervisor", "share/kata-containers/vmlinux.container",
+              "share/kata-containers/kata-containers.img", "libexec/virtiofsd", "bin/containerd-shim-kata-v2")  # fmt: skip
+
+
+def put(path: str, text: str) -> None:
+    """A file of the node."""
+    target = NODE / f"root{path}"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(text)
+
+
+def edit(path: str, old: str, new: str) -> None:
+    """A change to a file of the node; what is to be changed must be there."""
+    text = (NODE / f"root{path}").read_text()
+    if old not in text:
+        raise SystemExit(f"{path} of {BASE.name} no longer holds {old!r}")
+    put(path, text.replace(old, new))
+
+
+def data(host: Path, name: str) -> Any:
+    return json.loads((host / name).read_text())
+
+
+def save(host: Path, name: str, what: Any) -> None:
+    (host / name).write_text(json.dumps(what, indent=2, ensure_ascii=False) + "\n")
+
+
+def intel() -> None:
+    """The board and the name of the node: Intel, so that there is a kernel argument to bring."""
+    edit("/proc/cpuinfo", "AuthenticAMD", "GenuineIntel")
+    edit("/proc/cpuinfo", "AMD EPYC 9354P 32-Core Processor", "Intel(R) Xeon(R) Gold 6448Y")
+    edit("/proc/cpuinfo", " svm ", " vmx ")
+    for path in ("/proc/modules", "/sys/module/kvm_amd", "/sys/firmware/acpi/tables/IVRS"):
+        shutil.rmtree(NODE / f"root{path}") if path.startswith("/sys/module") else (NODE / f"root{path}").unlink()
+    put("/sys/module/kvm_intel/parameters/nested", "Y\n")
+    shutil.copyfile(
+        HOSTS / f"{ANSWERED[0]}/root/sys/firmware/acpi/tables/DMAR", NODE / "root/sys/firmware/acpi/tables/DMAR"
+    )
+    edit("/proc/interrupts", "PCI-MSI 66048-edge      AMD-Vi", "DMAR-MSI    0-edge      dmar0")
+    put("/proc/sys/kernel/hostname", "gpu-08\n")
+    edit("/etc/hosts", "gpu-07", "gpu-08")
+
+
+def administrator() -> None:
+    """What the user brought: Kata's release, room in /dev/shm, crictl."""
+    put(f"{KATA}/VERSION", "4.1.0\n")
+    for table, program in (("qemu", "qemu-system-x86_64"), ("clh", "cloud-hypervisor")):
+        text = KATA_CONFIG.format(table=table, program=program, kata=KATA)
+        put(f"{KATA}/share/defaults/kata-containers/configuration-{table}.toml", text)
+    edit(
+        "/proc/mounts",
+        "tmpfs /dev/shm tmpfs rw,nosuid,nodev,inode64",
+        f"tmpfs /dev/shm tmpfs rw,nosuid,nodev,size={SHM_KIB}k,inode64",
+    )
+    put("/etc/fstab", (NODE / "root/etc/fstab").read_text() + f"tmpfs /dev/shm tmpfs defaults,size={SHM_KIB}k 0 0\n")
+
+
+def manifest() -> None:
+    found = data(BASE, "manifest.json")
+    found |= {"host": "gpu-08", "when": "2026-02-12T11:00:00+00:00"}
+    file = {"kind": "file", "mode": "0755"}
+    found["stats"] |= {f"stat {KATA}/{part}": file for part in KATA_PARTS}
+    found["stats"] |= {"stat /usr/bin/crictl": file, "stat /dev/vhost-vsock": {"kind": "char", "mode": "0660"}}
+    listings = found["listings"]
+    listings["/sys/class/iommu"] = ["dmar0", "dmar1", "dmar2", "dmar3"]
+    listings["/sys/firmware/acpi/tables"] = [
+        name.replace("IVRS", "DMAR") for name in listings["/sys/firmware/acpi/tables"]
+    ]
+    save(NODE, "manifest.json", found)
+    commands = [one for one in data(BASE, "commands.json") if one["argv"][1:2] != ["--config"]]
+    asked = [
+        "/usr/bin/crictl",
+        "--runtime-endpoint",
+        "unix:///run/containerd/containerd.sock",
+        "--timeout",
+        "2s",
+        "info",
+    ]
+    commands += [{"argv": ["grep", "-aom1", "GLIBC_2[.][0-9][0-9]*", f"{KATA}/bin/containerd-shim-kata-v2"], "rc": 1, "stdout": "", "stderr": ""},
+                 {"argv": asked, "rc": 0, "stdout": json.dumps(cri()), "stderr": ""}]  # fmt: skip
+    save(NODE, "commands.json", commands)
+
+
+def cri() -> dict[str, Any]:
+    """The part of `crictl info` that caasctl reads."""
+    kata = {f"kata-{name}": {"runtimeType": f"io.containerd.kata-{name}.v2", "options": {}} for name in ("qemu", "clh")}
+    runc = {"runc": {"runtimeType": "io.containerd.runc.v2", "options": {"SystemdCgroup": True}}}
+    network = {"type": "NetworkReady", "status": False, "reason": "NetworkPluginNotReady",
+               "message": "Network plugin returns error: cni plugin not initialized"}  # fmt: skip
+    return {"status": {"conditions": [{"type": "RuntimeReady", "status": True}, network]},
+            "config": {"containerd": {"defaultRuntimeName": "runc", "runtimes": runc | kata},
+                       "sandboxImage": "registry.k8s.io/pause:3.10.2"}}  # fmt: skip
+
+
+def caasctl() -> None:
+    """What init-node made: its files, and the live values, modules and arguments of its plan."""
+    host, profile = BundleHost(str(NODE)), profile_load.load()
+    files = engine.render(host, profile)
+    facts = engine.collect(host)
+    modules = (BASE / "root/proc/modules").read_text().replace("kvm_amd", "kvm_intel")
+    for phase in ORDER:
+        for resource in phase.desired(facts, profile):
+            if isinstance(resource, KernelModule):
+                modules += f"{resource.module} 28672 0 - Live 0x0000000000000000\n"
+                put(f"/sys/module/{resource.module}/initstate", "live\n")
+            elif isinstance(resource, Sysctl):
+                now = resource.target(resource.look(host))
+                put(sysctl.proc_path(resource.key), f"{now.text if isinstance(now, Known) else resource.value}\n")
+            elif isinstance(resource, Cmdline):
+                booted(" ".join(resource.wanted))
+    put("/proc/modules", modules)
+    for path, (text, _) in files.items():
+        put(path, text.decode())
+
+
+def booted(arguments: str) -> None:
+    """GRUB's menu regenerated, and the machine rebooted with it."""
+    menu = (NODE / "root/boot/grub/grub.cfg").read_text()
+    put("/boot/grub/grub.cfg", re.sub(r"^(\s*linux\s.* quiet)$", rf"\1 {arguments}", menu, flags=re.MULTILINE))
+    edit("/proc/cmdline", "quiet", f"quiet {arguments}")
+
+
+def already_a_node() -> None:
+    shutil.rmtree(NODE / "root", ignore_errors=True)
+    shutil.copytree(BASE / "root", NODE / "root", symlinks=True)
+    intel()
+    administrator()
+    manifest()
+    caasctl()
+
+
+class AskingHost(BundleHost):
+    """A recorded host that keeps the questions."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.asked: set[str] = set()
+
+    def read_bytes(self, path: str) -> bytes | None:
+        self.asked.add(f"read {path}")
+        return super().read_bytes(path)
+
+    def list(self, path: str) -> tuple[str, ...] | None:
+        self.asked.add(f"list {path}")
+        return super().list(path)
+
+    def readlink(self, path: str) -> str | None:
+        self.asked.add(f"link {path}")
+        return super().readlink(path)
+
+    def stat(self, path: str, *, follow: bool = True) -> Stat | None:
+        self.asked.add(f"{'stat' if follow else 'lstat'} {path}")
+        return super().stat(path, follow=follow)
+
+    def query(self, *argv: str, timeout_s: float = 5.0) -> Completed:
+        self.asked.add(" ".join(["query", *argv]))
+        return super().query(*argv, timeout_s=timeout_s)
+
+
+def questions() -> set[str]:
+    """All that caasctl asks of the hosts that answer, less what only one of them has."""
+    asked: set[str] = set()
+    for name in ANSWERED:
+        host = AskingHost(str(HOSTS / name))
+        engine.look_through(host, engine.collect(host), profile_load.load(), ORDER)
+        asked |= host.asked
+    return {question for question in asked if not OWN.search(question)}
+
+
+def almost_nothing_readable() -> None:
+    """Every question is refused that is not about the few files in root/."""
+    there = {f"/{path.relative_to(CLOSED / 'root')}" for path in (CLOSED / "root").rglob("*") if path.is_file()}
+    found = data(CLOSED, "manifest.json")
+    release = (CLOSED / "root/proc/sys/kernel/osrelease").read_text().strip()
+    ours = {re.sub(r"[56]\.\d+\.\d[\w.+-]*", release, question) for question in questions()}
+    found["unread"] = {q: "permission denied" for q in sorted(ours) if q.split(" ", 1)[1] not in there}
+    save(CLOSED, "manifest.json", found)
+
+
+if __name__ == "__main__":
+    already_a_node()
+    almost_nothing_readable()
