@@ -25,7 +25,8 @@ def table_cells(page: str, heading: str) -> list[str]:
 
 
 def test_the_page_of_checks_is_fresh() -> None:
-    assert generate.TARGET.read_text() == generate.text(CHECKS), "run: .venv/bin/python docs/generate.py"
+    fresh = generate.TARGET.read_text() == generate.text(CHECKS)
+    assert fresh, "run: .venv/bin/python docs/generate.py"
 
 
 def test_the_page_of_checks_has_all_of_a_check() -> None:
