@@ -12,7 +12,7 @@ import pytest
 
 from caasctl.bundle import BundleHost, RecordingHost
 from caasctl.host import LiveHost
-from caasctl.model import Unreadable, UsageError
+from caasctl.model import CaasError, Unreadable, UsageError
 from caasctl.protocol import FileKind
 
 
@@ -102,6 +102,11 @@ def test_a_recording_never_replaces_anything(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="already there"):
         RecordingHost(LiveHost(str(tmp_path))).save(str(tmp_path / "there"), "h")
     assert (tmp_path / "there").read_text() == "mine"
+
+
+def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(CaasError, match="cannot record to"):
+        RecordingHost(LiveHost(str(tmp_path))).save(str(tmp_path / "no/such/r.tar.gz"), "h")
 
 
 @pytest.mark.parametrize("content", [None, "{", '{"schemaVersion": 99}'])

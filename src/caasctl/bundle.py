@@ -6,7 +6,6 @@ A recording is a directory or .tar.gz: manifest.json, root/ (files at their path
 from __future__ import annotations
 
 import os
-import shutil
 import tarfile
 import tempfile
 import threading
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from caasctl import __version__, formats
+from caasctl.faults import cannot
 from caasctl.host import LiveHost, decode
 from caasctl.model import Unreadable, UsageError
 from caasctl.protocol import NOT_FOUND, Completed, FileKind, Reader, Stat
@@ -132,22 +132,17 @@ class _Recording:
         """All or nothing: built in a new directory beside the target, then renamed."""
         if os.path.lexists(target):
             raise UsageError(
-                f"{target} is already there",
-                cause="a recording never replaces another",
-                fix="name a path that does not exist",
+                f"{target} is already there", cause="a recording replaces nothing", fix="name another path"
             )
-        folder = tempfile.mkdtemp(prefix=".caasctl-", dir=os.path.dirname(target))
         try:
-            self._fill(folder)
-            if target.endswith((".tar.gz", ".tgz")):
-                with tarfile.open(f"{folder}.tar.gz", "w:gz") as archive:
-                    for name in sorted(os.listdir(folder)):
-                        archive.add(f"{folder}/{name}", arcname=name)
-                os.rename(f"{folder}.tar.gz", target)
-            else:
+            with tempfile.TemporaryDirectory(prefix=".caasctl-", dir=os.path.dirname(target)) as work:
+                folder = f"{work}/recording"
+                self._fill(folder)
+                if target.endswith((".tar.gz", ".tgz")):
+                    folder = _packed(folder)
                 os.rename(folder, target)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        except OSError as error:
+            raise cannot("record to", target, error) from error
 
     def _fill(self, folder: str) -> None:
         below = {str(parent) for path in self.files for parent in (Path(path), *Path(path).parents)}
@@ -164,14 +159,22 @@ class _Recording:
         tree.write("/manifest.json", formats.dump_json(self.manifest).encode())
 
 
+def _packed(folder: str) -> str:
+    with tarfile.open(f"{folder}.tar.gz", "w:gz") as archive:
+        for name in sorted(os.listdir(folder)):
+            archive.add(f"{folder}/{name}", arcname=name)
+    return f"{folder}.tar.gz"
+
+
 class BundleHost:
     """A Reader of a recording, made by us, by a collector or by hand. What is not in it is unknown, never this machine's."""
 
     def __init__(self, path: str) -> None:
         folder = os.path.abspath(path)
         if not os.path.isdir(path):
-            folder = tempfile.mkdtemp(prefix="caasctl-")
-            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+            unpacked = tempfile.TemporaryDirectory(prefix="caasctl-")
+            weakref.finalize(self, unpacked.cleanup)
+            folder = unpacked.name
             _unpack(path, folder)
         outer = LiveHost(folder)
         manifest = outer.read("/manifest.json")
