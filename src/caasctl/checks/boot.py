@@ -153,11 +153,20 @@ def cmdline_conflict(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
         if token and not (rule.about == "iommu" and profile.spec.boot.iommu == "off"):
             count += 1
             yield _conflict(facts, profile, rule, token, places.get(token.text, ""), instead=rule.instead in needed)
-    for finding in (*_twice(configured, places), *_resized(facts, needed)):
+    for finding in (*_cut_off(facts), *_twice(configured, places), *_resized(facts, needed)):
         count += 1
         yield finding
     if not count:
         yield passed("none")
+
+
+def _cut_off(facts: Facts) -> Iterator[Finding]:
+    grub = facts.get(GrubConfig) if facts[BootLoader].kind == "grub" else None
+    for argument in grub.foreign if grub else ():
+        if argument.text == "--":
+            fix = Fix(f"take `--` out of {argument.where}", FixKind.EDIT, needs_reboot=True)
+            yield failed(f"`--` in {argument.where}", wanted="no `--`", fix=fix, subject="--",
+                         cause="what follows `--` goes to init and not to the kernel, ours too")  # fmt: skip
 
 
 def _twice(configured: tuple[cmdline.Token, ...], places: dict[str, str]) -> Iterator[Finding]:

@@ -119,9 +119,8 @@ def evaluate(files: Sequence[tuple[str, str]]) -> Evaluation:
             line, said = broken.args
             state.broken.append(Oddity(Origin(path, line), said))
             state.everything.append(Origin(path, line))
-    everything = tuple(state.everything)
     known = dict.fromkeys(NORMAL_ENTRIES, ((), ())) | state.values
-    values = {name: Value(pieces, doubts + everything) for name, (pieces, doubts) in known.items()}
+    values = {name: Value(pieces, (*doubts, *state.everything)) for name, (pieces, doubts) in known.items()}
     return Evaluation(values, tuple(state.assignments), tuple(state.odd), tuple(state.broken))
 
 
@@ -182,6 +181,8 @@ def _statements(text: str) -> Iterator[tuple[_Token, ...]]:
     gathered, open_, leads = list[_Token](), list[str](), True
     for token in chain(_tokens(text), [_Token("\n", 0, len(text))]):
         if not token.parts and token.raw in {"\n", ";"} and not open_:
+            if not gathered and token.raw == ";":
+                raise _BrokenError(token.line, '";" unexpected')
             if gathered and (gathered[-1].parts or gathered[-1].raw not in {"&&", "||", "|"}):
                 yield tuple(gathered)
                 gathered = []
@@ -191,8 +192,8 @@ def _statements(text: str) -> Iterator[tuple[_Token, ...]]:
             _nest(open_, token)
         gathered.append(token)
         leads = not token.parts or (leads and token.raw in _LEADERS)
-    if open_:
-        raise _BrokenError(text.count("\n") + 1, f'end of file unexpected (expecting "{open_[-1]}")')
+    if open_ or gathered:
+        raise _BrokenError(text.count("\n") + 1, " ".join(("end of file unexpected; expecting", *open_[-1:] or ["more"])))
 
 
 def _nest(open_: list[str], token: _Token) -> None:
@@ -284,8 +285,7 @@ def _expansion(text: str, at: int, line: int, *, quoted: bool) -> tuple[list[_Pa
 
 def _closing(text: str, at: int, line: int) -> int:
     """Behind the bracket or backquote that closes the one at `at`; quotes inside of brackets are skipped."""
-    pair = {"(": ")", "{": "}", "`": "`"}
-    awaited, at = [pair[text[at]]], at + 1
+    awaited, at = [_CLOSERS.get(text[at], "`")], at + 1
     while at < len(text):
         character = text[at]
         if character == awaited[-1]:
@@ -295,6 +295,6 @@ def _closing(text: str, at: int, line: int) -> int:
         elif character in "'\"" and awaited[0] != "`":
             at = _unquoted(text, at, line)[1] - 1
         elif character in "({" and awaited[0] != "`":
-            awaited.append(pair[character])
+            awaited.append(_CLOSERS[character])
         at += 2 if character == "\\" else 1
     raise _BrokenError(line, "EOF in backquote substitution" if awaited[0] == "`" else f"Missing '{awaited[-1]}'")
