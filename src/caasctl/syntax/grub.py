@@ -193,7 +193,7 @@ def _statements(text: str) -> Iterator[tuple[_Token, ...]]:
         gathered.append(token)
         leads = not token.parts or (leads and token.raw in _LEADERS)
     if open_ or gathered:
-        raise _BrokenError(text.count("\n") + 1, " ".join(("end of file unexpected; expecting", *open_[-1:] or ["more"])))
+        raise _BrokenError(text.count("\n") + 1, f"end of file unexpected, awaiting {''.join(open_[-1:])}")
 
 
 def _nest(open_: list[str], token: _Token) -> None:
