@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
 from caasctl import engine
-from caasctl.bundle import RecordingHost
 from caasctl.host import LiveHost
 from caasctl.ledger import Ledger
 from caasctl.model import CaasError, Exit, Facts, FactUnread, Finding
 from caasctl.profile import NodeProfile
 from caasctl.protocol import Change, Impossible, NeedsReboot, Phase, PhaseReport, PhaseStatus, Resource, Unknown
+from caasctl.recording import RecordingHost
 
 LOCK = "/run/caasctl/lock"
 Progress = Callable[[str], None]

@@ -12,13 +12,14 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 
 from caasctl import apply, engine, ledger, profile_load
-from caasctl.bundle import BundleHost, RecordingHost
+from caasctl.bundle import BundleHost
 from caasctl.faults import is_root
 from caasctl.host import LiveHost
 from caasctl.model import Exit, Facts, Finding, Report, Unreadable, UsageError
 from caasctl.phases import ORDER
 from caasctl.profile import NodeProfile
 from caasctl.protocol import Phase, PhaseReport
+from caasctl.recording import RecordingHost
 
 Say = Callable[[str], None]
 

@@ -20,16 +20,16 @@ HOMES = {
     "cattrs": ("profile_load.py",),
     "sh": ("host.py",),
     "subprocess": ("host.py",),
-    "tarfile": ("bundle.py",),
-    "tempfile": ("bundle.py",),
-    "shutil": ("bundle.py",),
+    "tarfile": ("bundle.py", "recording.py"),
+    "tempfile": ("bundle.py", "recording.py"),
+    "shutil": ("host.py",),
     "platform": (),  # facts of this machine come through a Reader
     "socket": (),
     "glob": (),
     "asyncio": (),
     "multiprocessing": (),
 }
-DOORS = ("host.py", "bundle.py", "shipped.py")
+DOORS = ("host.py", "bundle.py", "recording.py", "shipped.py")
 TOUCHING_OS = re.compile(
     r"os\.(open|fdopen|popen|system|fork\w*|exec\w+|spawn\w+|posix_spawn\w*|kill\w*|listdir|scandir|f?walk|l?stat|statvfs"
     r"|readlink|remove|unlink|rename|replace|(make|remove)dirs|mkdir|rmdir|[fl]?ch(mod|own)|symlink|link|truncate|mkfifo"
