@@ -79,7 +79,6 @@ def _mismatch(facts: Facts, name: str, driver: str, source: str) -> Finding:
     "slice, without cpuset: `Pod sandbox changed, it will be killed and re-created`.",
     fix="SystemdCgroup = true, then pods made anew.",
     source="containerd internal/cri/server/helpers.go, cgroup path of a pod",
-    after=("cgroup.unified",),
 )
 def pods_misplaced(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
     """/sys/fs/cgroup/system.slice/kubepods*.slice:cri-containerd:*, kubepods.slice and kubepods (all hierarchies)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from caasctl.formats import REMOVED, Edits, FormatError, edit_toml, parse_toml
@@ -42,7 +43,9 @@ def full_id(short: str) -> str:
 
 def short_tables(data: Any) -> tuple[str, ...]:
     """The plugin tables of a file that carry schema 1 names."""
-    return tuple(name for name in table(data, "plugins") if "." not in name)
+    return tuple(
+        name for name, value in table(data, "plugins").items() if "." not in name and isinstance(value, Mapping)
+    )
 
 
 def to_schema_2(text: str, what: str) -> str:
@@ -87,7 +90,8 @@ def _rename(header: re.Match[str]) -> str:
 
 
 def _moved(data: Any) -> Any:
-    return {**data, "plugins": {full_id(name): value for name, value in table(data, "plugins").items()}}
+    short = short_tables(data)
+    return {**data, "plugins": {full_id(n) if n in short else n: value for n, value in table(data, "plugins").items()}}
 
 
 def _moved_already(text: str, what: str) -> Any:
