@@ -39,7 +39,7 @@ class Entry:
     def normal(self) -> bool:
         """Boots this host's Linux with GRUB_CMDLINE_LINUX_DEFAULT: neither recovery, nor another system, nor a user's own."""
         generated = self.section.rpartition("/")[2].startswith("10_linux") or not self.section
-        return bool(self.kernel) and generated and not self.recovery
+        return bool(self.kernel) and generated and not self.recovery and "memtest" not in self.kernel
 
 
 @dataclass(frozen=True)
