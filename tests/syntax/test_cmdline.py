@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from caasctl.syntax import cmdline
@@ -83,12 +83,14 @@ def test_missing_arguments_keep_their_order_and_hugepages_go_as_a_pair() -> None
     assert missing(wanted, tokens(" ".join(wanted))) == ()
 
 
+@settings(deadline=None)
 @given(WORDS)
 def test_nothing_is_missing_from_itself_once_no_later_word_takes_it_back(words: list[str]) -> None:
     single = {token(word).name: word for word in words}
     assert missing(tuple(single.values()), cmdline.of_words(single.values())) == ()
 
 
+@settings(deadline=None)
 @given(WORDS, WORDS)
 def test_what_is_missing_is_there_after_it_is_appended(have: list[str], wanted: list[str]) -> None:
     single = tuple({token(word).name: word for word in wanted}.values())

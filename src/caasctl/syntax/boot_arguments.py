@@ -59,4 +59,7 @@ def _asks_for_v2(situation: Situation) -> bool:
         return False
     if situation.default_hierarchy:
         return situation.default_hierarchy != "unified"
-    return situation.ours_has_hierarchy or situation.layout in {"hybrid", "legacy"}
+    said = (
+        foreign is not None or situation.ours_has_hierarchy
+    )  # whoever says so, it is wanted before and after the boot
+    return said or situation.layout in {"hybrid", "legacy"}
