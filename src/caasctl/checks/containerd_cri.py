@@ -47,14 +47,14 @@ def systemd_cgroups(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
     found = _effective(facts)
     if found is None:
         return
-    runc = found.runtimes.get("runc", {})
-    if not runc:
-        yield failed("no handler runc", wanted="runc with SystemdCgroup = true", fix=_INIT,
-                     cause="containerd 1.x drops its built-in runc as soon as a file names any other runtime.")  # fmt: skip
+    runc, why = found.runtimes.get("runc", {}), _why_lost(facts)
+    if "runc" not in found.runtimes:
+        why = why or "containerd 1.x drops its built-in runc as soon as a file names any other runtime."
+        yield failed("no handler runc", wanted="runc with SystemdCgroup = true", fix=_INIT, cause=why)
     elif systemd_cgroup(runc):
         yield passed("SystemdCgroup = true")
     else:
-        yield failed("SystemdCgroup = false", wanted="SystemdCgroup = true", fix=_INIT, cause=_why_lost(facts))
+        yield failed("SystemdCgroup = false", wanted="SystemdCgroup = true", fix=_INIT, cause=why)
 
 
 def _why_lost(facts: Facts) -> str:
