@@ -114,7 +114,7 @@ def test_arguments_that_run_pass() -> None:
 def test_arguments_that_nobody_configured_are_phase_boots() -> None:
     found = only(boot.cmdline_pending, *host("quiet", config(), entries("quiet")))
     assert found.ours
-    assert found.found == f"missing now: {WANTED}; in the next boot too: {WANTED}"
+    assert found.found == f"missing now: {WANTED}; in the next boot too"
 
 
 def test_arguments_of_the_next_boot_want_a_reboot() -> None:
@@ -185,6 +185,19 @@ def test_two_dashes_cut_our_arguments_off() -> None:
     assert only(boot.cmdline_conflict, *host("", config("quiet -- splash"))).found == "`--` in /etc/default/grub:2"
 
 
+def test_what_a_command_makes_of_the_arguments_is_unknown_until_the_menu_is_read() -> None:
+    odd = config("quiet $(cat /etc/arguments)")
+    found = only(boot.cmdline_conflict, *host("", odd))
+    assert (found.level, found.found.split(":")[:2]) == (Level.UNKNOWN, ["/etc/default/grub", "2"])
+    assert only(boot.cmdline_conflict, *host("", odd, entries("quiet"))).level is Level.PASS
+    assert only(boot.cmdline_conflict, *host("", odd, entries("cgroup_disable=memory"))).yours
+
+
+def test_a_boot_without_an_initramfs_shows() -> None:
+    bare = config(x="GRUB_FORCE_PARTUUID=6a1b\n")
+    assert "GRUB_FORCE_PARTUUID" in only(boot.loader_supported, *host("quiet", bare)).found
+
+
 def test_a_later_plain_assignment_is_named() -> None:
     appends, plain = (
         'GRUB_CMDLINE_LINUX_DEFAULT="$GRUB_CMDLINE_LINUX_DEFAULT a"\n',
@@ -225,12 +238,12 @@ def pages(total: int, free: int = 0, size_kib: int = GIB) -> Hugepages:
 
 
 def test_hugepages_of_the_a10_host_leave_a_tenth() -> None:
-    facts = (Memory(1007 * GIB, 0), pages(906, 906), config("hugepagesz=1G hugepages=906"))
+    facts = (Memory(1007 * GIB, 0), pages(906, 906), GRUB, config("hugepagesz=1G hugepages=906"))
     found = only(boot_hugepages.hugepages_budget, *facts)
     assert found.level is Level.WARN
     assert found.found == "906 x 1 GiB (906 of 906 free now); 101 GiB of 1007 GiB left for pods and the host"
     assert found.fix is not None
-    assert found.fix.text == "lower or remove hugepages=906 in /etc/default/grub:2, then reboot"
+    assert found.fix.text == "lower or remove hugepages=906 in /etc/default/grub:2, then update-grub"
 
 
 def test_hugepages_beyond_the_memory_fail() -> None:

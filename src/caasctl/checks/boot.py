@@ -73,8 +73,10 @@ def loader_supported(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     entries = facts.get(BootEntries)
     configured = entries.default.tokens if entries and entries.default else facts[CommandLine].tokens
     lost = cmdline.missing(needed, configured)
+    grub = facts.get(GrubConfig)
     if loader.kind == "grub":
-        yield passed(f"GRUB, {loader.config}", evidence=evidence)
+        bare = "; GRUB_FORCE_PARTUUID: boots without an initramfs first" if grub and grub.initrdless else ""
+        yield passed(f"GRUB, {loader.config}{bare}", evidence=evidence)
     elif not lost:
         yield passed(
             f"{name}; {'it has ' + ' '.join(needed) if needed else 'no argument is needed'}", evidence=evidence
@@ -117,7 +119,7 @@ def cmdline_pending(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     following = entries.default.tokens if entries and entries.default else grub.tokens if grub else ()
     still_lost = cmdline.missing(needed, following)
     if still_lost:
-        yield make(f"missing now: {' '.join(lost)}; in the next boot too: {' '.join(still_lost)}", wanted=" ".join(needed),
+        yield make(f"missing now: {' '.join(lost)}; in the next boot too" + f": {' '.join(still_lost)}" * (still_lost != lost), wanted=" ".join(needed),
                    fix=Fix("caasctl init-node", needs_reboot=True))  # fmt: skip
         return
     kernel = entries.default.kernel if entries and entries.default else ""
@@ -156,7 +158,11 @@ def cmdline_conflict(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     for finding in (*_cut_off(facts), *_twice(configured, places), *_resized(facts, needed)):
         count += 1
         yield finding
-    if not count:
+    grub = facts.get(GrubConfig)
+    if grub and grub.doubts and not facts.get(BootEntries) and facts[BootLoader].kind.startswith("grub"):
+        doubts = ", ".join(map(str, grub.doubts))
+        yield unknown(f"{doubts}: more than assignments, so what they add is not known", fix=Fix("run caasctl as root"))
+    elif not count:
         yield passed("none")
 
 
@@ -212,7 +218,8 @@ def _configured(facts: Facts) -> dict[str, str]:
 
 def _next(facts: Facts) -> tuple[cmdline.Token, ...]:
     grub, entries = facts.get(GrubConfig), facts.get(BootEntries)
-    if grub and facts[BootLoader].kind in {"grub", "grub-plain"}:
+    generated = bool(entries and entries.default)
+    if grub and facts[BootLoader].kind in {"grub", "grub-plain"} and not (grub.doubts and generated):
         return grub.tokens
     return entries.default.tokens if entries and entries.default else ()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from caasctl.facts.boot import CommandLine, GrubConfig, Hugepages
+from caasctl.facts.boot import BootLoader, CommandLine, GrubConfig, Hugepages
 from caasctl.facts.os import Memory
 from caasctl.model import Evidence, Facts, Finding, Fix, FixKind, check, failed, passed, warned
 from caasctl.profile import NodeProfile
@@ -24,6 +24,7 @@ _UNITS = {2048: "2 MiB", _GIB: "1 GiB"}
     '"Insufficient memory" on a host full of it. Kata\'s guests use them only where its configuration has enable_hugepages.',
     fix="Reserve what guests with enable_hugepages use, no more: spec.boot.hugepages, or the hugepages= argument of the host.",
     source="https://kubernetes.io/docs/tasks/manage-hugepages/scheduling-hugepages/",
+    gates=("boot",),
 )
 def hugepages_budget(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     """/sys/kernel/mm/hugepages, /proc/meminfo, hugepages= on /proc/cmdline and in the boot loader's configuration."""
@@ -82,7 +83,9 @@ def _places(facts: Facts) -> Iterator[tuple[str, str]]:
 def _fix(facts: Facts, profile: NodeProfile) -> Fix:
     text, where = next(_places(facts), ("", ""))
     if text and profile.spec.boot.hugepages.count == 0:
-        return Fix(f"lower or remove {text} in {where}, then reboot", FixKind.EDIT, needs_reboot=True)
+        loader = facts.get(BootLoader)
+        update = f", then {' '.join(loader.update)}" if loader and loader.update else ""
+        return Fix(f"lower or remove {text} in {where}{update}", FixKind.EDIT, needs_reboot=True)
     if profile.spec.boot.hugepages.count:
         return Fix("lower spec.boot.hugepages.count", FixKind.EDIT)
     return Fix("sysctl vm.nr_hugepages=0, and take it out of /etc/sysctl.d if it is there")

@@ -29,9 +29,9 @@ def cmdline_useless(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
     found = [(token, rule) for token in tokens.values() for rule in _rules(facts) if _meets(token, rule)]
     for token, rule in found:
         where = places.get(token.text, "/proc/cmdline")
-        instead = f", use {rule.instead}" if rule.instead else ""
+        instead = f", {rule.instead}" if rule.instead else ""
         yield warned(f"{token.text} in {where}", wanted=f"no {token.text}", subject=token.text, cause=rule.why,
-                     fix=Fix(f"take {token.text} out of {where}{instead}", FixKind.EDIT, needs_reboot=True))  # fmt: skip
+                     fix=Fix(f"take {token.text} out of {where}{instead}", FixKind.EDIT))  # fmt: skip
     if not found:
         yield passed(f"{len(tokens)} looked at, none is known to do nothing")
 

@@ -55,12 +55,12 @@ class Useless(NamedTuple):
 USELESS = (
     Useless("amd_iommu", "on", "the kernel answers \"AMD-Vi: Unknown option - 'on'\"; AMD-Vi is on wherever the firmware "
             "announces it"),
-    Useless("intel_iommu", "pt", 'the kernel answers "Unknown option"; pass-through mode is another argument', "iommu=pt"),
-    Useless("iommu", "on", "iommu= knows no such value", "intel_iommu=on"),
+    Useless("intel_iommu", "pt", 'the kernel answers "Unknown option"; pass-through mode is another argument', "use iommu=pt"),
+    Useless("iommu", "on", "iommu= knows no such value", "use intel_iommu=on on Intel"),
     Useless("cgroup_enable", "memory", "upstream kernels do not know it; the memory controller is on"),
     Useless("swapaccount", "1", "swap accounting is always on in cgroup v2; the argument is gone or only warns"),
     Useless("rd.driver.pre", "", "only dracut reads rd.driver.pre=; this host's initramfs is made by initramfs-tools",
-            "/etc/initramfs-tools/modules", unless="dracut"),
+            "name the module in /etc/initramfs-tools/modules", unless="dracut"),
     Useless("video", "efifb:off", "this kernel has no efifb; simpledrm draws on the firmware's framebuffer",
-            "initcall_blacklist=sysfb_init", unless="efifb"),
+            "use initcall_blacklist=sysfb_init where the GPU is the boot display", unless="efifb"),
 )  # fmt: skip
