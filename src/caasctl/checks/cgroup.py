@@ -34,7 +34,9 @@ def unified(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
     if layout.mode == "unified":
         yield passed(f"cgroup2 at {ROOT}")
         return
-    evidence = tuple(Evidence("/proc/self/mountinfo", f"{m.fstype} at {m.path}") for m in layout.mounts if m.fstype != "cgroup")
+    evidence = tuple(
+        Evidence("/proc/self/mountinfo", f"{m.fstype} at {m.path}") for m in layout.mounts if m.fstype != "cgroup"
+    )
     fixed_by, cause, fix = _remedy(facts)
     yield failed(_seen(layout), wanted=f"cgroup2 at {ROOT}", cause=cause, fix=fix, fixed_by=fixed_by, evidence=evidence)
 
