@@ -265,6 +265,12 @@ def test_a_failure_that_only_the_user_can_mend_blocks_the_phase_that_it_gates() 
     assert engine.blockers(_phase("one"), [replace(yours, fixed_by="one")], [gating]) == ()
 
 
+def test_what_a_gate_judges_must_be_as_fresh_as_what_its_phase_reads() -> None:
+    checks = [replace(_check("a"), reads=(Shape,), gates=("one",)), _check("b", gates=("two",))]
+    assert engine.needs(_phase("one", reads=(Colour,)), checks) == {Colour, Shape}
+    assert engine.needs(_phase("three"), checks) == frozenset()
+
+
 def test_a_phase_that_is_held_back_names_what_holds_it() -> None:
     yours = [replace(FAILS, id=name, fixed_by="") for name in ("os.a", "os.b", "os.a")]
     assert engine.held_back(yours) == "does not start while os.a, os.b fail"

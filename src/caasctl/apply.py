@@ -43,7 +43,7 @@ class Run:
         stale: set[type] = set()
         for at, phase in enumerate(phases):
             self.say(f"{at + 1}/{len(phases)} {phase.id}: {phase.title}")
-            if stale.intersection(phase.reads):
+            if stale & engine.needs(phase):
                 facts, stale = engine.collect(RecordingHost(self.host)), set()
             report = self._phase(phase, facts)
             if report.changes:

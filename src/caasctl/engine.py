@@ -156,6 +156,11 @@ def blockers(phase: Phase, found: Iterable[Finding], checks: Sequence[Check] = C
     return tuple(f for f in found if f.id in gating and f.yours)
 
 
+def needs(phase: Phase, checks: Sequence[Check] = CHECKS) -> frozenset[type]:
+    """The facts that must be fresh when a phase starts: those that it reads, and those that its gate judges."""
+    return frozenset(phase.reads).union(*(check.reads for check in checks if phase.id in check.gates))
+
+
 def held_back(stopping: Sequence[Finding]) -> str:
     """Why a phase does not start, in a clause."""
     names = list(dict.fromkeys(finding.id for finding in stopping))
