@@ -1,4 +1,4 @@
-"""Makes the two recorded hosts that follow from others: `python tests/hosts/make.py`. README.md says when and why."""
+"""Makes the two recorded hosts that follow from others: `python -m tests.hosts.make`. README.md says when and why."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from tests.hosts import aftermath
+
 from caasctl import engine, profile_load
 from caasctl.bundle import BundleHost
 from caasctl.phases import ORDER
-from caasctl.protocol import Completed, Known, Stat
-from caasctl.resources.cmdline import Cmdline
-from caasctl.resources.kernel import KernelModule, Sysctl
-from caasctl.syntax import sysctl
+from caasctl.protocol import Completed, Stat
 
 HOSTS = Path(__file__).resolve().parent
 BASE = HOSTS / "epyc-debian13-bare"
@@ -41,10 +40,7 @@ KATA_PARTS = ("bin/qemu-system-x86_64", "bin/cloud-hypervisor", "share/kata-cont
 
 
 def put(path: str, text: str) -> None:
-    """A file of the node."""
-    target = NODE / f"root{path}"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(text)
+    aftermath.put(NODE, path, text)
 
 
 def edit(path: str, old: str, new: str) -> None:
@@ -68,8 +64,9 @@ def intel() -> None:
     edit("/proc/cpuinfo", "AuthenticAMD", "GenuineIntel")
     edit("/proc/cpuinfo", "AMD EPYC 9354P 32-Core Processor", "Intel(R) Xeon(R) Gold 6448Y")
     edit("/proc/cpuinfo", " svm ", " vmx ")
-    for path in ("/proc/modules", "/sys/module/kvm_amd", "/sys/firmware/acpi/tables/IVRS"):
-        shutil.rmtree(NODE / f"root{path}") if path.startswith("/sys/module") else (NODE / f"root{path}").unlink()
+    edit("/proc/modules", "kvm_amd", "kvm_intel")
+    shutil.rmtree(NODE / "root/sys/module/kvm_amd")
+    (NODE / "root/sys/firmware/acpi/tables/IVRS").unlink()
     put("/sys/module/kvm_intel/parameters/nested", "Y\n")
     shutil.copyfile(
         HOSTS / f"{ANSWERED[0]}/root/sys/firmware/acpi/tables/DMAR", NODE / "root/sys/firmware/acpi/tables/DMAR"
@@ -130,41 +127,13 @@ def cri() -> dict[str, Any]:
                        "sandboxImage": "registry.k8s.io/pause:3.10.2"}}  # fmt: skip
 
 
-def caasctl() -> None:
-    """What init-node made: its files, and the live values, modules and arguments of its plan."""
-    host, profile = BundleHost(str(NODE)), profile_load.load()
-    files = engine.render(host, profile)
-    facts = engine.collect(host)
-    modules = (BASE / "root/proc/modules").read_text().replace("kvm_amd", "kvm_intel")
-    for phase in ORDER:
-        for resource in phase.desired(facts, profile):
-            if isinstance(resource, KernelModule):
-                modules += f"{resource.module} 28672 0 - Live 0x0000000000000000\n"
-                put(f"/sys/module/{resource.module}/initstate", "live\n")
-            elif isinstance(resource, Sysctl):
-                now = resource.target(resource.look(host))
-                put(sysctl.proc_path(resource.key), f"{now.text if isinstance(now, Known) else resource.value}\n")
-            elif isinstance(resource, Cmdline):
-                booted(" ".join(resource.wanted))
-    put("/proc/modules", modules)
-    for path, (text, _) in files.items():
-        put(path, text.decode())
-
-
-def booted(arguments: str) -> None:
-    """GRUB's menu regenerated, and the machine rebooted with it."""
-    menu = (NODE / "root/boot/grub/grub.cfg").read_text()
-    put("/boot/grub/grub.cfg", re.sub(r"^(\s*linux\s.* quiet)$", rf"\1 {arguments}", menu, flags=re.MULTILINE))
-    edit("/proc/cmdline", "quiet", f"quiet {arguments}")
-
-
 def already_a_node() -> None:
     shutil.rmtree(NODE / "root", ignore_errors=True)
     shutil.copytree(BASE / "root", NODE / "root", symlinks=True)
     intel()
     administrator()
     manifest()
-    caasctl()
+    aftermath.take_effect(NODE)
 
 
 class AskingHost(BundleHost):

@@ -1,0 +1,100 @@
+"""What a finished run of init-node, and the reboot that it asks for, leave on a recorded host: no command runs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from caasctl import engine, profile_load
+from caasctl.bundle import BundleHost
+from caasctl.phases import ORDER
+from caasctl.protocol import Known, Resource
+from caasctl.resources.cmdline import Cmdline
+from caasctl.resources.kernel import KernelModule, Sysctl
+from caasctl.resources.units import Unit
+from caasctl.syntax import sysctl
+
+V2 = "24 23 0:22 / /sys/fs/cgroup rw,nosuid,nodev,noexec,relatime shared:9 - cgroup2 cgroup2 rw,nsdelegate\n"
+SWAPS = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
+_CONTROLLERS = "cpuset cpu io memory hugetlb pids rdma misc\n"
+
+
+def put(recording: Path, path: str, text: str) -> None:
+    """A file of the recorded host."""
+    target = recording / f"root{path}"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(text)
+
+
+def resources(recording: Path) -> list[Resource]:
+    """All that the phases want of the host, in order."""
+    facts = engine.collect(BundleHost(str(recording)))
+    return [resource for phase in ORDER for resource in phase.desired(facts, profile_load.load())]
+
+
+def rendered(recording: Path) -> None:
+    """Writes the files of the plan, and nothing else."""
+    for path, (data, _) in engine.render(BundleHost(str(recording)), profile_load.load()).items():
+        put(recording, path, data.decode())
+
+
+def take_effect(recording: Path) -> None:
+    """Files, kernel modules, settings, swap, boot menu and reboot."""
+    wanted = resources(recording)
+    rendered(recording)
+    host = BundleHost(str(recording))
+    for resource in wanted:
+        if isinstance(resource, KernelModule):
+            _load(recording, resource.module)
+        elif isinstance(resource, Sysctl):
+            now = resource.target(resource.look(host))
+            put(
+                recording, sysctl.proc_path(resource.key), f"{now.text if isinstance(now, Known) else resource.value}\n"
+            )
+        elif isinstance(resource, Unit) and resource.masked:
+            _mask(recording, resource.unit)
+        elif isinstance(resource, Cmdline):
+            _reboot(recording, resource.wanted)
+    put(recording, "/proc/swaps", SWAPS)
+
+
+def _mask(recording: Path, unit: str) -> None:
+    link = recording / "root/etc/systemd/system" / unit
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to("/dev/null")
+
+
+def _load(recording: Path, module: str) -> None:
+    modules = recording / "root/proc/modules"
+    told = modules.read_text() if modules.exists() else ""
+    if not re.search(rf"^{module} ", told, re.MULTILINE):
+        put(recording, "/proc/modules", f"{told}{module} 28672 0 - Live 0x0000000000000000\n")
+        put(recording, f"/sys/module/{module}/initstate", "live\n")
+
+
+def _reboot(recording: Path, arguments: tuple[str, ...]) -> None:
+    """The arguments in every normal entry and in the kernel that runs; with cgroup v1 off, only v2 is mounted."""
+    for path in ("boot/grub/grub.cfg", *(f"boot/loader/entries/{p.name}" for p in _entries(recording))):
+        menu = recording / "root" / path
+        if menu.exists():
+            lines = (_with(line, arguments) for line in menu.read_text().splitlines())
+            menu.write_text("".join(f"{line}\n" for line in lines))
+    told = (recording / "root/proc/cmdline").read_text().strip()
+    put(recording, "/proc/cmdline", f"{told} {' '.join(_new(told, arguments))}\n")
+    if "cgroup_no_v1=all" in arguments:
+        put(recording, "/proc/self/mountinfo", V2)
+        put(recording, "/sys/fs/cgroup/cgroup.controllers", _CONTROLLERS)
+        put(recording, "/sys/fs/cgroup/cgroup.subtree_control", _CONTROLLERS)
+
+
+def _entries(recording: Path) -> list[Path]:
+    return sorted((recording / "root/boot/loader/entries").glob("*.conf"))
+
+
+def _with(line: str, arguments: tuple[str, ...]) -> str:
+    boots = re.match(r"\s*(linux\s+\S*vmlinuz\S*|options)\s", line) and not {"single", "recovery"} & set(line.split())
+    return " ".join([line, *_new(line, arguments)]) if boots else line
+
+
+def _new(line: str, arguments: tuple[str, ...]) -> list[str]:
+    return [argument for argument in arguments if argument not in line.split()]
