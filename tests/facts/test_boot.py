@@ -92,6 +92,8 @@ def test_a_bls_host_from_its_files(tmp_path: Path) -> None:
         ({"/etc/kernel/proxmox-boot-uuids": "A\n", **DEBIAN}, "proxmox-boot"),
         ({"/usr/sbin/grub2-mkconfig": "", "/boot/grub2/grub.cfg": ""}, "grub-plain"),
         ({"/boot/grub/grub.cfg": ""}, "grub-plain"),
+        ({"/usr/sbin/grub-mkconfig": MKCONFIG, "/boot/vmlinuz-6.1": ""}, ""),
+        ({"/usr/sbin/grub-mkconfig": MKCONFIG, "/boot/grub/unicode.pf2": ""}, "grub"),
         ({"/boot/extlinux/extlinux.conf": ""}, "extlinux"),
         ({}, ""),
     ],

@@ -149,6 +149,8 @@ def _kind(host: Reader) -> tuple[str, ...]:
     if grub.evaluate([(DEFAULTS, defaults)]).value("GRUB_ENABLE_BLSCFG").text.lower() in {"true", "y", "yes"}:
         return "bls", f"{DEFAULTS} sets GRUB_ENABLE_BLSCFG"
     script = next((path for path in _places("grub-mkconfig", "grub2-mkconfig") if host.stat(path)), "")
+    if script and _absent(host, "/boot/grub") and _absent(host, "/boot/grub2"):
+        return "", f"{script} is there, but neither /boot/grub nor /boot/grub2: GRUB does not start this machine"
     if script:
         sources = f"{DROP_INS.removeprefix('/etc')}/" in (_quiet(host, script) or "")
         said = f"{script} {'reads' if sources else 'does not read'} {DROP_INS}"
@@ -191,6 +193,13 @@ def _there(host: Reader, path: str) -> bool:
         return host.stat(path) is not None
     except Unreadable:
         return False  # below a directory that is closed to us: not a reason for anything
+
+
+def _absent(host: Reader, path: str) -> bool:
+    try:
+        return host.stat(path) is None
+    except Unreadable:
+        return False
 
 
 def _quiet(host: Reader, path: str) -> str | None:
