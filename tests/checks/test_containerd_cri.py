@@ -41,7 +41,7 @@ def config(text: str = "version = 2", extra: str = "") -> ContainerdConfig:
 
 
 def judged(check: Check, *known: object, profile: NodeProfile = PROFILE) -> list[Finding]:
-    return list(findings(check, Facts(known), profile))
+    return list(findings(check, Facts([config(), V17, *known]), profile))
 
 
 def only(check: Check, *known: object, profile: NodeProfile = PROFILE) -> Finding:
@@ -86,7 +86,7 @@ def test_handlers() -> None:
 
 @pytest.mark.parametrize(
     ("default", "runtimes", "level"),
-    [("runc", ALL, Level.PASS), ("kata", ALL, Level.FAIL), ("", ALL, Level.FAIL), ("runc", {}, Level.FAIL)],
+    [("runc", ALL, Level.PASS), ("kata", ALL, Level.FAIL), ("", ALL, Level.FAIL), ("runc", {"runsc": {}}, Level.FAIL)],
 )
 def test_default_runtime(default: str, runtimes: dict[str, Any], level: Level) -> None:
     assert only(checks.default_runtime, dump(runtimes, default)).level is level
@@ -104,7 +104,17 @@ def test_sandbox_image() -> None:
     assert "newer than the list" in only(checks.sandbox_image, dump(), profile=newer).cause
     own = replace(PROFILE, spec=replace(PROFILE.spec, containerd=ContainerdSpec("mirror/pause:1")))
     assert only(checks.sandbox_image, dump(pause="mirror/pause:1"), profile=own).level is Level.PASS
-    assert only(checks.sandbox_image, replace(dump(pause=""), source="files")).level is Level.UNKNOWN
+    assert only(checks.sandbox_image, dump(pause="")).found == "registry.k8s.io/pause:3.8, containerd's default"
+    assert only(checks.sandbox_image, dump(pause=""), ContainerdVersion((2, 9, 0))).level is Level.UNKNOWN
+
+
+def test_a_dump_without_the_disabled_cri_is_made_good_by_the_files() -> None:
+    docker = ContainerdEffective({"version": 2, "disabled_plugins": [CRI], "plugins": {}}, "dump")
+    files = config('disabled_plugins = ["cri"]')
+    assert only(checks.systemd_cgroups, docker, files).found == "SystemdCgroup = false"
+    assert only(checks.handlers, docker, files).found == "kata-qemu, kata-clh missing"
+    assert only(checks.default_runtime, docker, files).level is Level.PASS
+    assert only(checks.sandbox_image, docker, files).level is Level.WARN
 
 
 def test_key_conflicts() -> None:

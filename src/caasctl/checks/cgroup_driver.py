@@ -10,8 +10,8 @@ from caasctl.facts.containerd_live import PodCgroups
 from caasctl.facts.kubernetes import Kubelet
 from caasctl.model import Evidence, Facts, Finding, Fix, FixKind, check, failed, passed, warned
 from caasctl.profile import NodeProfile
-from caasctl.syntax.containerd.imports import set_by
-from caasctl.syntax.containerd.tables import Cri, cri, is_runc, runtimes_path, systemd_cgroup
+from caasctl.syntax.containerd.imports import seen_cri, set_by
+from caasctl.syntax.containerd.tables import Cri, is_runc, runtimes_path, systemd_cgroup
 
 _ASKS_THE_CRI = (1, 31)  # KubeletCgroupDriverFromCRI: on by default
 _ANSWERS = (2, 0, 0)
@@ -32,8 +32,9 @@ def driver_match(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
     kubelet, effective = facts[Kubelet], facts[ContainerdEffective]
     if kubelet.config is None or effective.error:
         return
-    found = cri(effective.data)
-    driver, source = _kubelet_driver(kubelet, found, facts[ContainerdVersion].version)
+    version = facts[ContainerdVersion].version
+    found = seen_cri(effective.data, facts[ContainerdConfig].files, version)
+    driver, source = _kubelet_driver(kubelet, found, version)
     wrong = [name for name, runtime in found.runtimes.items() if is_runc(runtime) and _driver(runtime) != driver]
     for name in wrong:
         yield _mismatch(facts, name, driver, source)

@@ -10,19 +10,30 @@ from caasctl.facts.containerd_live import CriInfo
 from caasctl.facts.kata import KataTrees
 from caasctl.model import Check, Evidence, Facts, Finding, Fix, FixKind, check, failed, passed, unknown, warned
 from caasctl.profile import AUTO, NodeProfile
-from caasctl.syntax.containerd.imports import replaced
+from caasctl.syntax.containerd.imports import replaced, seen_cri
 from caasctl.syntax.containerd.judge import contradictions
-from caasctl.syntax.containerd.tables import Cri, Data, cri, is_runc, systemd_cgroup
+from caasctl.syntax.containerd.tables import Cri, Data, is_runc, systemd_cgroup
 from caasctl.syntax.containerd.wanted import NEWEST_KNOWN, Tree, Wanted, wanted
 
 _AFTER = ("containerd.installed", "containerd.config_parses")
+_PAUSE = "registry.k8s.io/pause:"
+_DEFAULT_PAUSE = {
+    (1, 6): f"{_PAUSE}3.6",
+    (1, 7): f"{_PAUSE}3.8",
+    (2, 0): f"{_PAUSE}3.10",
+    (2, 1): f"{_PAUSE}3.10",
+    (2, 2): f"{_PAUSE}3.10.1",
+    (2, 3): f"{_PAUSE}3.10.2",
+}
 _INIT = Fix("caasctl init-node")
 
 
 def _effective(facts: Facts) -> Cri | None:
     """The CRI's configuration in effect; None where containerd does not take its files (another check says so)."""
     effective = facts[ContainerdEffective]
-    return None if effective.error else cri(effective.data)
+    if effective.error:
+        return None
+    return seen_cri(effective.data, facts[ContainerdConfig].files, facts[ContainerdVersion].version)
 
 
 def _wanted(facts: Facts, profile: NodeProfile) -> Wanted:
@@ -74,7 +85,7 @@ def _why_lost(facts: Facts) -> str:
 @check(
     "containerd.handlers",
     "The runtime handlers of the profile are configured",
-    reads=(ContainerdEffective,),
+    reads=(ContainerdEffective, ContainerdConfig, ContainerdVersion),
     why='Pods of the RuntimeClass stop with `no runtime for "kata-qemu" is configured`.',
     fix="A table per handler in the CRI's runtimes.",
     source="https://github.com/containerd/containerd/blob/main/docs/cri/config.md",
@@ -104,7 +115,7 @@ def handlers(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
 @check(
     "containerd.default_runtime",
     "Pods without a RuntimeClass run on the profile's default runtime",
-    reads=(ContainerdEffective,),
+    reads=(ContainerdEffective, ContainerdConfig, ContainerdVersion),
     why="The control plane's static pods have no RuntimeClass: on a Kata default they run in virtual machines, or not at all.",
     fix="default_runtime_name as in spec.containerd.defaultRuntime, with a table of that name.",
     source="https://github.com/containerd/containerd/blob/main/docs/cri/config.md",
@@ -128,7 +139,7 @@ def default_runtime(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
 @check(
     "containerd.sandbox_image",
     "The pause image is the one of this Kubernetes",
-    reads=(ContainerdEffective,),
+    reads=(ContainerdEffective, ContainerdConfig, ContainerdVersion),
     why='kubeadm warns `detected that the sandbox image "..." of the container runtime is inconsistent`; the kubelet keeps its own pause '
     "image from garbage collection, not the runtime's other one.",
     fix="The image that `kubeadm config images list` names.",
@@ -141,16 +152,20 @@ def sandbox_image(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     found, want = _effective(facts), _wanted(facts, profile).sandbox_image
     if found is None:
         return
-    minor = profile.spec.kubernetes.minor
+    minor, version = profile.spec.kubernetes.minor, facts[ContainerdVersion].version[:2]
     if minor > NEWEST_KNOWN and profile.spec.containerd.sandboxImage == AUTO:
         newest = ".".join(map(str, NEWEST_KNOWN))
         yield warned(f"{want}, the one of {newest}", wanted="the one of this Kubernetes", fixed_by="",
                      cause=f"Kubernetes {'.'.join(map(str, minor))} is newer than the list of this caasctl.",
                      fix=Fix("spec.containerd.sandboxImage in the profile: what `kubeadm config images list` names", FixKind.EDIT))  # fmt: skip
-    elif not found.sandbox_image and facts[ContainerdEffective].source == "files":
-        yield unknown(f"no file sets it, and containerd's default is not known here (wanted: {want})")
+    elif not found.sandbox_image and version not in _DEFAULT_PAUSE:
+        yield unknown(
+            f"no file sets it, and the default of containerd {'.'.join(map(str, version))} is not known (wanted: {want})"
+        )
+    elif not found.sandbox_image:
+        yield warned(f"{_DEFAULT_PAUSE[version]}, containerd's default", wanted=want, fix=_INIT)
     elif found.sandbox_image != want:
-        yield warned(found.sandbox_image or "none", wanted=want, fix=_INIT)
+        yield warned(found.sandbox_image, wanted=want, fix=_INIT)
     else:
         yield passed(want)
 
@@ -158,7 +173,7 @@ def sandbox_image(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
 @check(
     "containerd.key_conflicts",
     "No two keys of the configuration exclude each other",
-    reads=(ContainerdEffective, ContainerdConfig),
+    reads=(ContainerdEffective, ContainerdConfig, ContainerdVersion),
     why="The CRI plugin refuses to start on such a pair, and `containerd config dump` prints it without a word.",
     fix="Keep the newer key of the pair.",
     source="containerd internal/cri/config",
@@ -181,7 +196,7 @@ def key_conflicts(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
 @check(
     "containerd.shim_exists",
     "Each handler's shim is there",
-    reads=(ContainerdEffective, Shims),
+    reads=(ContainerdEffective, ContainerdConfig, ContainerdVersion, Shims),
     why='Pods stop with `binary not installed "containerd-shim-kata-qemu-v2": file does not exist` or `invalid custom binary path`.',
     fix="Install the program, or point runtime_path to it.",
     source="containerd core/runtime/v2/shim_manager.go",

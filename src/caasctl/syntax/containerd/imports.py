@@ -15,9 +15,11 @@ from caasctl.syntax.containerd.tables import (
     CRI,
     CRI_IMAGES,
     CRI_RUNTIME,
+    Cri,
     Data,
     KeyPath,
     Version,
+    cri,
     leaves,
     places,
     runtimes_path,
@@ -178,6 +180,12 @@ def _merge_deep(whole: dict[str, Any], data: Data) -> None:
             whole[key] = [*old, *(entry for entry in value if entry not in old)]
         elif value or key not in whole:
             whole[key] = deepcopy(value)
+
+
+def seen_cri(dump: Data, files: tuple[ConfigFile, ...], version: Version) -> Cri:
+    """The CRI's configuration of a dump; of the files where the dump leaves it out, as it does of a disabled plugin."""
+    found = cri(dump)
+    return found if found.runtimes else cri(with_defaults(merged(files, version), version))
 
 
 def set_by(files: tuple[ConfigFile, ...], path: KeyPath) -> str:
