@@ -149,6 +149,7 @@ def test_kinds_in_sysfs(tmp_path: Path) -> None:
             "/sys/devices/virtual/net/d0/iflink": "5\n",
             "/sys/devices/virtual/net/bond0/bonding/mode": "802.3ad 4\n",
             "/sys/devices/pci0000:00/net/eth0/mtu": "9000\n",
+            "/proc/net/fib_trie": FIB_TRIE,
         },
     )
     (tmp_path / "sys/class/net").mkdir(parents=True)
@@ -171,9 +172,15 @@ def test_an_empty_tree_does_not_say_that_there_are_no_interfaces(tmp_path: Path)
 
 
 def test_a_broken_file_is_unreadable_and_names_itself(tmp_path: Path) -> None:
-    host = tree(tmp_path, {"/sys/class/net/eth0/mtu": "large\n", "/sys/class/net/eth0/flags": "0x1003\n"})
+    eth0 = {"/sys/class/net/eth0/mtu": "large\n", "/sys/class/net/eth0/flags": "0x1003\n"}
+    host = tree(tmp_path, {**eth0, "/proc/net/fib_trie": FIB_TRIE})
     with pytest.raises(Unreadable, match="/sys/class/net"):
         network.read_links(host)
+
+
+def test_interfaces_alone_do_not_say_that_there_are_no_addresses(tmp_path: Path) -> None:
+    with pytest.raises(Unreadable, match="/proc/net/fib_trie is not there"):
+        network.read_links(tree(tmp_path, {"/sys/class/net/eth0/mtu": "1500\n"}))
 
 
 def test_a_recording_answers_with_the_command(tmp_path: Path) -> None:

@@ -81,6 +81,10 @@ def bundle(folder: Path, files: dict[str, str], commands: list[dict[str, object]
 def test_resolv_conf_is_read_as_the_c_library_does() -> None:
     assert network_dns.parse_resolv_conf(RESOLV) == (("127.0.0.53",), ("lab.example", "example.com"))
     assert network_dns.parse_resolv_conf("nameserver fe80::1%eth0\nnameserver\n") == (("fe80::1",), ())
+    assert network_dns.parse_resolv_conf("nameserver 10.\nnameserver dns1\nnameserver 10.0.0.1\n") == (
+        ("10.0.0.1",),
+        (),
+    )
     assert network_dns.parse_resolv_conf("") == ((), ())
 
 

@@ -196,8 +196,11 @@ def _links_of_files(host: Reader) -> Links:
 
 def _ipv4(host: Reader) -> Iterator[tuple[str, Address]]:
     """An address belongs to the interface whose connected network holds it; one without stays with lo."""
+    trie = host.read("/proc/net/fib_trie")
+    if trie is None:
+        raise Unreadable("ip -j addr", "did not answer, and /proc/net/fib_trie is not there")
     connected = parse_connected(host.read("/proc/net/route") or "")
-    for ip in parse_fib_trie(host.read("/proc/net/fib_trie") or ""):
+    for ip in parse_fib_trie(trie):
         address = ipaddress.IPv4Address(ip)
         network, name = next(((n, d) for n, d in connected if address in n), (None, "lo"))
         prefix = network.prefixlen if network else (8 if address.is_loopback else 32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 
 from caasctl.model import Unreadable
@@ -44,16 +45,24 @@ class Resolvers:
 
 
 def parse_resolv_conf(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """(nameservers, search list); the last `search` or `domain` line holds, as in the C library."""
+    """(nameservers, search list); what is no address is passed over, the last `search` or `domain` line holds, as in libc."""
     servers: list[str] = []
     search: tuple[str, ...] = ()
     for line in text.splitlines():
         word = line.split("#")[0].split(";")[0].split()
-        if word[:1] == ["nameserver"] and len(word) > 1:
+        if word[:1] == ["nameserver"] and len(word) > 1 and _is_address(word[1]):
             servers.append(word[1].partition("%")[0])
         elif word and word[0] in ("search", "domain"):
             search = tuple(word[1:])
     return tuple(servers), search
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return False
+    return True
 
 
 def read_resolvers(host: Reader) -> Resolvers:
