@@ -74,6 +74,18 @@ def test_runc_installed(paths: tuple[str, ...], version: tuple[int, int, int], l
     assert only(containerd.runc_installed, RuncBinaries(paths), RuncVersion(version)).level is level
 
 
+GLIBC = "/usr/sbin/runc: /lib/x86_64-linux-gnu/libc.so.6: version `GLIBC_2.38' not found (required by /usr/sbin/runc)"
+
+
+def test_a_program_of_another_c_library_is_no_program() -> None:
+    runc = only(containerd.runc_installed, RuncBinaries(("/usr/sbin/runc",)), RuncVersion(broken=GLIBC))
+    assert (runc.level, runc.cause) == (Level.FAIL, GLIBC)
+    found = only(containerd.supported, ContainerdVersion(broken=GLIBC))
+    assert found.level is Level.FAIL
+    assert found.fix
+    assert "containerd-static" in found.fix.text
+
+
 @pytest.mark.parametrize(
     ("version", "kubernetes", "level", "word"),
     [

@@ -11,7 +11,7 @@ import pytest
 from caasctl.facts import containerd, containerd_config, containerd_live, containerd_writers
 from caasctl.host import LiveHost
 from caasctl.model import Unreadable
-from caasctl.protocol import Probe
+from caasctl.protocol import Completed, Probe
 from caasctl.syntax.containerd.host import parse_service
 from caasctl.syntax.containerd.tables import CRI, MAIN
 
@@ -73,6 +73,25 @@ def test_dpkg_tells_the_version_of_its_own_binary(tree: Tree) -> None:
 def test_a_package_that_is_only_half_there_tells_nothing(tree: Tree) -> None:
     with pytest.raises(Unreadable):
         read(containerd.RuncVersion, tree({"usr/sbin/runc": "", "var/lib/dpkg/status": STATUS}))
+
+
+@pytest.mark.parametrize(
+    ("says", "broken"), [("version `GLIBC_2.38' not found (required by x)", True), ("no such flag", False)]
+)
+def test_a_program_of_another_c_library_is_a_value_and_other_failures_are_not(
+    tmp_path: Path, *, says: str, broken: bool
+) -> None:
+    class Failing(LiveHost):
+        def query(self, *argv: str, timeout_s: float = 5.0) -> Completed:
+            return Completed(argv, 1, stderr=f"{argv[0]}: {says} {timeout_s}\n")
+
+    (tmp_path / "usr/sbin").mkdir(parents=True)
+    (tmp_path / "usr/sbin/runc").touch(0o755)
+    if broken:
+        assert "GLIBC_2.38" in read(containerd.RuncVersion, Failing(str(tmp_path))).broken
+    else:
+        with pytest.raises(Unreadable, match="no such flag"):
+            read(containerd.RuncVersion, Failing(str(tmp_path)))
 
 
 def test_two_binaries_are_seen_and_the_service_says_which_runs(tree: Tree) -> None:

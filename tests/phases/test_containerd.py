@@ -56,7 +56,7 @@ def test_the_same_is_desired_before_and_after(version: tuple[int, int, int], tex
 
 
 def test_without_containerd_nothing_is_desired() -> None:
-    assert list(PHASE.desired(Facts([ContainerdBinaries()]), PROFILE)) == []
+    assert list(PHASE.desired(Facts([ContainerdBinaries(), ContainerdVersion()]), PROFILE)) == []
 
 
 def test_the_handlers_follow_the_profile_and_the_tree() -> None:

@@ -105,9 +105,13 @@ def one_binary(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
 )
 def runc_installed(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
     """Runc on PATH."""
-    paths, version = facts[RuncBinaries].paths, facts[RuncVersion].version
+    paths, version, broken = facts[RuncBinaries].paths, facts[RuncVersion].version, facts[RuncVersion].broken
     if not paths:
         yield failed("no runc on PATH", wanted="runc", fix=_install(facts, "runc"))
+    elif broken:
+        yield failed(
+            f"{paths[0]} does not run", wanted="a runc built for this host", fix=_install(facts, "runc"), cause=broken
+        )
     elif (0, 0, 0) < version < _RUNC_MINIMUM:
         yield warned(
             f"{paths[0]} {_dotted(version)}",
@@ -132,6 +136,10 @@ def runc_installed(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
 def supported(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     """Containerd's version against spec.kubernetes.version and the project's table of tested pairs."""
     found, minor = facts[ContainerdVersion], profile.spec.kubernetes.minor
+    if found.broken:
+        yield failed("containerd does not run here", wanted="a containerd built for this host", cause=found.broken,
+                     fix=Fix("install the distribution's containerd, or the release named containerd-static-*"))  # fmt: skip
+        return
     cannot = _cannot_run(found.version, minor)
     said = f"{found.release} with Kubernetes {_dotted(minor)}"
     evidence = (Evidence("containerd --version", found.text),)

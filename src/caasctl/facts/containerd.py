@@ -21,10 +21,14 @@ class ContainerdBinaries:
 
 @dataclass(frozen=True)
 class ContainerdVersion:
-    """(1, 7, 24), (0, 0, 0) where there is no containerd; text: the words it was taken from (a package's, or --version)."""
+    """(1, 7, 24), (0, 0, 0) where there is no containerd; text: the words it was taken from (a package's, or --version).
+
+    broken: why the program does not run on this host's C library, "" where it does.
+    """
 
     version: Version = (0, 0, 0)
     text: str = ""
+    broken: str = ""
 
     @property
     def release(self) -> str:
@@ -40,10 +44,11 @@ class RuncBinaries:
 
 @dataclass(frozen=True)
 class RuncVersion:
-    """(1, 1, 5), (0, 0, 0) where there is no runc."""
+    """(1, 1, 5), (0, 0, 0) where there is no runc. broken: as containerd's."""
 
     version: Version = (0, 0, 0)
     text: str = ""
+    broken: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,8 +90,10 @@ def _version(host: Reader) -> ContainerdVersion:
     path = containerd_host.binary(host)
     if not path or path not in containerd_host.programs(host, "containerd"):
         return ContainerdVersion()
-    text = containerd_host.version_text(host, path)
+    text, broken = _said(host, path)
     found = version(text)
+    if broken:
+        return ContainerdVersion(broken=broken)
     if found == (0, 0, 0):
         raise Unreadable(f"{path} --version", f"names no version: {text[:60]}")
     return ContainerdVersion(found, text)
@@ -98,8 +105,18 @@ def _runc(host: Reader) -> RuncBinaries:
 
 def _runc_version(host: Reader) -> RuncVersion:
     paths = containerd_host.programs(host, "runc")
-    text = containerd_host.version_text(host, paths[0]) if paths else ""
-    return RuncVersion(version(text), text.partition("\n")[0])
+    text, broken = _said(host, paths[0]) if paths else ("", "")
+    return RuncVersion(version(text), text.partition("\n")[0], broken)
+
+
+def _said(host: Reader, path: str) -> tuple[str, str]:
+    """What tells the version of a program, or why it does not run here."""
+    try:
+        return containerd_host.version_text(host, path), ""
+    except Unreadable as unreadable:
+        if containerd_host.does_not_run(unreadable):
+            return "", unreadable.reason
+        raise
 
 
 def _service(host: Reader) -> ContainerdService:

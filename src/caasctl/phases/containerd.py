@@ -37,10 +37,10 @@ class MergeCrictl:
 
 
 def desired(facts: Facts, profile: NodeProfile) -> Iterator[Resource]:
-    binary = facts[ContainerdBinaries].in_use
-    if not binary:
-        return  # the check containerd.installed says how to get it
-    version, config = facts[ContainerdVersion].version, facts[ContainerdConfig]
+    binary, version = facts[ContainerdBinaries].in_use, facts[ContainerdVersion].version
+    if version == (0, 0, 0):
+        return  # the checks containerd.installed and containerd.supported say how to get one that runs
+    config = facts[ContainerdConfig]
     want = wanted(profile, trees(facts))
     yield Unit("containerd.service", enabled=True)
     yield Transaction(

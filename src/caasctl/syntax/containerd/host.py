@@ -127,8 +127,13 @@ def version_text(host: Reader, path: str) -> str:
             return packaged
     said = host.query(path, "--version", timeout_s=3)
     if not said.ok:
-        raise Unreadable(f"{path} --version", f"exit status {said.rc}")
+        raise Unreadable(f"{path} --version", (said.stderr.strip().splitlines() or [f"exit status {said.rc}"])[0])
     return said.stdout.strip()
+
+
+def does_not_run(unreadable: Unreadable) -> bool:
+    """Whether a program was built for another C library: that is a state of the host, nothing that could not be read."""
+    return "GLIBC_" in unreadable.reason and "not found" in unreadable.reason
 
 
 def _packaged(host: Reader, names: tuple[str, ...]) -> str:
