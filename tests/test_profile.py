@@ -39,6 +39,13 @@ def test_the_default_profile_shows_every_key_there_is() -> None:
     }
 
 
+def test_off_is_a_word_and_no_boolean(tmp_path: Path) -> None:
+    profile = _load(tmp_path, HEAD + "spec: {boot: {iommu: off, passthroughMode: true}, gpu: {passthrough: off}}\n")
+    assert profile.spec.boot.iommu == "off"  # type: ignore[attr-defined]
+    assert profile.spec.gpu.passthrough == "off"  # type: ignore[attr-defined]
+    assert profile_load.load("single-node", ["boot.iommu=off"]).spec.boot.iommu == "off"
+
+
 def test_extends_merges_deeply_and_keeps_what_is_not_named(tmp_path: Path) -> None:
     profile = _load(tmp_path, HEAD + "spec: {network: {dnsDomain: corp.local}}\n")
     assert profile.spec.network.dnsDomain == "corp.local"  # type: ignore[attr-defined]

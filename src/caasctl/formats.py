@@ -44,7 +44,12 @@ def parse_yaml(text: str, what: str) -> Any:
     import yaml  # noqa: PLC0415 - 20 ms
 
     class Loader(yaml.SafeLoader):
-        """SafeLoader that refuses what YAML forbids and PyYAML lets pass: a key given twice."""
+        """SafeLoader in which a key given twice is an error, and yes, no, on, off are text, as YAML 1.2 has them."""
+
+        yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own way to say it
+            first: [known for known in resolvers if first not in "yYnNoO" or not known[0].endswith(":bool")]
+            for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+        }
 
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
             keys = [self.construct_object(key, deep=True) for key, _ in node.value]

@@ -54,7 +54,7 @@ class HugepagesSpec:
 
 @dataclasses.dataclass(frozen=True)
 class Boot:
-    """iommu: `auto` wants it where a GPU is to be passed through and warns elsewhere; `required` always; `off` never.
+    """iommu: `required` fails without a working IOMMU, `auto` only where a GPU is to be passed through, `off` leaves it alone.
 
     applyBLS: run grubby on hosts with Boot Loader Specification entries instead of printing the command.
     """

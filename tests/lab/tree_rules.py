@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-LEAVES = ("facts/", "checks/", "phases/", "resources/", "syntax/")
+LEAVES = ("facts/", "checks/", "phases/", "resources/", "needs/", "syntax/")
 HOMES = {
     "typer": ("cli.py",),
     "click": ("cli.py",),

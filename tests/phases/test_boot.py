@@ -12,7 +12,8 @@ from caasctl.facts.cgroup import CgroupLayout
 from caasctl.facts.iommu import Iommu
 from caasctl.facts.os import Systemd
 from caasctl.model import Facts
-from caasctl.phases.boot import PHASE, arguments
+from caasctl.needs.boot import arguments
+from caasctl.phases.boot import PHASE
 from caasctl.profile import NodeProfile
 from caasctl.profile_load import load
 from caasctl.resources.cmdline import Cmdline, Grubby

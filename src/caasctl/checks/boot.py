@@ -9,11 +9,10 @@ from caasctl.facts.boot_entries import BootEntries
 from caasctl.facts.cgroup import CgroupLayout
 from caasctl.facts.gpu import PciFunctions
 from caasctl.facts.iommu import Iommu
-from caasctl.facts.os import Systemd
 from caasctl.model import Evidence, Facts, Finding, Fix, FixKind, check, failed, passed, unknown, warned
+from caasctl.needs.boot import arguments, foreign
 from caasctl.profile import NodeProfile
 from caasctl.syntax import cmdline
-from caasctl.syntax.boot_arguments import HIERARCHY, Situation, wanted
 from caasctl.syntax.boot_known import OPPOSED, Opposed
 
 _DEFAULT_ARGUMENTS = "GRUB_CMDLINE_LINUX_DEFAULT"
@@ -32,28 +31,6 @@ _HOW = {
     "extlinux": "append to each `append` line of /boot/extlinux/extlinux.conf: {args}",
     "": "append where this machine's kernel command line is set (hypervisor, network boot, image): {args}",
 }
-
-
-def arguments(facts: Facts, profile: NodeProfile) -> tuple[str, ...]:
-    """All that the running kernel should have; phase boot asks the same rule."""
-    systemd, grub = facts.get(Systemd), facts.get(GrubConfig)
-    situation = Situation(
-        loader=facts[BootLoader].kind,
-        default_hierarchy=systemd.default_hierarchy if systemd else "",
-        systemd_version=systemd.version if systemd else 0,
-        layout=facts[CgroupLayout].mode,
-        foreign_hierarchy=cmdline.effective(_foreign(facts), HIERARCHY),
-        ours_has_hierarchy=any(a.ours and a.token.name == HIERARCHY for a in (grub.arguments if grub else ())),
-        tables=facts[Iommu].tables,
-    )
-    return wanted(profile.spec.boot, situation)
-
-
-def _foreign(facts: Facts) -> tuple[cmdline.Token, ...]:
-    if facts[BootLoader].kind == "grub":
-        return facts[GrubConfig].foreign_tokens
-    entries = facts.get(BootEntries)
-    return entries.default.tokens if entries and entries.default else ()
 
 
 @check(
@@ -188,7 +165,7 @@ def _resized(facts: Facts, needed: tuple[str, ...]) -> Iterator[Finding]:
     """The profile wants another count of a size that somebody else's file has set: appending a second one has no effect."""
     if facts[BootLoader].kind != "grub":
         return
-    there = cmdline.hugepages(_foreign(facts))
+    there = cmdline.hugepages(foreign(facts))
     for size, count in cmdline.hugepages(cmdline.of_words(needed)).items():
         if there.get(size, count) != count:
             token = f"hugepages={there[size]}"

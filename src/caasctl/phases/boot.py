@@ -11,43 +11,19 @@ from caasctl.facts.cgroup import CgroupLayout
 from caasctl.facts.iommu import Iommu
 from caasctl.facts.os import Systemd
 from caasctl.model import HEADER, Facts
+from caasctl.needs.boot import arguments, foreign
 from caasctl.profile import NodeProfile
 from caasctl.protocol import Phase, Resource
 from caasctl.resources.cmdline import Cmdline, Grubby
 from caasctl.resources.files import File, Gone, Transaction
 from caasctl.resources.grub import GrubActivation
 from caasctl.syntax import cmdline
-from caasctl.syntax.boot_arguments import HIERARCHY, Situation, wanted
-
-
-def arguments(facts: Facts, profile: NodeProfile) -> tuple[str, ...]:
-    """All that the running kernel should have, whoever configures it."""
-    systemd, grub = facts.get(Systemd), facts.get(GrubConfig)
-    situation = Situation(
-        loader=facts[BootLoader].kind,
-        default_hierarchy=systemd.default_hierarchy if systemd else "",
-        systemd_version=systemd.version if systemd else 0,
-        layout=facts[CgroupLayout].mode,
-        foreign_hierarchy=cmdline.effective(_foreign(facts), HIERARCHY),
-        ours_has_hierarchy=any(a.ours and a.token.name == HIERARCHY for a in (grub.arguments if grub else ())),
-        tables=facts[Iommu].tables,
-    )
-    return wanted(profile.spec.boot, situation)
-
-
-def _foreign(facts: Facts) -> tuple[cmdline.Token, ...]:
-    """What others than caasctl configured; with BLS entries, what is configured."""
-    loader = facts[BootLoader]
-    if loader.kind == "grub":
-        return facts[GrubConfig].foreign_tokens
-    entries = facts.get(BootEntries)
-    return entries.default.tokens if entries and entries.default else ()
 
 
 def desired(facts: Facts, profile: NodeProfile) -> Iterator[Resource]:
     loader, needed = facts[BootLoader], arguments(facts, profile)
     if loader.kind == "grub":
-        yield _grub(loader, needed, cmdline.missing(needed, _foreign(facts)))
+        yield _grub(loader, needed, cmdline.missing(needed, foreign(facts)))
     elif loader.kind == "bls" and profile.spec.boot.applyBLS and needed:
         yield Grubby(needed)
     if needed:

@@ -1,0 +1,37 @@
+"""Kernel arguments: those that the running kernel should have, and those that others than caasctl configure."""
+
+from __future__ import annotations
+
+from caasctl.facts.boot import BootLoader, GrubConfig
+from caasctl.facts.boot_entries import BootEntries
+from caasctl.facts.cgroup import CgroupLayout
+from caasctl.facts.iommu import Iommu
+from caasctl.facts.os import Systemd
+from caasctl.model import Facts
+from caasctl.profile import NodeProfile
+from caasctl.syntax import cmdline
+from caasctl.syntax.boot_arguments import HIERARCHY, Situation, wanted
+
+
+def arguments(facts: Facts, profile: NodeProfile) -> tuple[str, ...]:
+    """All that the running kernel should have, whoever configures it."""
+    systemd, grub = facts.get(Systemd), facts.get(GrubConfig)
+    situation = Situation(
+        loader=facts[BootLoader].kind,
+        default_hierarchy=systemd.default_hierarchy if systemd else "",
+        systemd_version=systemd.version if systemd else 0,
+        layout=facts[CgroupLayout].mode,
+        foreign_hierarchy=cmdline.effective(foreign(facts), HIERARCHY),
+        ours_has_hierarchy=any(a.ours and a.token.name == HIERARCHY for a in (grub.arguments if grub else ())),
+        tables=facts[Iommu].tables,
+    )
+    return wanted(profile.spec.boot, situation)
+
+
+def foreign(facts: Facts) -> tuple[cmdline.Token, ...]:
+    """What others than caasctl configured; with BLS entries, what is configured."""
+    loader = facts[BootLoader]
+    if loader.kind == "grub":
+        return facts[GrubConfig].foreign_tokens
+    entries = facts.get(BootEntries)
+    return entries.default.tokens if entries and entries.default else ()
