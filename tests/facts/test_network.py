@@ -233,3 +233,11 @@ def test_the_node_s_address_is_the_main_one_of_the_device_or_the_one_wanted() ->
 def test_any_ipv6_address_of_proc_comes_back_as_it_was(address: ipaddress.IPv6Address, prefix: int) -> None:
     line = f"{address.packed.hex()} 02 {prefix:02x} 00 80 eth0\n"
     assert network.parse_if_inet6(line) == (("eth0", Address(str(address), prefix)),)
+
+
+def test_ipv6_routes_alone_do_not_say_that_there_is_no_ipv4_route(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text('{"schemaVersion": 1}')
+    commands = [{"argv": ["ip", "-j", "-6", "route", "show", "table", "all"], "stdout": "[]"}]
+    (tmp_path / "commands.json").write_text(json.dumps(commands))
+    with pytest.raises(Unreadable, match="/proc/net/route is not there"):
+        network_routes.read_routes(BundleHost(str(tmp_path)))

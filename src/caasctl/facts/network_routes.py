@@ -177,17 +177,18 @@ def _ipv6(dst: ipaddress.IPv6Network, via: str, dev: str, flags: int, metric: in
 
 def read_routes(host: Reader) -> Routes:
     """The first command prints both families where table is "all"; older ones IPv4 only, hence the second."""
-    said: dict[Route, None] = {}
-    answered = False
-    for argv in _COMMANDS:
-        try:
-            done = host.query(*argv)
-            if done.ok:
-                said.update(dict.fromkeys(parse_ip_route(done.stdout)))
-                answered = True
-        except Unreadable:  # a recording, a tree, an iproute2 without JSON: the files can still tell
-            continue
-    return Routes(tuple(said)) if answered else _routes_of_files(host)
+    both, six = (_said(host, argv) for argv in _COMMANDS)
+    if both is None:  # IPv6 alone does not say that there is no IPv4
+        return _routes_of_files(host)
+    return Routes(tuple(dict.fromkeys((*both, *(six or ())))))
+
+
+def _said(host: Reader, argv: tuple[str, ...]) -> tuple[Route, ...] | None:
+    try:
+        done = host.query(*argv)
+        return parse_ip_route(done.stdout) if done.ok else None
+    except Unreadable:  # a recording, a tree, an iproute2 without JSON: the files can still tell
+        return None
 
 
 def _routes_of_files(host: Reader) -> Routes:
