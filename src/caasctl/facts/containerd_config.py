@@ -74,22 +74,21 @@ class CrictlConfig:
 
 
 def _config(host: Reader) -> ContainerdConfig:
-    files = containerd_host.config_files(host, containerd_host.likely_version(host))
+    files = containerd_host.config_files(host)
     read = {file.path for file in files}
     lying = [path for folder in _FOLDERS for path in glob(host, folder, ".toml")]
     return ContainerdConfig(files[0].path, files, tuple(path for path in lying if path not in read))
 
 
 def _effective(host: Reader) -> ContainerdEffective:
-    version = containerd_host.likely_version(host)
-    files = containerd_host.config_files(host, version)
+    files = containerd_host.config_files(host)
     binary = containerd_host.binary(host)
     if binary:
         try:
             return _dump(host, binary, files[0])
         except Unreadable:
-            return _by_ourselves(files, version)
-    return _by_ourselves(files, version)
+            return _by_ourselves(files, containerd_host.likely_version(host))
+    return _by_ourselves(files, containerd_host.likely_version(host))
 
 
 def _dump(host: Reader, binary: str, main: ConfigFile) -> ContainerdEffective:
@@ -128,7 +127,7 @@ def _shims(host: Reader) -> Shims:
         for name in host.list(folder) or ():
             if name.startswith("containerd-shim") and _executable(host, f"{folder}/{name}"):
                 on_path.setdefault(name, f"{folder}/{name}")
-    files = containerd_host.config_files(host, containerd_host.likely_version(host))
+    files = containerd_host.config_files(host)
     named = sorted({path for file in files for path in _SHIM_PATHS.findall(file.text or "")})
     return Shims(on_path, {path: _executable(host, path) for path in named})
 

@@ -55,7 +55,7 @@ def _writers(host: Reader) -> OtherWriters:
     found += [
         Writer("kata-deploy", path) for path in glob(host, "/etc/containerd/conf.d", ".toml") if "/kata-deploy" in path
     ]
-    for file in containerd_host.config_files(host, containerd_host.likely_version(host)):
+    for file in containerd_host.config_files(host):
         found += [Writer(who, file.path) for who in signed(file.text or "")]
     return OtherWriters(tuple(dict.fromkeys(found)))
 

@@ -9,7 +9,7 @@ from caasctl.model import Unreadable
 from caasctl.protocol import FileKind, Reader
 from caasctl.syntax.containerd.imports import ConfigFile, config_file, load
 from caasctl.syntax.containerd.output import version
-from caasctl.syntax.containerd.tables import MAIN, Version
+from caasctl.syntax.containerd.tables import MAIN, Version, strings
 
 FOLDERS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin", "/opt/containerd/bin")
 UNIT = "containerd.service"
@@ -152,9 +152,15 @@ def installed_version(host: Reader) -> Version:
     return version(version_text(host, path)) if path else (0, 0, 0)
 
 
-def config_files(host: Reader, of: Version) -> tuple[ConfigFile, ...]:
-    """The main configuration file and its imports, in the order in which containerd merges them."""
-    return load(service(host).config, host.read, host.list, of)
+def config_files(host: Reader) -> tuple[ConfigFile, ...]:
+    """The main configuration file and its imports, in the order in which containerd merges them.
+
+    Only relative patterns are read differently by 1.x and 2.x: for others nobody has to ask containerd its version.
+    """
+    main = service(host).config
+    entries = strings(config_file(main, host.read(main)).data.get("imports"))
+    depends = any("*" in entry and not entry.startswith("/") for entry in entries)
+    return load(main, host.read, host.list, likely_version(host) if depends else (2, 0, 0))
 
 
 def likely_version(host: Reader) -> Version:
