@@ -73,6 +73,14 @@ def test_a_kubelet_that_asks_the_cri_follows_it_whatever_its_file_says() -> None
     assert (mixed.level, mixed.subject) == (Level.FAIL, "nvidia")
 
 
+def test_a_flag_of_the_kubelet_overrides_its_file() -> None:
+    old = Kubelet(
+        installed=True, version="1.30.1", config={"cgroupDriver": "systemd"}, flags="--cgroup-driver=cgroupfs"
+    )
+    (found,) = driver(old, dump(runc=SYSTEMD))
+    assert (found.level, found.found) == (Level.FAIL, "systemd, but cgroupfs is kubelet's --cgroup-driver")
+
+
 def test_without_a_kubelet_there_is_nothing_to_match() -> None:
     assert driver(Kubelet(False), dump(runc=SYSTEMD)) == []
 

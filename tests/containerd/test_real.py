@@ -18,16 +18,25 @@ HANDLERS = {"runc", "kata-qemu", "kata-clh"}
 PAUSE = "registry.k8s.io/pause:3.10.2"
 
 
+UNSHARE = ("unshare", "-m", "-p", "-f", "--kill-child", "--mount-proc")
+
+
 @pytest.fixture(scope="session")
 def trees() -> dict[str, Path]:
     try:
-        return containerds.fetch()
+        found = containerds.fetch()
     except containerds.Unavailable as reason:
         pytest.skip(f"Debian's containerds are not to be had: {reason}")
+    mounted = subprocess.run(
+        (*UNSHARE, "mount", "-t", "tmpfs", "tmpfs", "/mnt"), capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"no namespaces to mount in: {mounted.stderr.strip()}")
+    return found
 
 
 def on_node(tree: Path, scenario: str, case: str) -> dict[str, Any]:
-    argv = ("unshare", "-m", "-p", "-f", "--kill-child", "--mount-proc", str(TOP / "tests/containerd/node.sh"), str(tree),
+    argv = (*UNSHARE, str(TOP / "tests/containerd/node.sh"), str(tree),
             str(TOP / "tests/standins/containerd"), sys.executable, "-m", "tests.containerd.node", scenario, case)  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": f"{TOP}:{TOP / 'src'}"}
     done = subprocess.run(argv, cwd=TOP, env=environment, capture_output=True, text=True, timeout=90, check=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from caasctl.facts.containerd import ContainerdVersion
@@ -48,6 +49,9 @@ def _kubelet_driver(kubelet: Kubelet, found: Cri, version: tuple[int, int, int])
     default = found.runtimes.get(found.default_runtime, {})
     if asks and version >= _ANSWERS and is_runc(default):
         return _driver(default), f"kubelet {kubelet.version} takes it from {found.default_runtime}"
+    flag = re.search(r"--cgroup-driver[= ](\w+)", kubelet.flags)
+    if flag:
+        return flag[1], "kubelet's --cgroup-driver"
     return str((kubelet.config or {}).get("cgroupDriver") or "cgroupfs"), "kubelet's cgroupDriver"
 
 
@@ -98,7 +102,7 @@ def pods_misplaced(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
             "kubepods beside the kubelet's systemd driver",
             wanted="kubepods.slice only",
             cause="The kubelet ran with cgroupDriver cgroupfs before; pods of that time are not managed any more.",
-            fix=Fix("drain the node and reboot it", needs_reboot=True),
+            fix=Fix("kubectl drain $(hostname) --ignore-daemonsets && reboot", needs_reboot=True),
         )
     elif found.at_root:
         yield passed(f"{len(found.at_root)} of Kata at the root (sandbox_cgroup_only=false): no harm")

@@ -28,6 +28,10 @@ _NEEDS_CRI_V1 = (1, 26)
 _HAS_CRI_V1 = (1, 6, 0)
 _NEEDS_RUNTIME_CONFIG = (1, 38)  # the kubelet that no longer falls back to its own cgroupDriver
 _HAS_RUNTIME_CONFIG = (2, 0, 0)
+_UPGRADE = Fix(
+    "install containerd 2.3 (https://github.com/containerd/containerd/releases, or Docker's package containerd.io)",
+    FixKind.EDIT,
+)
 _RUNC_MINIMUM = (1, 1, 0)
 
 
@@ -88,7 +92,7 @@ def one_binary(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
         yield warned(
             f"{', '.join(found.paths)}; the service runs {found.in_use}",
             wanted=f"only {found.in_use}",
-            fix=Fix(f"remove {others[0]} (dpkg -S or rpm -qf tells whose it is)"),
+            fix=Fix(f"remove {others[0]} (dpkg -S or rpm -qf tells whose it is)", FixKind.EDIT),
         )
     else:
         yield passed(found.in_use)
@@ -138,19 +142,17 @@ def supported(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     found, minor = facts[ContainerdVersion], profile.spec.kubernetes.minor
     if found.broken:
         yield failed("containerd does not run here", wanted="a containerd built for this host", cause=found.broken,
-                     fix=Fix("install the distribution's containerd, or the release named containerd-static-*"))  # fmt: skip
+                     fix=Fix("install the distribution's containerd, or the release named containerd-static-*", FixKind.EDIT))  # fmt: skip
         return
     cannot = _cannot_run(found.version, minor)
     said = f"{found.release} with Kubernetes {_dotted(minor)}"
     evidence = (Evidence("containerd --version", found.text),)
     if cannot:
-        yield failed(
-            said, wanted="containerd 2.3", fix=Fix("upgrade containerd to 2.3"), cause=cannot, evidence=evidence
-        )
+        yield failed(said, wanted="containerd 2.3", fix=_UPGRADE, cause=cannot, evidence=evidence)
         return
     doubts = "; ".join(doubt for doubt in (_untested(found.version, minor), _ended(found.version)) if doubt)
     if doubts:
-        yield warned(said, wanted="a tested pair with support: containerd 2.3", fix=Fix("upgrade containerd to 2.3"),
+        yield warned(said, wanted="a tested pair with support: containerd 2.3", fix=_UPGRADE,
                      cause=f"It should run, but {doubts}.", evidence=evidence)  # fmt: skip
     else:
         yield passed(said, evidence=evidence)

@@ -253,12 +253,12 @@ def other_writers(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
         if writer.own_daemon:
             yield warned(f"{writer.who} has a containerd of its own", wanted="one Kubernetes on the host", subject=writer.path,
                          cause="Its pods run beside caasctl's, on the same ports and cgroups; kubeadm stops on the ports.",
-                         fix=Fix(f"uninstall {writer.who}, or do not make this host a node"))  # fmt: skip
+                         fix=Fix(f"uninstall {writer.who}, or do not make this host a node", FixKind.EDIT))  # fmt: skip
         elif writer.who in ("Docker's package", "kata-manager.sh", "nvidia-ctk"):
             harmless.append(f"{writer.who} ({writer.path})")  # they write once, or when a user runs them
         else:
             yield warned(f"{writer.who} writes {writer.path}", wanted="one writer", subject=writer.path,
-                         fix=Fix(f"take containerd's configuration out of {writer.who}"))  # fmt: skip
+                         fix=Fix(f"take containerd's configuration out of {writer.who}", FixKind.EDIT))  # fmt: skip
     if not any(
         w.own_daemon or w.who not in ("Docker's package", "kata-manager.sh", "nvidia-ctk")
         for w in facts[OtherWriters].writers

@@ -231,10 +231,10 @@ def shim_name(runtime: Data) -> str:
 
 def _shim_fix(name: str, looked: str, runtime: Data) -> Fix:
     if is_runc(runtime):
-        return Fix(f"reinstall containerd: {looked} belongs to it")
+        return Fix(f"reinstall containerd: {looked} belongs to it", FixKind.EDIT)
     if name.startswith("kata"):
-        return Fix("install Kata at spec.kata.prefix (caasctl explain kata.tree)")
-    return Fix(f"install {looked}, or remove the handler {name}")
+        return Fix("install Kata at spec.kata.prefix (caasctl explain kata.tree)", FixKind.EDIT)
+    return Fix(f"install {looked}, or remove the handler {name}", FixKind.EDIT)
 
 
 CHECKS: tuple[Check, ...] = (
