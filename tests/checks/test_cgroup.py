@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from caasctl.checks.cgroup import controllers, unified
-from caasctl.facts.boot import CommandLine, parse_grub_config
+from caasctl.facts.boot import BootLoader, CommandLine, parse_grub_config
 from caasctl.facts.cgroup import CgroupLayout, Mount
 from caasctl.facts.os import Systemd
 from caasctl.model import Check, Facts, Finding, Level, findings
@@ -35,6 +35,21 @@ def test_hybrid_is_said_as_it_is_and_phase_boot_mends_it() -> None:
     assert found.found == f"hybrid: tmpfs at {ROOT}, cgroup2 only at {ROOT}/unified, 1 v1 hierarchies beside it"
     assert "no proof" in found.cause
     assert only(unified, HYBRID).ours, "where systemd's default is not known, the layout decides"
+
+
+@pytest.mark.parametrize("kind", ["bls", "systemd-boot", ""])
+def test_a_boot_loader_that_phase_boot_does_not_configure_is_the_users(kind: str) -> None:
+    found = only(unified, HYBRID, Systemd(True, 245, "hybrid"), BootLoader(kind))
+    assert found.yours
+    assert found.fix is not None
+    assert found.fix.text.startswith("append systemd.unified_cgroup_hierarchy=1 cgroup_no_v1=all to")
+    assert only(unified, HYBRID, Systemd(True, 245, "hybrid"), BootLoader("grub")).ours
+
+
+def test_without_systemd_no_argument_helps() -> None:
+    found = only(unified, HYBRID, Systemd(False, 0, ""), BootLoader("grub"))
+    assert found.yours
+    assert "no systemd" in found.cause
 
 
 def test_a_configured_switch_is_phase_boots_too() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from caasctl.checks.iommu import CHECKS, enabled, firmware, interrupt_remapping
-from caasctl.facts.boot import CommandLine
+from caasctl.facts.boot import BootLoader, CommandLine
 from caasctl.facts.gpu import PciFunction, PciFunctions
 from caasctl.facts.iommu import Iommu
 from caasctl.facts.os import Cpu, Kernel, KernelConfig
@@ -67,6 +67,14 @@ def test_units_and_a_group_for_each_gpu_pass() -> None:
 def test_a_gpu_without_a_group_fails_by_its_address() -> None:
     found = only(enabled, ON, PciFunctions((GPU, LOST)))
     assert (found.level, found.subject) == (Level.FAIL, "0000:ca:00.0")
+
+
+def test_vt_d_that_is_off_is_the_users_where_phase_boot_does_not_configure_the_boot_loader() -> None:
+    found = only(enabled, DARK, CommandLine("quiet"), BootLoader("bls"))
+    assert found.fixed_by == ""
+    assert found.fix is not None
+    assert found.fix.text.startswith("append intel_iommu=on to")
+    assert only(enabled, DARK, CommandLine("quiet"), BootLoader("grub")).fixed_by == "boot"
 
 
 @pytest.mark.parametrize("running", ["quiet", "intel_iommu=off", "intel_iommu=on intel_iommu=off"])

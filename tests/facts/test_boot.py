@@ -140,3 +140,10 @@ def test_hugepages_by_size_and_node(tmp_path: Path) -> None:
     assert (found.sizes[1].total, found.sizes[1].free, found.sizes[1].nodes) == (906, 900, {0: 453, 1: 453})
     with pytest.raises(Unreadable, match="no number"):
         read_hugepages(tree(tmp_path, {f"{one}/nr_hugepages": "many\n"}))
+
+
+def test_a_grub_mkconfig_that_cannot_be_read_does_not_say_that_drop_ins_are_not_read(tmp_path: Path) -> None:
+    host = tree(tmp_path, DEBIAN)
+    (tmp_path / "usr/sbin/grub-mkconfig").write_bytes(b"\xff\xfe")
+    with pytest.raises(Unreadable, match="grub-mkconfig"):
+        read_loader(host)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from caasctl.facts.boot import CommandLine, GrubConfig
+from caasctl.facts.boot import BootLoader, CommandLine, GrubConfig
 from caasctl.facts.cgroup import ROOT, CgroupLayout
 from caasctl.facts.os import Systemd
 from caasctl.model import Evidence, Facts, Finding, Fix, FixKind, check, failed, passed, warned
@@ -12,6 +12,7 @@ from caasctl.profile import NodeProfile
 from caasctl.syntax import cmdline
 from caasctl.syntax.boot_arguments import HIERARCHY
 
+_ELSEWHERE = "append systemd.unified_cgroup_hierarchy=1 cgroup_no_v1=all to the kernel command line (boot.loader_supported says how)"
 _REQUIRED = ("cpu", "cpuset", "io", "memory", "pids", "hugetlb")
 _WELCOME = ("rdma", "misc")  # RDMA and SEV resources; nothing of ours limits them yet
 _OPTIONS = {"cpu": "CGROUP_SCHED", "cpuset": "CPUSETS", "io": "BLK_CGROUP", "memory": "MEMCG", "pids": "CGROUP_PIDS",
@@ -28,7 +29,7 @@ _OPTIONS = {"cpu": "CGROUP_SCHED", "cpuset": "CPUSETS", "io": "BLK_CGROUP", "mem
     source="https://kubernetes.io/docs/concepts/architecture/cgroups/",
     fixed_by="boot",
 )
-def unified(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
+def unified(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     """/proc/self/mountinfo: what is mounted at /sys/fs/cgroup."""
     layout = facts[CgroupLayout]
     if layout.mode == "unified":
@@ -38,6 +39,9 @@ def unified(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
         Evidence("/proc/self/mountinfo", f"{m.fstype} at {m.path}") for m in layout.mounts if m.fstype != "cgroup"
     )
     fixed_by, cause, fix = _remedy(facts)
+    loader = facts.get(BootLoader)
+    if fixed_by and loader and not loader.configured_by_us(apply_bls=profile.spec.boot.applyBLS):
+        fixed_by, fix = "", Fix(_ELSEWHERE, FixKind.EDIT, needs_reboot=True)
     yield failed(_seen(layout), wanted=f"cgroup2 at {ROOT}", cause=cause, fix=fix, fixed_by=fixed_by, evidence=evidence)
 
 
@@ -54,6 +58,9 @@ def _remedy(facts: Facts) -> tuple[str, str, Fix]:
     systemd, grub, running = facts.get(Systemd), facts.get(GrubConfig), facts.get(CommandLine)
     configured = cmdline.truth(cmdline.effective(grub.foreign_tokens, HIERARCHY)) if grub else None
     now = cmdline.truth(cmdline.effective(running.tokens, HIERARCHY)) if running else None
+    if systemd and not systemd.running and not systemd.version:
+        said = Fix("boot this machine with systemd as process 1", FixKind.EDIT, needs_reboot=True)
+        return "", "there is no systemd here: another init has mounted these", said
     if systemd is None or systemd.default_hierarchy != "unified" or configured is False:
         return "boot", "", Fix("caasctl init-node", needs_reboot=True)
     if now is False:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from caasctl.facts.boot import CommandLine
+from caasctl.facts.boot import BootLoader, CommandLine
 from caasctl.facts.gpu import PciFunction, PciFunctions
 from caasctl.facts.iommu import Iommu
 from caasctl.facts.os import Cpu, Kernel, KernelConfig
@@ -19,6 +19,7 @@ _MENUS = {
     "": "switch on the IOMMU (Intel: VT-d; AMD: IOMMU or AMD-Vi, with SVM; Arm: SMMU)",
 }
 _VIRTUAL = "give this virtual machine an IOMMU (QEMU: -device intel-iommu,intremap=on,caching-mode=on), or pass GPUs through on its host"
+_ELSEWHERE = "append intel_iommu=on to the kernel command line (boot.loader_supported says how)"
 _DRIVERS = {"DMAR": ("INTEL_IOMMU", "DMAR"), "IVRS": ("AMD_IOMMU", "AMD-Vi"), "IORT": ("ARM_SMMU_V3", "arm-smmu")}
 
 
@@ -74,6 +75,9 @@ def enabled(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     make = _make(facts, profile)
     if not iommu.units:
         cause, fix, fixed_by = _why_off(facts)
+        loader = facts.get(BootLoader)
+        if fixed_by and loader and not loader.configured_by_us(apply_bls=profile.spec.boot.applyBLS):
+            fixed_by, fix = "", Fix(_ELSEWHERE, FixKind.EDIT, needs_reboot=True)
         yield make(f"off: /sys/class/iommu is empty, though the firmware has {' '.join(iommu.tables)}",
                    wanted="an entry in /sys/class/iommu", cause=cause, fix=fix, fixed_by=fixed_by)  # fmt: skip
         return

@@ -47,6 +47,10 @@ class BootLoader:
     firmware: str = "bios"
     initramfs: str = ""
 
+    def configured_by_us(self, *, apply_bls: bool) -> bool:
+        """Whether phase boot brings arguments into it. apply_bls: spec.boot.applyBLS, the leave to run grubby."""
+        return self.kind == "grub" or (self.kind == "bls" and apply_bls)
+
 
 @dataclass(frozen=True)
 class Argument:
@@ -152,7 +156,7 @@ def _kind(host: Reader) -> tuple[str, ...]:
     if script and _absent(host, "/boot/grub") and _absent(host, "/boot/grub2"):
         return "", f"{script} is there, but neither /boot/grub nor /boot/grub2: GRUB does not start this machine"
     if script:
-        sources = f"{DROP_INS.removeprefix('/etc')}/" in (_quiet(host, script) or "")
+        sources = f"{DROP_INS.removeprefix('/etc')}/" in (host.read(script) or "")
         said = f"{script} {'reads' if sources else 'does not read'} {DROP_INS}"
         return "grub" if sources else "grub-plain", said
     return _kind_without_grub(host)
