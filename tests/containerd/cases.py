@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import subprocess
 
+from caasctl.syntax.containerd.merge import MergeMain
+from caasctl.syntax.containerd.wanted import Tree, Wanted, handler
+
 MAIN = "/etc/containerd/config.toml"
 CRI = 'plugins."io.containerd.grpc.v1.cri"'
 DOCKER = """\
@@ -66,6 +69,19 @@ REPLACING = {
     MAIN: IMPORTS[MAIN],
     "/etc/containerd/more/50-kata.toml": f'version = 2\n[{CRI}.containerd.runtimes.kata]\nruntime_type = "io.containerd.kata.v2"\n',
 }
+NVIDIA = {
+    MAIN: 'version = 3\nimports = ["/etc/containerd/conf.d/*.toml"]\n',
+    "/etc/containerd/conf.d/99-nvidia.toml": """\
+version = 3
+[plugins."io.containerd.cri.v1.runtime".containerd]
+  default_runtime_name = "nvidia"
+  [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.nvidia]
+    runtime_type = "io.containerd.runc.v2"
+    [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.nvidia.options]
+      BinaryName = "/usr/bin/nvidia-container-runtime"
+      SystemdCgroup = true
+""",
+}
 # The CRI is off, so nobody notices that it could not start: the dump does not look at base_runtime_spec.
 CRI_FAILS = {
     MAIN: f'version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n[{CRI}.containerd.runtimes.mine]\n'
@@ -78,7 +94,11 @@ BROKEN = {MAIN: USER + "[plugins\n"}
 def files(name: str) -> dict[str, str]:
     single = {"docker": DOCKER, "user": USER, "version-1": VERSION_1, "without-version": WITHOUT_VERSION}
     several = {"none": {}, "imports": IMPORTS, "replacing": REPLACING, "dangling": DANGLING, "broken": BROKEN,
-               "cri-fails": CRI_FAILS}  # fmt: skip
+               "cri-fails": CRI_FAILS, "nvidia": NVIDIA}  # fmt: skip
+    if name == "from-1x":  # what caasctl made of Docker's file before containerd was upgraded, CDI off by hand since
+        tree = Tree("/opt/kata")
+        old = Wanted("old/pause:1", "runc", (handler("kata-qemu", tree), handler("kata-clh", tree)))
+        return {MAIN: MergeMain((1, 7, 24), old)(DOCKER).replace("enable_cdi = true", "enable_cdi = false")}
     if name == "default":
         said = subprocess.run(("containerd", "config", "default"), capture_output=True, text=True, check=True)
         return {MAIN: said.stdout}

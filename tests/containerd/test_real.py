@@ -90,6 +90,16 @@ def test_comments_registry_and_proxy_plugins_of_the_user_stay(trees: dict[str, P
     assert found["runtimes"]["runsc"]["options"] == {"TypeUrl": "io.containerd.runsc.v1.options"}
 
 
+@pytest.mark.parametrize(("case", "foreign"), [("from-1x", ()), ("nvidia", ("nvidia",))])
+def test_2x_takes_over_the_file_of_1x_and_reads_other_drop_ins_before_ours(
+    trees: dict[str, Path], case: str, foreign: tuple[str, ...]
+) -> None:
+    found = on_node(trees["sid"], "converge", case)
+    serves(found, *foreign)
+    assert found["cdi"] is True
+    assert (found["due"], found["second"], found["same"]) == ([], [], True)
+
+
 @pytest.mark.parametrize(
     ("suite", "case", "word"),
     [
