@@ -13,10 +13,10 @@ import jsonschema
 import pytest
 from tests.hosts import aftermath
 
-from caasctl import engine, formats, profile_load
+from caasctl import commands, engine, formats, profile_load
 from caasctl.bundle import BundleHost
 from caasctl.commands import Session
-from caasctl.model import Finding, Level, Report
+from caasctl.model import CaasError, Finding, Level, Report
 from caasctl.phases import ORDER
 from caasctl.protocol import Change, Known, Resource, Unknown
 from caasctl.report import data
@@ -91,6 +91,20 @@ def test_a_recording_is_small_and_names_no_company(name: str) -> None:
     files = [path for path in (HOSTS / name).rglob("*") if path.is_file() and not path.is_symlink()]
     assert sum(path.stat().st_size for path in files) < LARGEST_BYTES
     assert not [path for path in files if b"lambda" in path.read_bytes().lower()]
+
+
+@pytest.mark.parametrize("name", PLANNED)
+def test_render_writes_the_files_of_the_plan(name: str, tmp_path: Path) -> None:
+    written = list(commands.render(session(name), str(tmp_path / "out")))
+    assert written
+    assert all(Path(path).read_bytes() for path in written)
+
+
+def test_render_says_what_it_could_not_read(tmp_path: Path) -> None:
+    with pytest.raises(CaasError) as raised:
+        list(commands.render(session("almost-nothing-readable"), str(tmp_path / "out")))
+    assert "permission denied" in raised.value.cause
+    assert not (tmp_path / "out").exists(), "nothing is half written"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -210,10 +224,10 @@ def answers(entry: dict[str, Any], number: int) -> Iterator[dict[str, Any]]:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_command_that_fails_or_babbles_is_no_crash(name: str, copied: Path) -> None:
     shutil.copytree(HOSTS / name, copied, symlinks=True)
-    commands = json.loads((copied / "commands.json").read_text())
-    for number, entry in enumerate(commands):
+    every = json.loads((copied / "commands.json").read_text())
+    for number, entry in enumerate(every):
         for spoilt in answers(entry, number + NAMES.index(name)):
-            rest = [one for one in commands if one is not entry]
+            rest = [one for one in every if one is not entry]
             (copied / "commands.json").write_text(json.dumps([*rest, spoilt]))
             bugs, _ = looked(BundleHost(str(copied)))
             assert not bugs, f"{entry['argv']}: {spoilt['stdout'][:40]!r}"
@@ -223,9 +237,9 @@ def test_a_command_that_fails_or_babbles_is_no_crash(name: str, copied: Path) ->
 def test_a_command_that_is_not_in_the_recording_is_no_failure(name: str, copied: Path) -> None:
     shutil.copytree(HOSTS / name, copied, symlinks=True)
     _, usual = looked(BundleHost(str(copied)))
-    commands = json.loads((copied / "commands.json").read_text())
-    for entry in commands:
-        (copied / "commands.json").write_text(json.dumps([one for one in commands if one is not entry]))
+    every = json.loads((copied / "commands.json").read_text())
+    for entry in every:
+        (copied / "commands.json").write_text(json.dumps([one for one in every if one is not entry]))
         bugs, found = looked(BundleHost(str(copied)))
         assert not bugs, entry["argv"]
         assert found["fail"] <= usual["fail"] | usual["skipped"], entry["argv"]

@@ -15,7 +15,7 @@ from caasctl import apply, engine, ledger, profile_load
 from caasctl.bundle import BundleHost
 from caasctl.faults import is_root
 from caasctl.host import LiveHost
-from caasctl.model import Exit, Facts, Finding, Report, Unreadable, UsageError
+from caasctl.model import CaasError, Exit, Facts, FactUnread, Finding, Report, Unreadable, UsageError
 from caasctl.phases import ORDER
 from caasctl.profile import NodeProfile
 from caasctl.protocol import Phase, PhaseReport
@@ -162,7 +162,15 @@ def render(session: Session, out: str) -> Iterator[str]:
             f"{out} is not empty", cause="old files would look like rendered ones", fix="name another directory"
         )
     tree = LiveHost(out)
-    for path, (data, mode) in sorted(engine.render(session.host, session.profile).items()):
+    try:
+        files = engine.render(session.host, session.profile)
+    except FactUnread as unread:
+        raise CaasError(
+            "the files cannot be worked out",
+            cause=unread.reason,
+            fix="let caasctl read it (as root, or on a recording that holds it), then run the same command again",
+        ) from unread
+    for path, (data, mode) in sorted(files.items()):
         tree.write(path, data, mode)
         yield f"{out.rstrip('/')}{path}"
 
