@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from caasctl.checks import network, network_kernel
+from caasctl.facts.boot import parse_grub_config
 from caasctl.facts.network import Address, Link, Links
 from caasctl.facts.network_routes import Route, Routes
 from caasctl.facts.network_sysctl import Forwarding, Ipv6, RpFilter, RpFilterFiles, RpFilterLine
@@ -223,6 +224,16 @@ def test_a_strict_pattern_over_all_interfaces_warns() -> None:
     found = one(network_kernel.rp_filter, RpFilter(0, 1), files, Links((ETH0,)))
     assert found.level is Level.WARN
     assert "net.ipv4.conf.*.rp_filter = 2" in text(found)
+    assert "every interface that appears" in found.cause
+
+
+def test_a_package_s_own_file_is_overridden_not_edited() -> None:
+    files = RpFilterFiles((RpFilterLine("/usr/lib/sysctl.d/50-redhat.conf", 3, "*", 1),))
+    found = one(network_kernel.rp_filter, RpFilter(0, 1), files, Links((ETH0,)))
+    assert text(found) == (
+        "echo 'net.ipv4.conf.*.rp_filter = 2' > /etc/sysctl.d/99-zz-rp-filter.conf && sysctl --system"
+    )
+    assert found.evidence[0].source == "/usr/lib/sysctl.d/50-redhat.conf:3"
 
 
 def test_a_strict_filter_on_cilium_s_interfaces_fails() -> None:
@@ -244,6 +255,12 @@ def test_ipv6_off_on_the_command_line_warns_with_what_follows() -> None:
     assert "Address family not supported by protocol" in found.cause
     assert found.fix
     assert (found.fix.kind, found.fix.needs_reboot) == (FixKind.EDIT, True)
+
+
+def test_ipv6_off_names_the_line_that_grub_has_it_from() -> None:
+    grub = parse_grub_config([("/etc/default/grub.d/99-vendor.cfg", 'GRUB_CMDLINE_LINUX="quiet ipv6.disable=1"\n')])
+    found = one(network_kernel.ipv6_disabled, Ipv6(stack=False, by_argument=True), grub)
+    assert text(found) == "take ipv6.disable=1 out of /etc/default/grub.d/99-vendor.cfg:1, then `update-grub`"
 
 
 def test_no_ipv6_fails_where_cilium_is_to_use_it() -> None:

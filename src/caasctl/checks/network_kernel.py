@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from caasctl.facts.boot import GrubConfig
 from caasctl.facts.network import Links
 from caasctl.facts.network_sysctl import Forwarding, Ipv6, RpFilter, RpFilterFiles, RpFilterLine
 from caasctl.model import Check, Evidence, Facts, Finding, Fix, FixKind, check, failed, passed, warned
@@ -56,9 +57,24 @@ def rp_filter(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
         )
     elif live.all == _STRICT or every:
         where = f", set at boot by {every.path} line {every.line}" if every else ""
-        yield warned(found + where, wanted="all 0 (off) or 2 (loose)", fix=_mend(every), evidence=_evidence(every))
+        pattern = every is not None and every.interface == "*"
+        yield warned(
+            found + where,
+            wanted="no pattern that makes new interfaces strict" if pattern else "all 0 (off) or 2 (loose)",
+            cause=_PATTERN if pattern else "",
+            fix=_mend(every),
+            evidence=_evidence(every),
+        )
     else:
         yield passed(found)
+
+
+_IPV6_OFF = "ipv6.disable=1"
+_PACKAGED = ("/usr/lib/", "/lib/")
+_PATTERN = (
+    "udev applies the pattern to every interface that appears, Cilium's too: whenever Cilium's own override is not read last,"
+    " the kernel drops packets from pods. Nothing is logged; pods just do not reach each other."
+)
 
 
 def _strict(line: RpFilterLine | None) -> bool:
@@ -70,6 +86,8 @@ def _mend(line: RpFilterLine | None) -> Fix:
         return Fix("sysctl -w net.ipv4.conf.all.rp_filter=0")
     key = f"net.ipv4.conf.{line.interface}.rp_filter"
     value = 0 if line.interface == "all" else 2
+    if line.path.startswith(_PACKAGED):  # the next upgrade brings it back; a later file with the same key wins
+        return Fix(f"echo '{key} = {value}' > /etc/sysctl.d/99-zz-rp-filter.conf && sysctl --system")
     return Fix(f"{line.path} line {line.line}: {key} = {value}, then `sysctl --system`", FixKind.EDIT)
 
 
@@ -94,7 +112,7 @@ def ipv6_disabled(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     asked = _cilium_wants_ipv6(profile.spec.cilium.values)
     if not six.stack:
         found = "ipv6.disable=1 on the kernel's command line" if six.by_argument else "this kernel runs without IPv6"
-        yield (failed if asked else warned)(found, wanted="an IPv6 stack", fix=_stack(six))
+        yield (failed if asked else warned)(found, wanted="an IPv6 stack", fix=_stack(six, facts.get(GrubConfig)))
     elif six.switched_off and asked:
         yield failed(
             "net.ipv6.conf.all.disable_ipv6 = 1",
@@ -111,10 +129,13 @@ def _cilium_wants_ipv6(values: Mapping[str, object]) -> bool:
     return isinstance(ipv6, Mapping) and ipv6.get("enabled") is True
 
 
-def _stack(six: Ipv6) -> Fix:
+def _stack(six: Ipv6, grub: GrubConfig | None) -> Fix:
     if six.by_argument:
-        text = "take ipv6.disable=1 off the kernel's command line (GRUB: /etc/default/grub, then `update-grub`)"
-        return Fix(text, FixKind.EDIT, needs_reboot=True)
+        places = [one.where for one in (grub.arguments if grub else ()) if one.text == _IPV6_OFF]
+        there = (
+            f"out of {places[0]}, then `update-grub`" if places else "off the command line that the boot loader gives"
+        )
+        return Fix(f"take {_IPV6_OFF} {there}", FixKind.EDIT, needs_reboot=True)
     return Fix("modprobe ipv6   # look into /etc/modprobe.d for a line that keeps it off")
 
 

@@ -160,6 +160,7 @@ def _gib(kib: int) -> str:
     why="With clocks apart, joins and logins fail: `x509: certificate has expired or is not yet valid`; etcd elects anew.",
     fix="Run one time service: chrony or systemd-timesyncd.",
     source="kubernetes/kubernetes 42791; etcd hardware guide",
+    after=("os.systemd",),
 )
 def time_sync(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
     """/run/systemd/timesync/synchronized, the units of time services, `chronyc tracking` or `timedatectl`."""
