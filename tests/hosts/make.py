@@ -128,12 +128,20 @@ def cri() -> dict[str, Any]:
 
 
 def already_a_node() -> None:
-    shutil.rmtree(NODE / "root", ignore_errors=True)
-    shutil.copytree(BASE / "root", NODE / "root", symlinks=True)
-    intel()
-    administrator()
-    manifest()
-    aftermath.take_effect(NODE)
+    """All or nothing: where a phase breaks, the node of the last time comes back."""
+    before = NODE / "before"
+    (NODE / "root").rename(before)
+    try:
+        shutil.copytree(BASE / "root", NODE / "root", symlinks=True)
+        intel()
+        administrator()
+        manifest()
+        aftermath.take_effect(NODE)
+    except BaseException:
+        shutil.rmtree(NODE / "root", ignore_errors=True)
+        before.rename(NODE / "root")
+        raise
+    shutil.rmtree(before)
 
 
 class AskingHost(BundleHost):
