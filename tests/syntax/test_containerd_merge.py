@@ -279,3 +279,9 @@ def test_an_edit_sets_its_key_and_nothing_else_or_is_refused(
 def test_an_edit_through_a_number_is_refused() -> None:
     with pytest.raises(FormatError, match="a is no table"):
         edit_toml("a = 1\n", [(("a", "b"), 2)], "x")
+
+
+def test_new_root_keys_stand_below_the_licence_and_above_the_first_keys_comment() -> None:
+    text = '# Copyright\n\n# Licensed.\n\n# The CRI is off.\ndisabled_plugins = ["cri"]\n'
+    merged = merge.merge_main_v1x(text, WANTED, V17)
+    assert merged.startswith("# Copyright\n\n# Licensed.\n\nversion = 2\n\n# The CRI is off.\ndisabled_plugins = []\n")

@@ -165,13 +165,17 @@ def _edit(text: str, edits: Edits, path: str) -> str:
 
 
 def _below_comments(body: str, top: str) -> str:
-    """The lines after the leading comment of a file (a licence, a warning), or first where there is none."""
+    """The lines below a file's leading comments (a licence, a warning), above the comment of its first key."""
     lines = body.splitlines(keepends=True)
-    lead = next((at for at, line in enumerate(lines) if not line.startswith("#")), len(lines))
-    comment, rest = "".join(lines[:lead]), "".join(lines[lead:])
-    above = comment + ("" if comment.endswith("\n") else "\n") + "\n" if comment else ""
-    below = "\n" if rest.lstrip(" \t").startswith("[") else ""
-    return above + top + below + rest
+    first = next((at for at, line in enumerate(lines) if line.strip() and not line.startswith("#")), len(lines))
+    blank = [at for at, line in enumerate(lines[:first]) if not line.strip()]
+    only_comments = first == len(lines)
+    cut = first if not blank else blank[0] if only_comments else blank[-1] + 1
+    above, rest = "".join(lines[:cut]), "".join(lines[cut:])
+    above += "" if not above or above.endswith("\n") else "\n"
+    gap = "\n" if above and not above.endswith("\n\n") else ""
+    below = "\n" if rest.lstrip(" \t").startswith(("[", "#")) else ""
+    return above + gap + top + below + rest
 
 
 def _united(old: Any, new: list[str]) -> list[str]:
