@@ -43,7 +43,7 @@ def test_distributions_of_our_time_pass(name: str, version: str) -> None:
 @pytest.mark.parametrize(
     ("name", "version", "breaks", "fix"),
     [
-        ("ubuntu", "20.04", "GLIBC_2.34", "do-release-upgrade"),
+        ("ubuntu", "20.04", "GLIBC_2.34", "full-upgrade && do-release-upgrade"),
         ("ubuntu", "20.04", "hybrid", "do-release-upgrade"),
         ("debian", "11", "glibc 2.31", "Debian 12"),
         ("rhel", "8.10", "glibc 2.28", "release 9"),

@@ -73,7 +73,8 @@ def _breaks(found: OsRelease) -> str:
 
 def _upgrade(found: OsRelease) -> Fix:
     if found.id == "ubuntu":
-        return Fix("do-release-upgrade", needs_reboot=True)
+        # it refuses to begin with "Please install all available updates for your release before upgrading."
+        return Fix("apt-get update && apt-get -y full-upgrade && do-release-upgrade", needs_reboot=True)
     newer = "Debian 12" if found.id == "debian" else "release 9 of the same distribution"
     return Fix(f"install {newer} or newer on this machine, then run caasctl again", FixKind.WAIT)
 
