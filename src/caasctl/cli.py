@@ -44,6 +44,7 @@ Settings = Annotated[
 Output = Annotated[Format, typer.Option("-o", "--output", help="What stdout carries.")]
 Bundle = Annotated[str | None, typer.Option("--facts", metavar="BUNDLE", help="A recorded host instead of this one.")]
 Root = Annotated[str, typer.Option("--root", metavar="DIR", help="A host's file tree instead of this host.")]
+OnlyPhase = Annotated[list[str] | None, typer.Option("--phase", metavar="ID", help="Only this phase.")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Shows what passes, too.")]
 
 
@@ -82,11 +83,12 @@ def _say_unexpected(error: Exception) -> int:
     import traceback  # noqa: PLC0415
 
     traceback.print_exc()
-    print(
-        f"caasctl {__version__} has a bug\n"
-        "  cause  it met something that it did not expect; the lines above say where\n"
-        "  fix    report them, with `caasctl facts --record FILE.tar.gz` if you can share it",
-        file=sys.stderr,
+    _say_error(
+        CaasError(
+            f"caasctl {__version__} has a bug",
+            cause="it met what it did not expect; the lines above say where",
+            fix="report them, with `caasctl facts --record FILE.tar.gz` if you can share it",
+        )
     )
     return Exit.BUG
 
@@ -126,7 +128,7 @@ def init_node(
     profile: Profile = "single-node",
     settings: Settings = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Shows every change, makes none, needs no root.")] = False,
-    phase: Annotated[list[str] | None, typer.Option("--phase", metavar="ID", help="Only this phase.")] = None,
+    phase: OnlyPhase = None,
     skip_phases: Annotated[
         list[str] | None, typer.Option("--skip-phases", metavar="ID", help="Not this phase.")
     ] = None,
@@ -171,13 +173,11 @@ def undo(
 
     if show:
         print("\n".join(commands.undoable()) or "nothing to take back")
-        return
+        raise typer.Exit(Exit.OK)
     with progress.Progress(sys.stderr) as shown:
         steps = commands.undo(run, shown.hear)
-    for step in steps:
-        print(f"{'undone' if step.done else 'LEFT  '}  {step.resource}: {step.text}")
-    if not steps:
-        print("nothing to take back")
+    said = [f"{'undone' if step.done else 'LEFT  '}  {step.resource}: {step.text}" for step in steps]
+    print("\n".join(said) or "nothing to take back")
     raise typer.Exit(Exit.OK if all(step.done for step in steps) else Exit.FAILED_CHANGE)
 
 
@@ -187,21 +187,24 @@ def render(
     out: Annotated[str, typer.Option("--out", metavar="DIR", help="An empty or new directory for the files.")],
     profile: Profile = "single-node",
     settings: Settings = None,
+    phase: OnlyPhase = None,
     facts: Bundle = None,
     root: Root = "/",
 ) -> None:
     """Writes every file that the phases would write below DIR; this host stays as it is."""
     from caasctl import commands  # noqa: PLC0415
 
-    for path in commands.render(commands.Session(profile, settings, facts, root), out):
-        print(path)
+    session = commands.Session(profile, settings, facts, root)
+    paths, lost = commands.render(session, commands.chosen(phase, None), out)
+    print("\n".join(paths))
+    for what, why in lost.items():
+        print(f"caasctl: not rendered: {what}: {why}", file=sys.stderr)
+    raise typer.Exit(Exit.UNDETERMINED if lost else Exit.OK)
 
 
 @app.command()
 def explain(
-    check_id: Annotated[
-        str | None, typer.Argument(metavar="ID", help="A check's id; without it all are listed.")
-    ] = None,
+    check_id: Annotated[str | None, typer.Argument(metavar="ID", help="Without it all are listed.")] = None,
 ) -> None:
     """What a check looks at, why it matters, how to mend it, and where the rule comes from."""
     from caasctl.checks import CHECKS  # noqa: PLC0415
@@ -216,9 +219,7 @@ def explain(
 @app.command()
 def facts(
     *,
-    record: Annotated[
-        str | None, typer.Option("--record", metavar="FILE", help="Records the host: .tar.gz or a directory.")
-    ] = None,
+    record: Annotated[str | None, typer.Option("--record", metavar="FILE", help="Records it for --facts.")] = None,
     bundle: Bundle = None,
     root: Root = "/",
     output: Output = Format.TEXT,
@@ -266,8 +267,7 @@ def phases_list() -> None:
     """The phases in order."""
     from caasctl.phases import ORDER  # noqa: PLC0415
 
-    for phase in ORDER:
-        print(f"{phase.id:<12}{phase.title}")
+    print("\n".join(f"{phase.id:<12}{phase.title}" for phase in ORDER))
 
 
 @phases.command("show")

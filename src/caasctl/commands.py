@@ -15,7 +15,7 @@ from caasctl import apply, engine, ledger, profile_load
 from caasctl.bundle import BundleHost
 from caasctl.faults import is_root
 from caasctl.host import LiveHost
-from caasctl.model import CaasError, Exit, Facts, FactUnread, Finding, Report, Unreadable, UsageError
+from caasctl.model import Exit, Facts, Finding, Report, Unreadable, UsageError
 from caasctl.phases import ORDER
 from caasctl.profile import NodeProfile
 from caasctl.protocol import Phase, PhaseReport
@@ -155,24 +155,20 @@ def undoable() -> tuple[str, ...]:
     return ledger.runs(LiveHost())
 
 
-def render(session: Session, out: str) -> Iterator[str]:
-    """Writes every file that the phases would write below `out`; yields their paths. Raises CaasError."""
+def render(session: Session, phases: Sequence[Phase], out: str) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Writes every file that the phases would write below `out`: their paths, and what could not be worked out, and why.
+
+    Raises CaasError.
+    """
     if _names_in(out):
         raise UsageError(
             f"{out} is not empty", cause="old files would look like rendered ones", fix="name another directory"
         )
+    files, lost = engine.render(session.host, session.profile, phases)
     tree = LiveHost(out)
-    try:
-        files = engine.render(session.host, session.profile)
-    except FactUnread as unread:
-        raise CaasError(
-            "the files cannot be worked out",
-            cause=unread.reason,
-            fix="let caasctl read it (as root, or on a recording that holds it), then run the same command again",
-        ) from unread
-    for path, (data, mode) in sorted(files.items()):
-        tree.write(path, data, mode)
-        yield f"{out.rstrip('/')}{path}"
+    for path, wanted in files.items():
+        tree.write(path, wanted.text.encode(), wanted.mode or 0o644)
+    return tuple(f"{out.rstrip('/')}{path}" for path in sorted(files)), lost
 
 
 def record(host: RecordingHost, target: str) -> None:

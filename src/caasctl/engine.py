@@ -37,6 +37,7 @@ from caasctl.protocol import (
     Resource,
     Unknown,
 )
+from caasctl.resources.files import owned_files
 
 TRACEBACK = "traceback"  # the evidence of a finding that is a bug of ours
 _WORKERS = 8
@@ -221,18 +222,27 @@ def look_through(host: Reader, facts: Facts, profile: NodeProfile, phases: Seque
     plan(host, facts, profile, examine(facts, profile), phases)
 
 
-def render(host: Reader, profile: NodeProfile) -> dict[str, tuple[bytes, int]]:
-    """Every file that the phases would write: path -> (content, mode). Raises CaasError, FactUnread."""
+def render(host: Reader, profile: NodeProfile, phases: Sequence[Phase]) -> tuple[dict[str, Known], dict[str, str]]:
+    """Every file that the phases would write: path -> text and mode; and phase or path -> why it could not be worked out.
+
+    Raises CaasError where a merge refuses.
+    """
     facts = collect(host)
-    files: dict[str, tuple[bytes, int]] = {}
-    for phase in ORDER:
-        for resource in phase.desired(facts, profile):
-            wanted = resource.target(resource.look(host))
-            kind, _, path = resource.name.partition(":")
+    files: dict[str, Known] = {}
+    lost: dict[str, str] = {}
+    for phase in phases:
+        try:
+            members = [file for resource in phase.desired(facts, profile) for file in owned_files(resource)]
+        except FactUnread as unread:
+            lost[f"phase {phase.id}"] = unread.reason
+            continue
+        for file in members:
+            wanted = file.target(file.look(host))
             if isinstance(wanted, Known):
-                parts = wanted.parts or (((path, wanted),) if kind == "file" else ())
-                files.update({p: (s.text.encode(), s.mode or 0o644) for p, s in parts if isinstance(s, Known)})
-    return files
+                files[file.path] = wanted
+            elif isinstance(wanted, Unknown):
+                lost[file.path] = wanted.reason
+    return files, lost
 
 
 # -- verdicts ----------------------------------------------------------------------------------------------------------

@@ -34,8 +34,10 @@ def resources(recording: Path) -> list[Resource]:
 
 def rendered(recording: Path) -> None:
     """Writes the files of the plan, and nothing else."""
-    for path, (data, _) in engine.render(BundleHost(str(recording)), profile_load.load()).items():
-        put(recording, path, data.decode())
+    files, lost = engine.render(BundleHost(str(recording)), profile_load.load(), ORDER)
+    assert not lost, lost
+    for path, wanted in files.items():
+        put(recording, path, wanted.text)
 
 
 def take_effect(recording: Path) -> None:

@@ -15,6 +15,7 @@ from caasctl.protocol import (
     Known,
     Outcome,
     Reader,
+    Resource,
     State,
     Undo,
     Unknown,
@@ -164,6 +165,11 @@ class Transaction:
         except CaasError as again:
             said += f", but did not take effect again either: {again.problem}; {again.cause}"
         return CaasError(f"{self.name}: {error.problem}; {said}", cause=error.cause, fix=error.fix)
+
+
+def owned_files(resource: Resource) -> tuple[File, ...]:
+    """The files that a resource writes; () for one that is no file."""
+    return resource.members if isinstance(resource, Transaction) else (resource,) if isinstance(resource, File) else ()
 
 
 def _files(state: State) -> dict[str, State]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import re
 import shlex
+import zlib
 from dataclasses import dataclass
 
 from caasctl.model import Unreadable
@@ -119,13 +122,18 @@ def binary(host: Reader) -> str:
 
 
 def version_text(host: Reader, path: str) -> str:
-    """`--version` of a program, or its package's version where dpkg owns that path and so a file can tell."""
+    """`--version` of a program; where nothing can be run (a tree, a recording) the version of the package that brings it.
+
+    The program itself first: one that was unpacked over a package's file is not what the package says.
+    """
     name = path.rpartition("/")[2]
-    if path.startswith(("/usr/bin/", "/usr/sbin/", "/bin/", "/sbin/")):
+    try:
+        said = host.query(path, "--version", timeout_s=3)
+    except Unreadable:
         packaged = _packaged(host, ("containerd", "containerd.io") if name == "containerd" else (name,))
-        if packaged:
+        if packaged and path.startswith(("/usr/bin/", "/usr/sbin/", "/bin/", "/sbin/")):
             return packaged
-    said = host.query(path, "--version", timeout_s=3)
+        raise
     if not said.ok:
         raise Unreadable(f"{path} --version", (said.stderr.strip().splitlines() or [f"exit status {said.rc}"])[0])
     return said.stdout.strip()
@@ -137,13 +145,25 @@ def does_not_run(unreadable: Unreadable) -> bool:
 
 
 def _packaged(host: Reader, names: tuple[str, ...]) -> str:
+    """What dpkg says is installed, else the newest entry of Debian's changelog that the package brings."""
     text = "\n" + (host.read("/var/lib/dpkg/status") or "")
     for name in names:
         _, found, rest = text.partition(f"\nPackage: {name}\n")
         fields = dict(line.split(": ", 1) for line in rest.partition("\n\n")[0].splitlines() if ": " in line)
         if found and fields.get("Status", "").endswith(" installed"):
             return f"{name} {fields.get('Version', '').rpartition(':')[2]}"
-    return ""
+    return next((entry for entry in (_changelog(host, name) for name in names) if entry), "")
+
+
+def _changelog(host: Reader, name: str) -> str:
+    """`containerd 1.7.24~ds1-6` of `containerd (1.7.24~ds1-6) unstable; urgency=medium`, the first line."""
+    packed = host.read_bytes(f"/usr/share/doc/{name}/changelog.Debian.gz")
+    try:
+        first = gzip.decompress(packed or b"").partition(b"\n")[0].decode("utf-8", "replace")
+    except (OSError, EOFError, zlib.error):
+        return ""  # as good as none
+    found = re.match(r"(\S+) \((?:\d+:)?([^)]+)\)", first)
+    return f"{found[1]} {found[2]}" if found else ""
 
 
 def installed_version(host: Reader) -> Version:
