@@ -121,7 +121,7 @@ def test_arguments_of_the_next_boot_want_a_reboot() -> None:
     found = only(boot.cmdline_pending, *host("BOOT_IMAGE=/vmlinuz-6.1 quiet", config(), entries(WANTED)))
     assert found.found == f"missing now: {WANTED}; the next boot has them"
     assert found.fix is not None
-    assert found.fix.needs_reboot
+    assert found.fix.text == "systemctl reboot"
     other = only(boot.cmdline_pending, *host("BOOT_IMAGE=/vmlinuz-5.10 quiet", config(), entries(WANTED)))
     assert "this boot started /vmlinuz-5.10, the default entry starts /vmlinuz-6.1" in other.cause
 
@@ -282,3 +282,14 @@ def test_our_own_drop_in_makes_it_all_pass() -> None:
     facts = host(WANTED, grub, entries(f"intel_iommu=off {WANTED}"), A10)
     for check in boot.CHECKS:
         assert {f.level for f in judge(check, *facts)} == {Level.PASS}
+
+
+def test_an_iommu_that_nothing_needs_is_no_obstacle_where_the_user_configures_the_boot_loader() -> None:
+    facts = (CommandLine("ro"), BLS, entries("ro"), UNIFIED, Iommu(("DMAR",)), NEW, PciFunctions(()))
+    found = only(boot.loader_supported, *facts)
+    assert (found.level, found.fixed_by) == (Level.WARN, "")
+    assert found.fix is not None
+    assert found.fix.text == 'grubby --update-kernel=ALL --args="intel_iommu=on"'
+    gpu = PciFunction("0000:41:00.0", "10de", "2236", "030200")
+    assert only(boot.loader_supported, *facts[:-1], PciFunctions((gpu,))).level is Level.FAIL
+    assert not list(boot.cmdline_pending.run(Facts(facts), NODE))

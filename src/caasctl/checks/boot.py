@@ -10,7 +10,7 @@ from caasctl.facts.cgroup import CgroupLayout
 from caasctl.facts.gpu import PciFunctions
 from caasctl.facts.iommu import Iommu
 from caasctl.model import Evidence, Facts, Finding, Fix, FixKind, check, failed, passed, unknown, warned
-from caasctl.needs.boot import arguments, foreign
+from caasctl.needs.boot import arguments, configurable, foreign, only_iommu
 from caasctl.profile import NodeProfile
 from caasctl.syntax import cmdline
 from caasctl.syntax.boot_known import OPPOSED, Opposed
@@ -62,8 +62,9 @@ def loader_supported(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
         yield unknown(f"{name}; its entries could not be read, and this boot lacks {' '.join(lost)}",
                       fix=Fix("run caasctl as root"))  # fmt: skip
     else:
-        yield failed(f"{name}; missing: {' '.join(lost)}", wanted=" ".join(needed), fix=_how(loader, lost),
-                     fixed_by="boot" if loader.kind == "bls" and profile.spec.boot.applyBLS else "", evidence=evidence)  # fmt: skip
+        make = warned if only_iommu(lost, facts, profile) else failed
+        yield make(f"{name}; missing: {' '.join(lost)}", wanted=" ".join(needed), fix=_how(loader, lost),
+                   fixed_by="boot" if configurable(facts, profile) else "", evidence=evidence)  # fmt: skip
 
 
 def _how(loader: BootLoader, lost: tuple[str, ...]) -> Fix:
@@ -91,17 +92,21 @@ def cmdline_pending(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     if not lost:
         yield passed(" ".join(needed) or "none is wanted")
         return
-    make = warned if lost == ("intel_iommu=on",) and facts[Iommu].units else failed
+    on_anyway = lost == ("intel_iommu=on",) and bool(facts[Iommu].units)
+    make = warned if on_anyway or only_iommu(lost, facts, profile) else failed
+    fixed_by = "boot" if configurable(facts, profile) else ""
     entries, grub = facts.get(BootEntries), facts.get(GrubConfig)
     following = entries.default.tokens if entries and entries.default else grub.tokens if grub else ()
     still_lost = cmdline.missing(needed, following)
+    if still_lost and not fixed_by:
+        return  # boot.loader_supported says what to do
     if still_lost:
         yield make(f"missing now: {' '.join(lost)}; in the next boot too" + f": {' '.join(still_lost)}" * (still_lost != lost), wanted=" ".join(needed),
                    fix=Fix("caasctl init-node", needs_reboot=True))  # fmt: skip
         return
     kernel = entries.default.kernel if entries and entries.default else ""
     yield make(f"missing now: {' '.join(lost)}; the next boot has them", wanted=" ".join(needed),
-               cause=_other_entry(facts[CommandLine], kernel), fix=Fix("reboot", needs_reboot=True))  # fmt: skip
+               cause=_other_entry(facts[CommandLine], kernel), fix=Fix("systemctl reboot"), fixed_by=fixed_by)  # fmt: skip
 
 
 def _other_entry(running: CommandLine, kernel: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from caasctl.facts.boot import BootLoader, GrubConfig
 from caasctl.facts.boot_entries import BootEntries
 from caasctl.facts.cgroup import CgroupLayout
+from caasctl.facts.gpu import PciFunctions
 from caasctl.facts.iommu import Iommu
 from caasctl.facts.os import Systemd
 from caasctl.model import Facts
@@ -26,6 +27,19 @@ def arguments(facts: Facts, profile: NodeProfile) -> tuple[str, ...]:
         tables=facts[Iommu].tables,
     )
     return wanted(profile.spec.boot, situation)
+
+
+def configurable(facts: Facts, profile: NodeProfile) -> bool:
+    """Whether phase boot configures this boot loader; elsewhere the user does."""
+    kind = facts[BootLoader].kind
+    return kind == "grub" or (kind == "bls" and profile.spec.boot.applyBLS)
+
+
+def only_iommu(lost: tuple[str, ...], facts: Facts, profile: NodeProfile) -> bool:
+    """Whether all that is missing is the IOMMU, on a node that passes nothing through: worth a word, no obstacle."""
+    devices = facts.get(PciFunctions)
+    needed = profile.spec.boot.iommu == "required" or bool(devices and devices.selected(profile.spec.gpu))
+    return lost == ("intel_iommu=on",) and not needed
 
 
 def foreign(facts: Facts) -> tuple[cmdline.Token, ...]:

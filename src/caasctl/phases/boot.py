@@ -11,7 +11,7 @@ from caasctl.facts.cgroup import CgroupLayout
 from caasctl.facts.iommu import Iommu
 from caasctl.facts.os import Systemd
 from caasctl.model import HEADER, Facts
-from caasctl.needs.boot import arguments, foreign
+from caasctl.needs.boot import arguments, configurable, foreign
 from caasctl.profile import NodeProfile
 from caasctl.protocol import Phase, Resource
 from caasctl.resources.cmdline import Cmdline, Grubby
@@ -24,10 +24,10 @@ def desired(facts: Facts, profile: NodeProfile) -> Iterator[Resource]:
     loader, needed = facts[BootLoader], arguments(facts, profile)
     if loader.kind == "grub":
         yield _grub(loader, needed, cmdline.missing(needed, foreign(facts)))
-    elif loader.kind == "bls" and profile.spec.boot.applyBLS and needed:
+    elif configurable(facts, profile) and needed:
         yield Grubby(needed)
-    if needed:
-        yield Cmdline(needed)
+    if needed and (configurable(facts, profile) or not cmdline.missing(needed, foreign(facts))):
+        yield Cmdline(needed)  # where the user configures the boot loader, once that is done
 
 
 def _grub(loader: BootLoader, needed: tuple[str, ...], ours: tuple[str, ...]) -> Transaction:
