@@ -78,6 +78,16 @@ def test_set_lays_over_with_and_without_spec_and_types_as_yaml_does() -> None:
         ("{boot: {kernelArgs: ['$(reboot)']}}", "spec.boot.kernelArgs[0]"),
         ("{boot: {hugepages: {count: -1}}}", "spec.boot.hugepages.count: -1 is below 0"),
         ("{boot: {hugepages: {size: 4K}}}", "spec.boot.hugepages.size: '4K' is not one of 2Mi, 1Gi"),
+        ("{network: {nodeCIDRMaskSize: -5}}", "spec.network.nodeCIDRMaskSize: -5 is no prefix length"),
+        (
+            "{runtimes: [runc], containerd: {defaultRuntime: kata-clh}}",
+            "spec.containerd.defaultRuntime: kata-clh is not among spec.runtimes: runc",
+        ),
+        ('{containerd: {sandboxImage: "a b"}}', "spec.containerd.sandboxImage: 'a b' is neither auto nor an image's"),
+        ("{containerd: {sandboxImage: ''}}", "spec.containerd.sandboxImage: '' is neither auto nor an image's"),
+        ("{kata: {prefix: opt/kata}}", "spec.kata.prefix: 'opt/kata' is no absolute path"),
+        ("{kata: {prefix: /opt/../etc}}", "spec.kata.prefix: '/opt/../etc' is no absolute path"),
+        ("{kata: {prefix: ''}}", "spec.kata.prefix: '' is no absolute path"),
         ("{runtimes: kata-qemu}", "spec.runtimes: expected a list, got the text 'kata-qemu'"),
         ("{runtimes: [kata-qemu]}", "spec.runtimes: runc is missing"),
         ("{runtimes: [runc, kata-qmu]}", "did you mean kata-qemu?"),
@@ -113,12 +123,25 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
         ("kind: NodeProfile\n", "key apiVersion is missing"),
         ("a: !!python/object/apply:os.system [reboot]\n", "not valid YAML"),
         ("? [a]\n: b\n", "is invalid|not valid YAML"),
+        ("when: 2027-13-45\n", "not valid YAML: month must be in 1..12"),
+        (f"count: {'9' * 5000}\n", "not valid YAML: Exceeds the limit"),
+        ("[" * 20_000, "is nested too deeply"),
     ],
 )
 def test_what_is_no_profile_at_all_is_said(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(CaasError, match=said) as caught:
         _load(tmp_path, text)
     assert caught.value.exit_code in (2, 3)
+
+
+def test_a_value_that_aliases_blow_up_is_not_repeated_whole(tmp_path: Path) -> None:
+    text, last = HEAD + "spec:\n  boot: {kernelArgs: &a [x, x, x, x, x, x, x, x, x, x]}\n", "a"
+    for name in "bcdef":
+        text, last = text + f"  {name}: &{name} [{', '.join([f'*{last}'] * 10)}]\n", name
+    with pytest.raises(ProfileError) as caught:
+        _load(tmp_path, text + "  runtimes: *f\n")
+    assert "spec.runtimes[0]: [[" in caught.value.problem
+    assert len(caught.value.problem) < 10_000
 
 
 def test_a_profile_error_is_a_usage_error_with_exit_code_2(tmp_path: Path) -> None:
@@ -138,6 +161,13 @@ def test_an_unknown_name_suggests_the_nearest() -> None:
 def test_a_setting_that_is_none_is_said(setting: str) -> None:
     with pytest.raises(UsageError, match="not KEY=VALUE"):
         profile_load.load("single-node", [setting])
+
+
+@pytest.mark.parametrize("setting", ["runtimes=[runc", "metadata.name={", "network.avoid=2027-13-45"])
+def test_a_setting_whose_value_is_no_yaml_is_a_usage_error(setting: str) -> None:
+    with pytest.raises(UsageError, match=r"the value of --set .* is not valid YAML") as caught:
+        profile_load.load("single-node", [setting])
+    assert caught.value.exit_code == 2
 
 
 def test_the_complete_profile_is_yaml_that_loads_again(tmp_path: Path) -> None:

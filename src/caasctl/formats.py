@@ -31,7 +31,7 @@ def parse_json(text: str, what: str) -> Any:
     """Data of a JSON text; `what` names it in the error. Raises FormatError."""
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FormatError(f"{what} is not JSON: {error}", fix="see where it came from") from error
 
 
@@ -61,7 +61,13 @@ def parse_yaml(text: str, what: str) -> Any:
 
     try:
         return yaml.load(text, Loader)  # noqa: S506 - a SafeLoader
-    except (yaml.YAMLError, TypeError) as error:
+    except RecursionError as error:
+        raise FormatError(f"{what} is nested too deeply", fix="remove brackets or indentation") from error
+    except (
+        yaml.YAMLError,
+        TypeError,
+        ValueError,
+    ) as error:  # ValueError: the 45th of a month, a number of 5,000 digits
         where = getattr(error, "problem_mark", None)
         at = f" at line {where.line + 1}, column {where.column + 1}" if where else ""
         said = getattr(error, "problem", None) or str(error).splitlines()[0]
@@ -89,7 +95,7 @@ def parse_toml(text: str, what: str) -> dict[str, Any]:
 
         try:
             return tomllib.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise FormatError(f"{what} is not valid TOML: {error}", fix="correct that line") from error
     return _plain_toml(text, what)
 
@@ -100,7 +106,7 @@ def _plain_toml(text: str, what: str) -> dict[str, Any]:
 
     try:
         return dict(tomlkit.parse(text).unwrap())
-    except tomlkit.exceptions.TOMLKitError as error:
+    except (tomlkit.exceptions.TOMLKitError, RecursionError) as error:
         raise FormatError(f"{what} is not valid TOML: {error}", fix="correct that line") from error
 
 

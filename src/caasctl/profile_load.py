@@ -8,16 +8,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import date
 from ipaddress import ip_address, ip_network
+from posixpath import normpath
+from reprlib import Repr
 from typing import Any, Literal, Union, get_args, get_origin
 
 from caasctl import formats, shipped
 from caasctl.host import user_file
 from caasctl.model import ProfileError, UsageError, Waiver
-from caasctl.profile import AUTO, GpuSelector, NodeProfile
+from caasctl.profile import AUTO, GpuSelector, NodeProfile, Spec
 
 DEFAULT = "single-node"
 _MAX_DEPTH = 8
 _VERSION = re.compile(r"v\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?")
+_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]*")
+_PATH = re.compile(r"/[A-Za-z0-9._+/-]+")
+_MAX_WORD = 200  # characters of a wrong value that an error repeats: aliases make values that fill the memory
 _KERNEL_ARG = re.compile(r"[A-Za-z0-9_.,:=/-]+")  # what survives a shell file, GRUB's script and the kernel unquoted
 
 
@@ -121,7 +126,11 @@ def _setting(setting: str) -> dict[str, Any]:
         )
     if path[0] not in ("spec", "metadata", "apiVersion", "kind"):
         path.insert(0, "spec")
-    data: Any = formats.parse_yaml(value, f"the value of --set {key}")
+    try:
+        data: Any = formats.parse_yaml(value, f"the value of --set {key}")
+    except formats.FormatError as error:
+        fix = f"""for a text, quotes in quotes: --set '{key}="VALUE"'"""
+        raise UsageError(error.problem, cause="it is read as YAML", fix=fix) from error
     for part in reversed(path):
         data = {part: data}
     return dict(data)
@@ -175,10 +184,9 @@ def _is_literal(kind: Any) -> bool:
 def _one_of(value: Any, kind: Any) -> Any:
     allowed = get_args(kind)
     if value not in allowed:
-        near = difflib.get_close_matches(str(value), [str(a) for a in allowed], 1)
-        raise ValueError(
-            f"{value!r} is not one of {', '.join(map(str, allowed))}" + (f"; did you mean {near[0]}?" if near else "")
-        )
+        near = difflib.get_close_matches(_shown(value).strip("'"), [str(a) for a in allowed], 1)
+        meant = f"; did you mean {near[0]}?" if near else ""
+        raise ValueError(f"{_shown(value)} is not one of {', '.join(map(str, allowed))}{meant}")
     return value
 
 
@@ -191,14 +199,16 @@ def _number_or_auto(value: Any, _: Any) -> Any:
 def _kind(value: Any) -> str:
     if value is None:
         return "nothing"
-    words = {
-        dict: "a mapping",
-        list: "a list",
-        str: f"the text {value!r}",
-        bool: str(value).lower(),
-        int: f"the number {value}",
-    }
-    return words.get(type(value), repr(value))
+    shown = _shown(value)
+    words = {dict: "a mapping", list: "a list", str: f"the text {shown}", bool: shown.lower()}
+    words[int] = f"the number {shown}"
+    return words.get(type(value), shown)
+
+
+def _shown(value: Any) -> str:
+    short = Repr()
+    short.maxlevel, short.maxstring, short.maxother, short.maxlong = 2, *[_MAX_WORD] * 3
+    return short.repr(value)
 
 
 def _word(error: BaseException, _: Any) -> str:
@@ -227,17 +237,30 @@ def _judge(profile: NodeProfile) -> Iterator[str]:
         yield from _judge_network(f"spec.network.{key}", getattr(spec.network, key), single=False)
     for at, avoid in enumerate(spec.network.avoid):
         yield from _judge_network(f"spec.network.avoid[{at}]", avoid, single=True)
+    if not 1 <= spec.network.nodeCIDRMaskSize <= 128:  # noqa: PLR2004 - the length of an IPv6 address
+        yield f"spec.network.nodeCIDRMaskSize: {spec.network.nodeCIDRMaskSize} is no prefix length"
     if spec.network.nodeIP != AUTO and not _is_address(spec.network.nodeIP):
         yield f"spec.network.nodeIP: {spec.network.nodeIP!r} is no IP address"
     for at, argument in enumerate(spec.boot.kernelArgs):
         if not _KERNEL_ARG.fullmatch(argument):
             yield f"spec.boot.kernelArgs[{at}]: {argument!r} holds what a boot loader's file cannot carry unquoted"
-    if spec.boot.hugepages.count < 0:
-        yield f"spec.boot.hugepages.count: {spec.boot.hugepages.count} is below 0"
-    if "runc" not in spec.runtimes:
-        yield "spec.runtimes: runc is missing; the control plane's own pods run on it"
+    yield from _judge_values(spec)
     for at, waiver in enumerate(spec.waivers):
         yield from _judge_waiver(at, waiver)
+
+
+def _judge_values(spec: Spec) -> Iterator[str]:
+    runtime, image, prefix = spec.containerd.defaultRuntime, spec.containerd.sandboxImage, spec.kata.prefix
+    if spec.boot.hugepages.count < 0:
+        yield f"spec.boot.hugepages.count: {spec.boot.hugepages.count} is below 0"
+    if runtime.startswith("kata-") and runtime not in spec.runtimes:  # others may be the user's own, in his file
+        yield f"spec.containerd.defaultRuntime: {runtime} is not among spec.runtimes: {', '.join(spec.runtimes)}"
+    if "runc" not in spec.runtimes:
+        yield "spec.runtimes: runc is missing; the control plane's own pods run on it"
+    if not _IMAGE.fullmatch(image):
+        yield f"spec.containerd.sandboxImage: {_shown(image)} is neither auto nor an image's name"
+    if not _PATH.fullmatch(prefix) or normpath(prefix) != prefix.rstrip("/"):
+        yield f"spec.kata.prefix: {_shown(prefix)} is no absolute path such as /opt/kata"
 
 
 def _is_address(text: str) -> bool:
