@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import random
 import tarfile
 from contextlib import suppress
 from pathlib import Path
@@ -114,7 +116,7 @@ def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
 def test_what_is_no_recording_is_said(tmp_path: Path, content: str | None) -> None:
     if content is not None:
         (tmp_path / "manifest.json").write_text(content)
-    with pytest.raises(Exception, match=r"manifest\.json|schemaVersion|no recorded host") as caught:
+    with pytest.raises(UsageError, match=r"recorded host|schemaVersion") as caught:
         BundleHost(str(tmp_path))
     assert getattr(caught.value, "fix", "")
 
@@ -164,6 +166,79 @@ def test_an_archive_with_what_no_recording_holds_is_refused(
     with pytest.raises(UsageError, match="cannot be read as a recorded host") as caught:
         BundleHost(str(path))
     assert any(said in caught.value.cause for said in ("leads out of the archive", "is neither file nor directory"))
+
+
+def test_an_archive_that_was_cut_off_is_said(tmp_path: Path) -> None:
+    whole, half = tmp_path / "whole.tar.gz", tmp_path / "half.tar.gz"
+    with tarfile.open(whole, "w:gz") as archive:
+        _add(archive, "manifest.json", json.dumps({"schemaVersion": 1}).encode())
+        _add(archive, "root/noise", random.Random(1).randbytes(100_000))
+    half.write_bytes(whole.read_bytes()[:50_000])
+    with pytest.raises(UsageError, match=r"half\.tar\.gz cannot be read as a recorded host") as caught:
+        BundleHost(str(half))
+    assert caught.value.cause
+
+
+def test_a_hard_link_to_what_is_not_in_the_archive_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "host.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        link = tarfile.TarInfo("root/hard")
+        link.type, link.linkname = tarfile.LNKTYPE, "root/nothing"
+        archive.addfile(link)
+    with pytest.raises(UsageError, match="cannot be read as a recorded host"):
+        BundleHost(str(path))
+
+
+def test_an_archive_that_would_fill_the_disk_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.tar"
+    with tarfile.open(path, "w") as archive:
+        _add(archive, "manifest.json", b"{}")
+        huge = tarfile.TarInfo("root/huge")
+        huge.type, huge.size = tarfile.REGTYPE, 1 << 40
+        archive.addfile(huge)
+    with pytest.raises(UsageError) as caught:
+        BundleHost(str(path))
+    assert "larger than 512 MiB" in caught.value.cause
+
+
+def test_a_pipe_is_no_recording_and_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError) as caught:
+        BundleHost(str(tmp_path / "pipe"))
+    assert caught.value.cause == "it is neither file nor directory"
+
+
+def test_a_root_that_leads_elsewhere_is_never_read(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text('{"schemaVersion": 1}')
+    (tmp_path / "root").symlink_to("/")
+    with pytest.raises(UsageError) as caught:
+        BundleHost(str(tmp_path))
+    assert "symbolic link" in caught.value.cause
+
+
+@pytest.mark.parametrize(
+    ("manifest", "commands", "said"),
+    [
+        ("[1]", "[]", "manifest.json is no mapping"),
+        ("[" * 100_000, "[]", "manifest.json is not JSON"),
+        ('{"schemaVersion": 1, "absent": null}', "[]", "manifest.json: absent is no list"),
+        ('{"schemaVersion": 1, "unread": []}', "[]", "manifest.json: unread is no mapping"),
+        ('{"schemaVersion": 1, "listings": [1]}', "[]", "manifest.json: listings is no mapping"),
+        ('{"schemaVersion": 1}', "[", "commands.json is not JSON"),
+        ('{"schemaVersion": 1}', "{}", "commands.json is no list"),
+        ('{"schemaVersion": 1}', "[null]", "commands.json: entry 0 has no argv"),
+        ('{"schemaVersion": 1}', '[{"argv": ["ss"]}, {"rc": 0}]', "commands.json: entry 1 has no argv"),
+        ('{"schemaVersion": 1}', '[{"argv": [["ss"]]}]', "commands.json: entry 0 has no argv"),
+    ],
+)
+def test_a_recording_of_the_wrong_shape_is_a_usage_error(
+    tmp_path: Path, manifest: str, commands: str, said: str
+) -> None:
+    (tmp_path / "manifest.json").write_text(manifest)
+    (tmp_path / "commands.json").write_text(commands)
+    with pytest.raises(UsageError, match="cannot be read as a recorded host") as caught:
+        BundleHost(str(tmp_path))
+    assert said in caught.value.cause
 
 
 def test_files_of_an_archive_keep_their_permissions_and_can_be_read(tmp_path: Path) -> None:

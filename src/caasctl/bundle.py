@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import lzma
 import os
 import tarfile
 import tempfile
 import weakref
+import zlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from caasctl import formats
@@ -14,6 +17,7 @@ from caasctl.model import Unreadable, UsageError
 from caasctl.protocol import NOT_FOUND, Completed, FileKind, Stat
 
 SCHEMA_VERSION = 1
+MAX_UNPACKED = 512 << 20  # a large host's recording is some MiB; /tmp may be memory
 
 
 class BundleHost:
@@ -21,7 +25,7 @@ class BundleHost:
 
     def __init__(self, path: str) -> None:
         folder = os.path.abspath(path)
-        if not os.path.isdir(path):
+        if not os.path.isdir(folder):
             unpacked = tempfile.TemporaryDirectory(prefix="caasctl-")
             weakref.finalize(self, unpacked.cleanup)
             folder = unpacked.name
@@ -34,15 +38,19 @@ class BundleHost:
                 cause="it holds no manifest.json",
                 fix="record one with `caasctl facts --record FILE.tar.gz`",
             )
-        self.manifest: dict[str, Any] = formats.parse_json(manifest, f"{path}: manifest.json")
+        if os.path.islink(f"{folder}/root"):
+            raise _damaged(path, "its root is a symbolic link: what lies behind it was not recorded")
+        self.manifest: dict[str, Any] = _data(manifest, path, "manifest.json", dict)
         if self.manifest.get("schemaVersion") != SCHEMA_VERSION:
             raise UsageError(
                 f"{path} has schemaVersion {self.manifest.get('schemaVersion')!r}",
                 cause=f"this caasctl reads {SCHEMA_VERSION}",
                 fix="use the caasctl that recorded it",
             )
-        commands = formats.parse_json(outer.read("/commands.json") or "[]", f"{path}: commands.json")
-        self._commands = {tuple(entry["argv"]): entry for entry in commands}
+        for key, kind in _PARTS.items():
+            if not isinstance(self.manifest.get(key, kind()), kind):
+                raise _damaged(path, f"manifest.json: {key} is no {_WORDS[kind]}")
+        self._commands = _by_argv(_data(outer.read("/commands.json") or "[]", path, "commands.json", list), path)
         self._tree = LiveHost(f"{folder}/root")
 
     def _noted(self, kind: str, path: str) -> bool:
@@ -111,21 +119,60 @@ class BundleHost:
         )
 
 
+_WORDS: Mapping[type, str] = {dict: "mapping", list: "list"}
+_PARTS: Mapping[str, type] = {"unread": dict, "absent": list, "listings": dict, "links": dict, "stats": dict}
+
+
+def _damaged(path: str, cause: str) -> UsageError:
+    return UsageError(f"{path} cannot be read as a recorded host", cause=cause,
+                      fix="name a directory or a .tar.gz made by `caasctl facts --record`")  # fmt: skip
+
+
+def _data(text: str, path: str, name: str, kind: type) -> Any:
+    try:
+        data = formats.parse_json(text, name)
+    except formats.FormatError as error:
+        raise _damaged(path, error.problem) from error
+    if not isinstance(data, kind):
+        raise _damaged(path, f"{name} is no {_WORDS[kind]}")
+    return data
+
+
+def _by_argv(commands: list[Any], path: str) -> dict[tuple[str, ...], dict[str, Any]]:
+    """The recorded commands by their words. Raises UsageError that names the entry which is none."""
+    known = {}
+    for at, entry in enumerate(commands):
+        argv = entry.get("argv") if isinstance(entry, dict) else None
+        if not isinstance(argv, list) or not all(isinstance(word, str) for word in argv):
+            raise _damaged(path, f"commands.json: entry {at} has no argv that is a list of words")
+        known[tuple(argv)] = entry
+    return known
+
+
 def _unpack(path: str, folder: str) -> None:
     """Unpacks an archive; raises UsageError for one that cannot be read, or leads out of the folder."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise _damaged(path, "it is neither file nor directory")
     try:
         with tarfile.open(path) as archive:
-            members = archive.getmembers()
+            members = list(_members(archive))
             # Debian 12's Python (3.11.2) has no filters, so that ours judges everywhere and tarfile's stay out of it
             archive.extraction_filter = lambda entry, _: entry
             archive.extractall(folder, [_harmless(entry) for entry in members if not entry.issym()])  # noqa: S202
             _place_links(folder, [entry for entry in members if entry.issym()])
-    except (OSError, tarfile.TarError) as error:
-        raise UsageError(
-            f"{path} cannot be read as a recorded host",
-            cause=str(error),
-            fix="name a directory or a .tar.gz made by `caasctl facts --record`",
-        ) from error
+    except (OSError, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, KeyError) as error:
+        # EOFError, zlib.error: an archive that was cut off; KeyError: a hard link to what is not in it
+        raise _damaged(path, str(error)) from error
+
+
+def _members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """What an archive holds, as long as it is no more than a host's recording can be. Raises TarError."""
+    size = 0
+    for entry in archive:
+        size += entry.size
+        if size > MAX_UNPACKED:
+            raise tarfile.TarError(f"unpacked it is larger than {MAX_UNPACKED >> 20} MiB")
+        yield entry
 
 
 def _harmless(entry: tarfile.TarInfo) -> tarfile.TarInfo:
