@@ -229,6 +229,7 @@ def facts(
     from caasctl.report import facts as text  # noqa: PLC0415
 
     host = commands.open_host(bundle, root)
+    commands.not_empty("--record", record)
     if record:
         commands.record(host, record)
         print(f"recorded in {record}: it holds configuration files and command output; read it before you share it")

@@ -36,7 +36,7 @@ class Session:
         self.host = open_host(bundle, root)
         self._options = [word for setting in settings or () for word in ("--set", setting)]
         self._options += ["--profile", profile] if "/" in profile or profile.endswith((".yaml", ".yml")) else []
-        self._options += ["--facts", bundle] if bundle else []
+        self._options += ["--facts", bundle] if bundle is not None else []
         self._options += ["--root", root] if root != "/" else []
 
     def report(
@@ -81,7 +81,9 @@ class Session:
 
 def open_host(bundle: str | None, root: str) -> RecordingHost:
     """The host that the user means. Raises UsageError."""
-    if bundle and root != "/":
+    not_empty("--facts", bundle)
+    not_empty("--root", root)
+    if bundle is not None and root != "/":
         raise UsageError(
             "--facts and --root exclude each other", cause="each names another host", fix="give one of them"
         )
@@ -89,7 +91,14 @@ def open_host(bundle: str | None, root: str) -> RecordingHost:
         raise UsageError(
             f"--root {root} is not a directory", cause="it holds the file tree of a host", fix="check the path"
         )
-    return RecordingHost(BundleHost(bundle) if bundle else LiveHost(root))
+    return RecordingHost(LiveHost(root) if bundle is None else BundleHost(bundle))
+
+
+def not_empty(option: str, value: str | None) -> None:
+    """Raises UsageError for a value that a shell's unset variable left empty: it must not mean this host, or this folder."""
+    if value is not None and not value.strip():
+        raise UsageError(f"{option} is empty", cause="it was given without a value: a variable of the shell may be unset",
+                         fix=f"name a path, or leave {option} away")  # fmt: skip
 
 
 def _names_in(folder: str) -> tuple[str, ...] | None:
@@ -120,7 +129,7 @@ def chosen(only: Sequence[str] | None, skip: Sequence[str] | None) -> tuple[Phas
 
 def may_change(*, yes: bool, bundle: str | None, root: str) -> None:
     """Raises UsageError where a run that changes things cannot start."""
-    if bundle or root != "/":
+    if bundle is not None or root != "/":
         raise UsageError(
             "changes are made on this host only", cause="--facts and --root name another one", fix="add --dry-run"
         )
@@ -160,6 +169,7 @@ def render(session: Session, phases: Sequence[Phase], out: str) -> tuple[tuple[s
 
     Raises CaasError.
     """
+    not_empty("--out", out)
     if _names_in(out):
         raise UsageError(
             f"{out} is not empty", cause="old files would look like rendered ones", fix="name another directory"
