@@ -106,6 +106,13 @@ def test_where_systemd_cannot_be_asked_nothing_is_known(tmp_path: Path) -> None:
     assert isinstance(activation().state(found, {}), Unknown)
 
 
+@pytest.mark.parametrize("uptime", ["", "x", "= =", "nan", "\0\0", "9" * 5000])
+def test_without_the_time_of_the_boot_nothing_is_known(tmp_path: Path, uptime: str) -> None:
+    found = host(tmp_path)
+    (tmp_path / "proc/uptime").write_text(uptime)
+    assert activation().state(found, {}) == Unknown("/proc/uptime: holds no seconds")
+
+
 def good_dump(**changes: str) -> str:
     keys = {"image": "pause:1", "cgroup": "true", "extra": "", **changes}
     return (

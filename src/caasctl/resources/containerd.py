@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -231,9 +232,9 @@ def _start_ticks(host: Reader, pid: int) -> int:
 
 def _boot_ns(host: Reader) -> int:
     """When the host booted, in ns since 1970, rather too early than too late by a tick: a needless restart does no harm."""
-    uptime = (host.read("/proc/uptime") or "").split()
+    uptime = re.match(r"\d{1,12}(\.\d+)?(?=\s)", host.read("/proc/uptime") or "", re.ASCII)
     if not uptime:
-        raise Unreadable("/proc/uptime", "is empty")
+        raise Unreadable("/proc/uptime", "holds no seconds")
     return time.time_ns() - int(float(uptime[0]) * NS_PER_S) - NS_PER_S // TICKS_PER_S
 
 
