@@ -194,3 +194,16 @@ def test_an_unreadable_profile_is_named(tmp_path: Path) -> None:
     done = run_as_nobody("preflight", "--profile", str(path))
     assert done.returncode == 2
     assert "permission denied" in done.stderr
+
+
+@pytest.mark.parametrize(("output", "first"), [("text", "caasctl "), ("json", "{")])
+def test_a_reader_that_leaves_early_does_not_change_the_exit_code(bundle: str, output: str, first: str) -> None:
+    command = [sys.executable, "-m", "caasctl", "preflight", "--facts", bundle, "--check", "os.supported", "-o", output]
+    whole = run(*command[3:])
+    there, here = os.pipe()
+    os.close(there)
+    with os.fdopen(here, "w") as out:
+        done = subprocess.run(command, stdout=out, stderr=subprocess.PIPE, text=True, env=BARE, check=False, cwd="/")
+    assert whole.stdout.startswith(first)
+    assert (done.returncode, done.stderr) == (whole.returncode, "")
+    assert whole.returncode == 6  # 1 would be typer's own answer

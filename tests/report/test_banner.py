@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import pty
@@ -16,6 +17,7 @@ from tests.report.terminal import read_all
 from caasctl.model import CaasError
 from caasctl.report import banner
 from caasctl.report.progress import Progress
+from caasctl.report.stream import unheard
 
 
 def said_before(*, auto: bool = False) -> str:
@@ -86,6 +88,25 @@ def test_on_a_terminal_the_line_is_drawn_and_wiped() -> None:
 
 def test_a_dumb_terminal_gets_plain_lines() -> None:
     assert on_a_terminal("dumb") == "2/3 boot: GRUB\r\nit stays\r\n"
+
+
+@pytest.mark.parametrize("term", ["xterm", "dumb"])
+def test_a_closed_terminal_stops_nothing(term: str) -> None:
+    main, side = pty.openpty()
+    with os.fdopen(side, "w") as out, Progress(out, term=term, every_s=0.05) as progress:
+        progress.step("1/3 host: modules")
+        time.sleep(0.4)
+        os.close(main)
+        progress.step("2/3 boot: GRUB")
+        time.sleep(0.2)
+        progress.say("it stays")
+        assert os.path.sameopenfile(side, out.fileno())
+        assert os.fstat(side).st_rdev == os.stat(os.devnull).st_rdev
+
+
+def test_what_is_no_closed_terminal_is_raised() -> None:
+    with pytest.raises(OSError, match="No space left"):
+        unheard(io.StringIO(), OSError(errno.ENOSPC, "No space left on device"))
 
 
 def test_closing_twice_or_without_a_step_is_fine_and_leaves_no_thread() -> None:

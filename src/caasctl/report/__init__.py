@@ -11,15 +11,22 @@ FORMATS = ("text", "json", "yaml", "junit", "html")
 
 
 def write(report: Report, fmt: str, out: TextIO, *, verbose: bool = False, width: int | None = None) -> None:
-    """Prints the report on `out` in one of FORMATS. Data formats are UTF-8, whatever the locale."""
-    if fmt == "text":
-        from caasctl.report import text  # noqa: PLC0415 - only what is asked for
+    """Prints the report on `out` in one of FORMATS; that nobody reads it to its end is no error.
 
-        text.write(report, out, verbose=verbose, width=width)
-        return
-    from caasctl.report.stream import emit  # noqa: PLC0415
+    Data formats are UTF-8, whatever the locale.
+    """
+    from caasctl.report.stream import emit, unheard  # noqa: PLC0415 - only what is asked for
 
-    emit(out, _data(report, fmt))
+    try:
+        if fmt == "text":
+            from caasctl.report import text  # noqa: PLC0415
+
+            text.write(report, out, verbose=verbose, width=width)
+        else:
+            emit(out, _data(report, fmt))
+        out.flush()
+    except OSError as error:
+        unheard(out, error)
 
 
 def _data(report: Report, fmt: str) -> str:

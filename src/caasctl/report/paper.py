@@ -92,8 +92,12 @@ def open_paper(out: TextIO, width: int | None = None) -> Paper:
     """Paper over a stream: its width where it is a terminal, else 80. NO_COLOR and TERM=dumb leave plain text."""
     from rich.console import Console  # noqa: PLC0415 - 45 ms
 
+    class Steady(Console):
+        def on_broken_pipe(self) -> None:
+            raise  # noqa: PLE0704 - rich would end the program with 1, which is an answer of ours
+
     forced = False if isinstance(out, io.StringIO) else None  # FORCE_COLOR is about what a user sees
-    console = Console(file=out, force_terminal=forced, highlight=False, markup=False, emoji=False, legacy_windows=False)
+    console = Steady(file=out, force_terminal=forced, highlight=False, markup=False, emoji=False, legacy_windows=False)
     plain = not console.is_terminal or console.is_dumb_terminal
     wide = width or (DEFAULT_WIDTH if plain else console.width)
     console.no_color = console.no_color or plain

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TextIO
 
 from caasctl.report.paper import crop
+from caasctl.report.stream import unheard
 from caasctl.report.visible import one_line
 
 QUIET_S = 0.3  # what is shorter needs no words on a terminal
@@ -96,5 +97,8 @@ class Progress:
 
     def _put(self, said: str) -> None:
         encoding = self._out.encoding or "utf-8"
-        self._out.write(said.encode(encoding, "backslashreplace").decode(encoding))
-        self._out.flush()
+        try:
+            self._out.write(said.encode(encoding, "backslashreplace").decode(encoding))
+            self._out.flush()
+        except OSError as error:
+            unheard(self._out, error)  # a closed session must not stop what runs between two changes

@@ -1,7 +1,9 @@
-"""Data formats on a stream: UTF-8, whatever the locale of the terminal."""
+"""Streams of this process: data formats in UTF-8, whatever the locale; a reader or a terminal that is gone."""
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import TextIO
 
 
@@ -14,3 +16,12 @@ def emit(out: TextIO, text: str) -> None:
     else:
         raw.write(text.encode("utf-8"))
         raw.flush()
+
+
+def unheard(out: TextIO, error: OSError) -> None:
+    """Nobody listens any more: what is written from here on goes nowhere. Raises `error` where it says anything else."""
+    if error.errno not in (errno.EPIPE, errno.EIO):
+        raise error
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, out.fileno())
+    os.close(nowhere)
