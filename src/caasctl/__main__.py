@@ -1,5 +1,6 @@
 """Start-up: an old Python gets a sentence instead of a traceback, hence in syntax that Python 2.7 can parse."""
 
+import os
 import sys
 
 OLDEST = (3, 10)
@@ -14,9 +15,22 @@ def main():  # noqa: ANN201 - as above
             "Debian 12 and Ubuntu 22.04 have\n" % (OLDEST + sys.version_info[:2])
         )
         return 2
+    _fill_standard_streams()
     from caasctl.cli import main as command_line  # noqa: PLC0415 - an old Python cannot parse it
 
     return command_line()
+
+
+def _fill_standard_streams():  # noqa: ANN202 - as above
+    # type: () -> None
+    """A stream that was closed leads to nowhere: otherwise the first file opened would take its number, and our output."""
+    while True:
+        fd = os.open(os.devnull, os.O_RDWR)
+        if fd > 2:  # noqa: PLR2004 - stderr
+            os.close(fd)
+            break
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 - for the rest of the run
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115 - for the rest of the run
 
 
 if __name__ == "__main__":

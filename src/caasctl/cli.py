@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from caasctl import __version__
+from caasctl.faults import of_this_process
 from caasctl.model import CaasError, Exit, UsageError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ app.add_typer(phases, name="phases")
 
 Profile = Annotated[str, typer.Option("--profile", "-p", metavar="P", help="A shipped profile's name or a file.")]
 Settings = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Overrides one key of the profile.")
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Overrides one key of a profile.")
 ]
 Output = Annotated[Format, typer.Option("-o", "--output", help="What stdout carries.")]
 Bundle = Annotated[str | None, typer.Option("--facts", metavar="BUNDLE", help="A recorded host instead of this one.")]
@@ -52,16 +53,15 @@ def main() -> int:
     """Runs the command line; returns the exit code. Errors reach the user as problem, cause and fix."""
     try:
         ended = app(standalone_mode=False)
+        sys.stdout.flush()
     except CaasError as error:
         return _say_error(error)
     except (KeyboardInterrupt, typer.Abort):
         print("interrupted", file=sys.stderr)
         return Exit.INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # the reader left: flushing at exit must not fail
-        return Exit.OK
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # flushing at exit must not fail as well
+        return Exit.OK if isinstance(error, BrokenPipeError) else _say_unexpected(error)
     except Exception as error:  # noqa: BLE001 - the last line of defence names itself
         return _say_unexpected(error)
     return ended if isinstance(ended, int) else Exit.OK
@@ -80,16 +80,14 @@ def _say_unexpected(error: Exception) -> int:
     if isinstance(error, ClickException):
         error.show()
         return error.exit_code
+    if isinstance(error, OSError) and (said := of_this_process(error)):
+        return _say_error(said)
     import traceback  # noqa: PLC0415
 
     traceback.print_exc()
-    _say_error(
-        CaasError(
-            f"caasctl {__version__} has a bug",
-            cause="it met what it did not expect; the lines above say where",
-            fix="report them, with `caasctl facts --record FILE.tar.gz` if you can share it",
-        )
-    )
+    cause = "it met what it did not expect; the lines above say where"
+    fix = "report them, with `caasctl facts --record FILE.tar.gz` if you can share it"
+    _say_error(CaasError(f"caasctl {__version__} has a bug", cause=cause, fix=fix))
     return Exit.BUG
 
 

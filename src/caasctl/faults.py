@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
-from caasctl.model import CaasError
+from caasctl.model import CaasError, UsageError
 from caasctl.protocol import FileKind
 
 
@@ -40,3 +40,13 @@ def not_a_file(path: str, kind: FileKind, target: str | None) -> CaasError:
         cause="caasctl writes plain files only: writing through it could change something it does not own",
         fix=f"move it away (`mv {path} {path}.mine`), then run the same command again",
     )
+
+
+def of_this_process(error: OSError) -> CaasError | None:
+    """What a failure of our own output or of our own current directory says; None where it is neither."""
+    if error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EBADF, errno.EIO):
+        return cannot("write the result to", "standard output", error)
+    if error.filename is None and error.errno == errno.ENOENT:
+        return UsageError("the current directory is gone", cause="a relative path means nothing without it",
+                          fix="`cd /`, then name paths that begin with /")  # fmt: skip
+    return None
