@@ -20,6 +20,12 @@ disabled_plugins = ["cri"]
 #[grpc]
 #  address = "/run/containerd/containerd.sock"
 """
+VERSION_ONLY = "version = 2\n"
+PAUSE_ONLY = f"""\
+version = 2
+[{CRI}]
+  sandbox_image = "registry.k8s.io/pause:3.9"
+"""
 USER = f"""\
 # our own node image, do not edit by hand
 version = 2
@@ -92,7 +98,14 @@ BROKEN = {MAIN: USER + "[plugins\n"}
 
 
 def files(name: str) -> dict[str, str]:
-    single = {"docker": DOCKER, "user": USER, "version-1": VERSION_1, "without-version": WITHOUT_VERSION}
+    single = {
+        "docker": DOCKER,
+        "version-only": VERSION_ONLY,
+        "pause-only": PAUSE_ONLY,
+        "user": USER,
+        "version-1": VERSION_1,
+        "without-version": WITHOUT_VERSION,
+    }
     several = {"none": {}, "imports": IMPORTS, "replacing": REPLACING, "dangling": DANGLING, "broken": BROKEN,
                "cri-fails": CRI_FAILS, "nvidia": NVIDIA}  # fmt: skip
     if name == "from-1x":  # what caasctl made of Docker's file before containerd was upgraded, CDI off by hand since

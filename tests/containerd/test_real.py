@@ -57,7 +57,10 @@ def serves(found: dict[str, Any], *foreign: str) -> None:
     assert found["pause"] == PAUSE
 
 
-@pytest.mark.parametrize("case", ["none", "default", "docker", "user", "version-1", "without-version", "imports"])
+@pytest.mark.parametrize(
+    "case",
+    ["none", "default", "docker", "version-only", "pause-only", "user", "version-1", "without-version", "imports"],
+)
 @pytest.mark.parametrize("suite", containerds.SUITES)
 def test_containerd_comes_up_on_what_the_phase_writes(trees: dict[str, Path], suite: str, case: str) -> None:
     found = on_node(trees[suite], "converge", case)

@@ -82,3 +82,5 @@ def test_foreign_keys_that_go_are_named_and_those_that_grow_are_not() -> None:
     after = {"version": 3, "a": {"list": [1, 2], "same": 2, "empty": {"new": 1}, "ours": 5}}
     assert judge.lost(before, after, frozenset()) == ("a.gone",)
     assert judge.lost(before, after, frozenset({("a", "gone")})) == ()
+    assert judge.lost(before, after, frozenset(), ("a",)) == ()
+    assert judge.lost(before, after, frozenset(), ("b",)) == ("a.gone",)

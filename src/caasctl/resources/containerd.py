@@ -16,7 +16,18 @@ from caasctl.syntax.containerd.imports import ConfigFile, load, merged, replaced
 from caasctl.syntax.containerd.judge import lost, problems
 from caasctl.syntax.containerd.merge import our_keys
 from caasctl.syntax.containerd.output import cri_status, plugins, properties, reason
-from caasctl.syntax.containerd.tables import CRI, MAIN, Data, Version, cri, plugin_ids, schema, socket, table
+from caasctl.syntax.containerd.tables import (
+    CRI,
+    MAIN,
+    Data,
+    Version,
+    cri,
+    plugin_ids,
+    runtimes_path,
+    schema,
+    socket,
+    table,
+)
 from caasctl.syntax.containerd.wanted import Wanted
 
 STAMP = "/run/caasctl/containerd.json"
@@ -118,14 +129,16 @@ class ContainerdActivation:
         return parse_toml(said.stdout, "containerd config dump")
 
     def _refuse_losses(self, host: Writer, after: Data) -> None:
-        live = self._files(host)[0]
+        live, *others = self._files(host)
         if live.text is None or live.schema == 1:
             return  # nothing there; or tables of schema 1, which containerd reads differently by purpose
         said = host.query(self.binary, "--config", self.main, "config", "dump", timeout_s=20)
         if not said.ok:
             return  # it is broken now: the merge of texts itself keeps what is not ours
         before = parse_toml(said.stdout, "containerd config dump")
-        gone = lost(before, after, our_keys(schema(after), self.wanted, self.version))
+        runc = (*runtimes_path(schema(before)), "runc")
+        written = "runc" in cri(merged((live, *others), self.version)).runtimes
+        gone = lost(before, after, our_keys(schema(after), self.wanted, self.version), () if written else runc)
         if gone:
             raise CaasError(
                 f"the new configuration would lose {', '.join(gone[:3])}",

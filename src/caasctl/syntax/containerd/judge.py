@@ -109,8 +109,11 @@ def _images(found: Cri, wanted: Wanted) -> Iterator[Problem]:
         )
 
 
-def lost(before: Data, after: Data, ours: frozenset[KeyPath]) -> tuple[str, ...]:
-    """Foreign keys that the dump before gives and the one after does not, or not with that value; dotted."""
+def lost(before: Data, after: Data, ours: frozenset[KeyPath], built_in: KeyPath = ()) -> tuple[str, ...]:
+    """Foreign keys that the dump before gives and the one after does not, or not with that value; dotted.
+
+    built_in: a table that is containerd's own default: it goes, key by key, where a file gives one of that name.
+    """
     was, now = dict(leaves(_comparable(before))), dict(leaves(_comparable(after)))
     if disables_cri(
         cri(before).disabled_plugins
@@ -119,7 +122,10 @@ def lost(before: Data, after: Data, ours: frozenset[KeyPath]) -> tuple[str, ...]
     gone = [
         path
         for path, value in was.items()
-        if path not in ours and now.get(path) != value and not _grew(value, now.get(path))
+        if path not in ours
+        and not (built_in and path[: len(built_in)] == built_in)
+        and now.get(path) != value
+        and not _grew(value, now.get(path))
     ]
     return tuple(".".join(path) for path in gone if not _covered(path, now))
 
