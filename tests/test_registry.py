@@ -9,7 +9,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from tests.lab.fact_use import use
 
+from caasctl import engine
 from caasctl.checks import CHECKS
 from caasctl.facts import PROBES
 from caasctl.model import Check
@@ -52,6 +54,13 @@ def test_a_check_leans_on_what_there_is(check: Check) -> None:
     assert check.fixed_by in ("", *(phase.id for phase in ORDER))
 
 
+@each_check
+def test_a_check_declares_the_facts_that_it_cannot_do_without(check: Check) -> None:
+    asked = use(check.run)
+    assert {kind.__name__ for kind in asked.needed} <= {kind.__name__ for kind in check.reads}
+    assert {kind.__name__ for kind in check.reads} <= {kind.__name__ for kind in asked.every}
+
+
 @each_probe
 def test_a_fact_is_frozen_and_described(probe: Probe) -> None:
     assert dataclasses.is_dataclass(probe.fact)
@@ -64,6 +73,28 @@ def test_a_fact_is_frozen_and_described(probe: Probe) -> None:
 def test_a_phase_leans_on_what_there_is(phase: Phase) -> None:
     assert [kind.__name__ for kind in (*phase.reads, *phase.disturbs) if kind not in PROBED] == []
     assert phase.desired.__doc__ or inspect.getmodule(phase.desired).__doc__
+
+
+@each_phase
+def test_a_phase_declares_every_fact_that_it_asks_for(phase: Phase) -> None:
+    assert {kind.__name__ for kind in phase.reads} == {kind.__name__ for kind in use(phase.desired).every}
+
+
+@each_phase
+def test_what_an_earlier_phase_disturbs_is_fresh_for_a_phase_and_its_gate(phase: Phase) -> None:
+    """Also what a gate can do without: an old answer is worse than none."""
+    earlier = ORDER[: ORDER.index(phase)]
+    disturbed = {kind for before in earlier for kind in before.disturbs}
+    asked = use(phase.desired).every.union(*(use(check.run).every for check in CHECKS if phase.id in check.gates))
+    assert {kind.__name__ for kind in asked & disturbed} <= {kind.__name__ for kind in engine.needs(phase)}
+
+
+@each_phase
+def test_what_a_phase_mends_it_disturbs(phase: Phase) -> None:
+    """Else its check would be judged by what was before the change."""
+    for check in CHECKS:
+        mends = check.fixed_by == phase.id and phase.id != "boot"  # boot's take effect with the next boot
+        assert not mends or set(check.reads) & set(phase.disturbs), check.id
 
 
 def test_phases_run_in_the_order_of_the_design() -> None:

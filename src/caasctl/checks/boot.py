@@ -36,7 +36,7 @@ _HOW = {
 @check(
     "boot.loader_supported",
     "The wanted kernel arguments can be configured, or are",
-    reads=(BootLoader, CommandLine, CgroupLayout, Iommu),
+    reads=(BootLoader, GrubConfig, CommandLine, CgroupLayout, Iommu),
     why="Without its kernel arguments the node keeps cgroup v1 or has no IOMMU, and only the boot loader can bring them.",
     fix="GRUB of Debian and Ubuntu is configured by phase boot. Elsewhere the finding has the command or the edit.",
     source="https://uapi-group.org/specifications/specs/boot_loader_specification/",
@@ -77,7 +77,7 @@ def _how(loader: BootLoader, lost: tuple[str, ...]) -> Fix:
 @check(
     "boot.cmdline_pending",
     "The running kernel has the wanted arguments",
-    reads=(CommandLine, BootLoader, CgroupLayout, Iommu),
+    reads=(CommandLine, BootLoader, GrubConfig, CgroupLayout, Iommu),
     why="What the boot loader is told takes effect with the next boot: until then the IOMMU, cgroup v2 or hugepages are as before.",
     fix="Reboot when the boot loader has them; otherwise phase boot configures it first.",
     source="https://docs.kernel.org/admin-guide/kernel-parameters.html",
@@ -122,7 +122,7 @@ def _other_entry(running: CommandLine, kernel: str) -> str:
 @check(
     "boot.cmdline_conflict",
     "No kernel argument stands against the node",
-    reads=(CommandLine, BootLoader, CgroupLayout, Iommu),
+    reads=(CommandLine, BootLoader, GrubConfig, CgroupLayout, Iommu),
     why="The argument turns off what a pod or a guest needs.",
     fix="Take the argument out where the finding says, run update-grub, reboot.",
     source="https://docs.kernel.org/admin-guide/kernel-parameters.html",

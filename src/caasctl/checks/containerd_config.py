@@ -114,7 +114,7 @@ def _unknown_key(warning: str, config: ContainerdConfig) -> str:
 @check(
     "containerd.cri_enabled",
     "The CRI plugin is on",
-    reads=(ContainerdConfig, ContainerdEffective),
+    reads=(ContainerdConfig,),
     why="kubeadm and the kubelet stop with `unknown service runtime.v1.RuntimeService`.",
     fix='Take "cri" out of disabled_plugins: Docker\'s package puts it there.',
     source="containerd docs/cri; kubeadm preflight",

@@ -68,7 +68,7 @@ PHASE = Phase(
     "containerd",
     "containerd with runc and Kata's handlers",
     desired,
-    reads=(ContainerdBinaries, ContainerdVersion, ContainerdConfig),
+    reads=(ContainerdBinaries, ContainerdVersion, ContainerdConfig, KataTrees),
     disturbs=(
         ContainerdConfig,
         ContainerdEffective,

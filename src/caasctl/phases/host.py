@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from caasctl import formats
+from caasctl.facts.kata_host import Kvm, KvmOpens, Vhost
 from caasctl.facts.network_sysctl import Forwarding
-from caasctl.facts.os import Cpu, Modules
+from caasctl.facts.os import Cpu, Memory, Modules
 from caasctl.facts.os_swap import Swap, SwapUnit
 from caasctl.facts.os_sysctl import SysctlConfig, SysctlLive
 from caasctl.model import HEADER, Facts
@@ -78,5 +79,5 @@ PHASE = Phase(
     "Kernel modules, kernel settings, no swap",
     desired,
     reads=(Cpu, Modules, SysctlConfig, SysctlLive, Swap),
-    disturbs=(Modules, SysctlConfig, SysctlLive, Forwarding, Swap),
+    disturbs=(Modules, Vhost, Kvm, KvmOpens, SysctlConfig, SysctlLive, Forwarding, Swap, Memory),
 )
