@@ -49,6 +49,7 @@ from caasctl.protocol import (
     Writer,
 )
 from caasctl.resources.files import File
+from caasctl.resources.kernel import Sysctl
 
 PROFILE = profile_load.load()
 NO_FIX = Fix("none")
@@ -379,8 +380,15 @@ def test_undo_leaves_what_was_edited_since_and_says_where_the_old_text_is(host: 
     host.write("/notes/a", b"edited by hand")
     (step,) = ledger.take_back(host, "run1")
     assert not step.done
-    assert "edited since" in step.text
+    assert step.text.endswith("it was edited since; before it was /var/lib/caasctl/runs/run1/0001-0.before")
     assert host.read("/notes/a") == "edited by hand"
+
+
+def test_an_undo_whose_command_failed_can_be_run_again(host: LiveHost) -> None:
+    ledger.Ledger(host, "run1").record(Change("one", Sysctl("net.x", "1"), Known("0"), Known("1")))
+    (step,) = ledger.take_back(host, "run1")  # no command runs in a tree
+    assert not step.done
+    assert ledger.runs(host) == ("run1",)
 
 
 def test_undo_of_an_unknown_run_names_those_there_are(host: LiveHost) -> None:

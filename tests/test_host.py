@@ -147,6 +147,18 @@ def test_every_fault_has_a_fix() -> None:
         assert error.fix
 
 
+def test_a_file_where_a_folder_should_be_is_named(host: LiveHost, tmp_path: Path) -> None:
+    host.write("/etc/containerd", b"x")
+    there = tmp_path / "etc/containerd"
+    with pytest.raises(CaasError) as caught:
+        host.write("/etc/containerd/config.toml", b"")
+    assert caught.value.cause == f"{there} is a file and no directory"
+    assert f"`mv {there} {there}.mine`" in caught.value.fix
+    with pytest.raises(CaasError, match="cannot lock") as caught, host.lock("/etc/containerd/lock", "me"):
+        pass
+    assert caught.value.cause == f"{there} is a file and no directory"
+
+
 def test_remove_tree_touches_only_our_own_folders(host: LiveHost, tmp_path: Path) -> None:
     host.write("/run/caasctl/stage/deep/file", b"x")
     host.remove_tree("/run/caasctl/stage")

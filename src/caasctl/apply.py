@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
 from caasctl import engine
+from caasctl.faults import is_root
 from caasctl.host import LiveHost
 from caasctl.ledger import Ledger
 from caasctl.model import CaasError, Exit, Facts, FactUnread, Finding
@@ -75,7 +76,7 @@ class Run:
                 report,
                 status=PhaseStatus.FAILED,
                 message=f"cannot be planned: {unread.reason}",
-                fix="run as root; `caasctl preflight` says what else could not be read",
+                fix=f"{'mend that' if is_root() else 'run as root'}; `caasctl preflight` says what else could not be read",
             )
         except CaasError as error:
             said = ": ".join(filter(None, (error.problem, error.cause)))

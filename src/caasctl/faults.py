@@ -30,11 +30,30 @@ _FIXES = {
 
 def cannot(verb: str, path: str, error: OSError) -> CaasError:
     fix = _FIXES.get(error.errno or 0, "mend that, then run the same command again")
-    return CaasError(f"cannot {verb} {path}", cause=why(error), fix=fix)
+    cause = why(error)
+    if isinstance(error, FileExistsError) and error.filename:
+        there = str(error.filename)
+        cause = f"{there} is a file and no directory"
+        fix = f"move it away (`mv {there} {there}.mine`), then run the same command again"
+    return CaasError(f"cannot {verb} {path}", cause=cause, fix=fix)
+
+
+_KINDS = {
+    FileKind.FILE: "a file",
+    FileKind.DIR: "a directory",
+    FileKind.LINK: "a symbolic link",
+    FileKind.CHAR: "a character device",
+    FileKind.BLOCK: "a block device",
+    FileKind.OTHER: "a pipe or socket",
+}
+
+
+def word_of(kind: FileKind) -> str:
+    return _KINDS[kind]
 
 
 def not_a_file(path: str, kind: FileKind, target: str | None) -> CaasError:
-    what = f"a symbolic link to {target}" if kind is FileKind.LINK else f"a {kind.value}"
+    what = f"a symbolic link to {target}" if kind is FileKind.LINK else word_of(kind)
     return CaasError(
         f"{path} is {what}, not a file",
         cause="caasctl writes plain files only: writing through it could change something it does not own",

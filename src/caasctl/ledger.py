@@ -102,9 +102,10 @@ def take_back(host: Writer, run: str) -> Iterator[Step]:
         if entry["nothing"]:
             yield Step(entry["resource"], entry["nothing"], done=True)
     last = {argv: (name, resource) for name, resource, argv in reversed(commands)}
-    for argv in dict.fromkeys(argv for _, _, argv in commands):
-        yield _run(host, last[argv][1], argv)
-    host.write(f"{FOLDER}/{run}/undone", b"")
+    ran = [_run(host, last[argv][1], argv) for argv in dict.fromkeys(argv for _, _, argv in commands)]
+    yield from ran
+    if all(step.done for step in ran):  # a command that failed is tried again by the next undo
+        host.write(f"{FOLDER}/{run}/undone", b"")
 
 
 def _restore(host: Writer, run: str, resource: str, file: Mapping[str, Any]) -> Step:
@@ -117,11 +118,8 @@ def _restore(host: Writer, run: str, resource: str, file: Mapping[str, Any]) -> 
     if now == was:
         return Step(resource, f"{path} is already as before", done=True)
     if file["sha256After"] and (now is None or digest(now) != file["sha256After"]):
-        return Step(
-            resource,
-            f"{path} left as it is: it was edited since; before it was {file['backup'] or 'absent'}",
-            done=False,
-        )
+        before = f"{FOLDER}/{run}/{file['backup']}" if file["backup"] else "absent"
+        return Step(resource, f"{path} left as it is: it was edited since; before it was {before}", done=False)
     if was is None:
         host.remove(path)
         return Step(resource, f"{path} removed", done=True)

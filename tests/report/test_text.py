@@ -228,6 +228,14 @@ def test_a_blocked_plan_promises_no_reboot_and_no_way_back() -> None:
     assert "Way back" not in text(samples.BLOCKED)
 
 
+def test_a_run_that_failed_before_its_first_change_offers_no_undo() -> None:
+    phases = tuple(replace(phase, changes=()) for phase in samples.RUN.phases)
+    said = text(replace(samples.RUN, phases=phases))
+    assert "takes back what was made" in text(samples.RUN)
+    assert "No change was made before it." in said
+    assert "takes back" not in said
+
+
 def test_no_check_at_all_is_not_called_ready() -> None:
     said = text(replace(samples.PREFLIGHT, findings=(), exit_code=Exit.OK))
     assert "Ready" not in said

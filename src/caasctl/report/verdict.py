@@ -142,6 +142,12 @@ def _planned(report: Report) -> str:
     return f"init-node would make {made}, without a reboot. Nothing was changed."
 
 
+def _left(report: Report, made: str) -> str:
+    if not _changes(report):
+        return "No change was made before it."
+    return f"{made} made and recorded before it; `caasctl undo` takes back what was made."
+
+
 def _applied(report: Report) -> str:
     made = several(_changes(report), "change")
     again = command(report, report.command.split()[0])
@@ -150,7 +156,7 @@ def _applied(report: Report) -> str:
         Exit.REBOOT: f"{made} made. Reboot, then run the same command again: `{again}`",
         Exit.FAILED_CHECK: f"Stopped{_where(report)}: something only you can mend stands in its way. {made} made.",
         Exit.UNDETERMINED: f"Stopped{_where(report)}: something that matters could not be looked at. {made} made.",
-        Exit.FAILED_CHANGE: f"Failed{_where(report)}. {made} made and recorded before it; `caasctl undo` takes back what was made.",
+        Exit.FAILED_CHANGE: f"Failed{_where(report)}. {_left(report, made)}",
         Exit.INTERRUPTED: f"Interrupted{_where(report)}. {made} made; the same command goes on from here.",
     }
     return said.get(report.exit_code, f"Ended with exit code {int(report.exit_code)}.")

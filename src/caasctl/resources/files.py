@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from caasctl.faults import word_of
 from caasctl.model import MARK, CaasError, Unreadable
 from caasctl.protocol import (
     IN_EFFECT,
@@ -32,7 +33,7 @@ def look_at_file(host: Reader, path: str) -> State:
         if there.kind is FileKind.LINK:
             return Unknown(f"{path} is a symbolic link to {host.readlink(path)}; caasctl writes plain files only")
         if there.kind is not FileKind.FILE:
-            return Unknown(f"{path} is a {there.kind.value}, not a file")
+            return Unknown(f"{path} is {word_of(there.kind)}, not a file")
         text = host.read(path)
     except Unreadable as unreadable:
         return Unknown(str(unreadable))
