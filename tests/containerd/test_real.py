@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.lab import containerds
+from tests.lab import containerds, debian
 
 TOP = Path(__file__).parents[2]
 pytestmark = [pytest.mark.containerd, pytest.mark.root]
@@ -25,7 +25,7 @@ UNSHARE = ("unshare", "-m", "-p", "-f", "--kill-child", "--mount-proc")
 def trees() -> dict[str, Path]:
     try:
         found = containerds.fetch()
-    except containerds.Unavailable as reason:
+    except debian.Unavailable as reason:
         pytest.skip(f"Debian's containerds are not to be had: {reason}")
     mounted = subprocess.run(
         (*UNSHARE, "mount", "-t", "tmpfs", "tmpfs", "/mnt"), capture_output=True, text=True, check=False

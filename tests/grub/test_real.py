@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.lab import containerds, grub
+from tests.lab import debian, grub
 
 TOP = Path(__file__).parents[2]
 NO_PROBE = 77  # node.sh's exit status where grub-probe finds no device below this machine's root
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.root]
 def tree() -> Path:
     try:
         return grub.fetch()
-    except containerds.Unavailable as reason:
+    except debian.Unavailable as reason:
         pytest.skip(f"Debian's GRUB is not to be had: {reason}")
 
 
