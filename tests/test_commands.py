@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -27,3 +29,21 @@ def test_nothing_is_rendered_into_a_folder_that_was_not_named(tmp_path: Path) ->
     session = commands.Session("single-node", None, str(tmp_path))
     with pytest.raises(UsageError, match="--out is empty"):
         commands.render(session, (), "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_is_answered_once_and_stops_nothing_by_itself(number: int, capfd: pytest.CaptureFixture[str]) -> None:
+    before = signal.getsignal(number)
+    with commands.no_sudden_end("stopping soon") as stop:
+        assert not stop()
+        os.kill(os.getpid(), number)
+        os.kill(os.getpid(), number)
+        assert stop()
+    assert capfd.readouterr().err == "\nstopping soon\n"
+    assert signal.getsignal(number) == before
+
+
+def test_a_closed_terminal_is_no_reason_to_stop() -> None:
+    with commands.no_sudden_end("stopping soon") as stop:
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert not stop()

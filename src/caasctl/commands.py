@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 
 from caasctl import apply, engine, ledger, profile_load
@@ -22,6 +22,9 @@ from caasctl.protocol import Phase, PhaseReport
 from caasctl.recording import RecordingHost
 
 Say = Callable[[str], None]
+STDERR = 2
+STOPS = "stopping as soon as this step is done; the same command goes on from there"
+GOES_ON = "undo goes on to its end: half of a way back is none"
 
 
 class Session:
@@ -70,7 +73,7 @@ class Session:
             host.note(f"{owner}, at {line}\n")
             step(line)
 
-        with _no_sudden_end() as stop, host.lock(apply.LOCK, f"{owner}\n"):
+        with no_sudden_end(STOPS) as stop, host.lock(apply.LOCK, f"{owner}\n"):
             reports = tuple(apply.Run(host, self.profile, ledger.Ledger(host, run), say, stop).phases(phases, facts))
         code = apply.exit_code(reports)
         changed = any(report.changes for report in reports)
@@ -156,7 +159,7 @@ def undo(run: str | None, progress: Say) -> tuple[ledger.Step, ...]:
     if not is_root():
         raise UsageError("undo changes this host and needs root", cause="it was started by another user",
                          fix="start it with sudo, or add --list to look only")  # fmt: skip
-    with _no_sudden_end(), host.lock(apply.LOCK, f"pid {os.getpid()}: caasctl undo\n"):
+    with no_sudden_end(GOES_ON), host.lock(apply.LOCK, f"pid {os.getpid()}: caasctl undo\n"):
         return tuple(ledger.take_back(host, run or there[-1]))
 
 
@@ -188,12 +191,19 @@ def record(host: RecordingHost, target: str) -> None:
 
 
 @contextmanager
-def _no_sudden_end() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C asks to stop after the step under way; a closed terminal does not stop at all."""
+def no_sudden_end(said: str) -> Iterator[Callable[[], bool]]:
+    """Ctrl-C asks to stop after the step under way, and is answered at once; a closed terminal does not stop at all."""
     asked: list[int] = []
+
+    def answer(number: int, _frame: object) -> None:
+        if not asked:
+            with suppress(OSError):  # the terminal may be gone
+                os.write(STDERR, f"\n{said}\n".encode())  # print is not safe where it may have been interrupted itself
+        asked.append(number)
+
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    signal.signal(signal.SIGINT, lambda number, _: asked.append(number))
-    signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
+    signal.signal(signal.SIGINT, answer)
+    signal.signal(signal.SIGTERM, answer)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         yield lambda: bool(asked)
