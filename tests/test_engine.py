@@ -317,6 +317,15 @@ def test_a_reboot_ends_the_run_and_finishes_its_phase_first(host: LiveHost) -> N
     assert apply.exit_code(reports) is Exit.REBOOT
 
 
+def test_a_reboot_that_is_still_owed_leaves_no_run_to_take_back(host: LiveHost) -> None:
+    boot = _phase("boot", Note("menu"), Note("arg", outcome=NeedsReboot("args"), reboots=True))
+    assert [r.status for r in _run(host, boot)] == [PhaseStatus.REBOOT]
+    assert len(host.list(f"{ledger.FOLDER}/run1") or ()) == 2
+    again = apply.Run(host, PROFILE, ledger.Ledger(host, "run2"), lambda _: None, lambda: False)
+    assert [r.status for r in again.phases((boot,), Facts([Colour("red")]))] == [PhaseStatus.REBOOT]
+    assert ledger.runs(host) == ("run1",)
+
+
 def test_a_failure_names_its_fix_and_stops_the_phases_after_it(host: LiveHost) -> None:
     bad = Note("b", outcome=Impossible("no room for it", "make room"))
     reports = _run(host, _phase("one", Note("a"), bad, Note("never")), _phase("two", Note("c")))

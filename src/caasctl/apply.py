@@ -104,7 +104,8 @@ class Run:
                 raise Interrupted
             change = Change(phase.id, resource, now, wanted, because)
             self.say(f"{phase.id}: {resource.name}")
-            self.ledger.record(change)
+            if done or not resource.reboots:  # a reboot that is owed again is nothing to take back
+                self.ledger.record(change)
             outcome = resource.apply(self.host, now)
             if isinstance(outcome, Impossible):
                 raise CaasError(outcome.problem, cause=f"{resource.name} cannot be changed here", fix=outcome.fix)
