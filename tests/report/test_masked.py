@@ -10,7 +10,7 @@ import pytest
 from caasctl.model import Evidence, Exit, Facts, Finding, Level, Report
 from caasctl.protocol import Absent, Change, Known
 from caasctl.report import data, diff, facts
-from caasctl.report.masked import masked
+from caasctl.report.masked import is_secret, masked
 from caasctl.resources.files import File
 
 SECRET = "hunter2"
@@ -25,6 +25,10 @@ SECRET = "hunter2"
         f"client_secret: {SECRET}",
         f'{{"apiKey": "{SECRET}", "b": 1}}',
         f"https_proxy=http://user:{SECRET}@proxy.corp:3128",
+        f'Authorization = ["Basic {SECRET}"]',
+        f'header = {{Authorization = ["Bearer {SECRET}", "{SECRET}"]}}',
+        f'Authorization = [\n  "Basic {SECRET}",\n]',
+        f"token = ['{SECRET}']",
         f'{{ username = "u", password = "{SECRET}" }}',
     ],
 )
@@ -47,6 +51,13 @@ def test_a_secret_is_hidden_wherever_it_stands(text: str) -> None:
 )
 def test_what_is_no_secret_stays(text: str) -> None:
     assert masked(text) == text
+
+
+def test_a_list_of_secrets_is_one() -> None:
+    assert is_secret("Authorization", [f"Basic {SECRET}"])
+    assert is_secret("token", (SECRET,))
+    assert not is_secret("authorization", {"mode": "Webhook"})
+    assert not is_secret("auth", [])
 
 
 def test_a_diffs_context_hides_it() -> None:
