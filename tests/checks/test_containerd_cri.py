@@ -13,6 +13,7 @@ from caasctl.facts.containerd_config import ContainerdConfig, ContainerdEffectiv
 from caasctl.facts.containerd_live import CriInfo
 from caasctl.model import Check, Facts, Finding, Level, findings
 from caasctl.profile import ContainerdSpec, Kubernetes, Metadata, NodeProfile, Spec
+from caasctl.profile_load import load
 from caasctl.syntax.containerd.imports import config_file
 from caasctl.syntax.containerd.output import CriStatus
 from caasctl.syntax.containerd.tables import CRI, MAIN
@@ -123,6 +124,39 @@ def test_key_conflicts() -> None:
     assert (found.level, found.subject) == (Level.FAIL, MAIN)
 
 
+DEBIAN = """version = 2
+[plugins."io.containerd.grpc.v1.cri".cni]
+  bin_dir = "/usr/lib/cni"
+  conf_dir = "/etc/cni/net.d"
+"""
+
+
+def test_cni_is_looked_for_where_cilium_puts_it() -> None:
+    assert only(checks.cni_folders, dump(), config()).level is Level.PASS
+    usual = {"bin_dirs": ["/usr/libexec/cni", "/opt/cni/bin/"], "conf_dir": "/etc/cni/net.d"}
+    assert only(checks.cni_folders, dump(cni=usual), config()).found == "/opt/cni/bin, /etc/cni/net.d"
+    listed = only(checks.cni_folders, dump(cni={"bin_dirs": ["/usr/lib/cni"]}), config())
+    assert listed.fix
+    assert listed.fix.text == f'bin_dirs = ["/opt/cni/bin"] in the cni table of {MAIN}'
+
+
+def test_debian_s_cni_folder_is_not_cilium_s() -> None:
+    where = {"bin_dir": "/usr/lib/cni", "conf_dir": "/etc/cni/net.d"}
+    found = only(checks.cni_folders, dump(cni=where), config(DEBIAN))
+    assert (found.level, found.subject, found.found, found.wanted) == (
+        Level.FAIL, "bin_dir", "/usr/lib/cni", "/opt/cni/bin",
+    )  # fmt: skip
+    assert found.ours
+    own = only(
+        checks.cni_folders, dump(cni={"bin_dir": "/srv/cni"}), config(DEBIAN.replace("/usr/lib/cni", "/srv/cni"))
+    )
+    assert own.yours
+    assert own.fix
+    assert own.fix.text == f'bin_dir = "/opt/cni/bin" in the cni table of {MAIN}'
+    told = load("single-node", ("cilium.values={cni: {binPath: /usr/lib/cni}}",))
+    assert only(checks.cni_folders, dump(cni=where), config(DEBIAN), profile=told).level is Level.PASS
+
+
 def test_shim_exists() -> None:
     runtimes = {"runc": RUNC, "kata-qemu": KATA, "runsc": {"runtime_type": "io.containerd.runsc.v1"}, "odd": {}}
     shims = Shims({"containerd-shim-runc-v2": "/usr/bin/containerd-shim-runc-v2"}, {KATA["runtime_path"]: False})
@@ -135,6 +169,8 @@ def test_shim_exists() -> None:
     assert "spec.kata.prefix" in found["kata-qemu"].fix.text
 
 
-@pytest.mark.parametrize("check", [checks.handlers, checks.default_runtime, checks.sandbox_image, checks.key_conflicts])
+@pytest.mark.parametrize(
+    "check", [checks.handlers, checks.default_runtime, checks.sandbox_image, checks.key_conflicts, checks.cni_folders]
+)
 def test_of_a_configuration_that_containerd_refuses_nothing_more_is_said(check: Check) -> None:
     assert judged(check, ContainerdEffective(error="x"), config(), V17, Shims()) == []

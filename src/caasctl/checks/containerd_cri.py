@@ -10,10 +10,10 @@ from caasctl.facts.containerd_live import CriInfo
 from caasctl.facts.kata import KataTrees
 from caasctl.model import Check, Evidence, Facts, Finding, Fix, FixKind, check, failed, passed, unknown, warned
 from caasctl.profile import AUTO, NodeProfile
-from caasctl.syntax.containerd.imports import replaced, seen_cri
+from caasctl.syntax.containerd.imports import replaced, seen_cri, set_by
 from caasctl.syntax.containerd.judge import contradictions
-from caasctl.syntax.containerd.tables import Cri, Data, is_runc, systemd_cgroup
-from caasctl.syntax.containerd.wanted import NEWEST_KNOWN, Tree, Wanted, wanted
+from caasctl.syntax.containerd.tables import Cri, Data, is_runc, places, strings, systemd_cgroup, table
+from caasctl.syntax.containerd.wanted import DEBIAN_PLUGINS, NEWEST_KNOWN, Tree, Wanted, cni_plugins, wanted
 
 _AFTER = ("containerd.installed", "containerd.config_parses")
 _PAUSE = "registry.k8s.io/pause:"
@@ -194,6 +194,48 @@ def key_conflicts(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
 
 
 @check(
+    "containerd.cni_folders",
+    "containerd looks for CNI where Cilium puts it",
+    reads=(ContainerdEffective, ContainerdConfig, ContainerdVersion),
+    why="Every pod without host networking stays in ContainerCreating, with Cilium healthy beside it:"
+    ' `failed to find plugin "cilium-cni" in path [/usr/lib/cni]`, or `cni plugin not initialized`.',
+    fix="The folders of Cilium's cni.binPath and cni.confPath (by default /opt/cni/bin and /etc/cni/net.d) in containerd's cni table.",
+    source="cilium/cilium 23870; Debian's containerd: 1.6 by its file, 1.7 compiled in",
+    fixed_by="containerd",
+    gates=("cilium",),
+    after=_AFTER,
+)
+def cni_folders(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
+    """bin_dir, bin_dirs and conf_dir of the merged configuration's cni table; Cilium's cni.binPath and cni.confPath in the profile."""
+    found = _effective(facts)
+    if found is None:
+        return
+    networks = str(table(profile.spec.cilium.values, "cni").get("confPath") or "/etc/cni/net.d")
+    plugins = cni_plugins(profile)
+    places_of = {"bin_dir": plugins, "bin_dirs": plugins, "conf_dir": networks}
+    given = {key: strings(found.cni[key]) or (str(found.cni[key]),) for key in places_of if found.cni.get(key)}
+    wrong = [
+        key for key, folders in given.items() if places_of[key].rstrip("/") not in {f.rstrip("/") for f in folders}
+    ]
+    for key in wrong:
+        yield _elsewhere(facts, key, given[key], places_of[key])
+    if not wrong:
+        yield passed(f"{plugins}, {networks}")
+
+
+def _elsewhere(facts: Facts, key: str, folders: tuple[str, ...], right: str) -> Finding:
+    files = facts[ContainerdConfig].files
+    path = next(
+        (one for file in files[::-1] if (one := set_by((file,), (*places(file.schema).runtime, "cni", key)))), ""
+    )
+    said, text = ", ".join(folders), f'["{right}"]' if key == "bin_dirs" else f'"{right}"'
+    if key == "bin_dir" and said == DEBIAN_PLUGINS and facts[ContainerdVersion].version < (2, 0, 0):
+        return failed(said, wanted=right, subject=key, fix=_INIT)
+    edit = Fix(f"{key} = {text} in the cni table of {path or facts[ContainerdConfig].path}", FixKind.EDIT)
+    return failed(said, wanted=right, subject=key, fix=edit, fixed_by="")
+
+
+@check(
     "containerd.shim_exists",
     "Each handler's shim is there",
     reads=(ContainerdEffective, ContainerdConfig, ContainerdVersion, Shims),
@@ -238,5 +280,5 @@ def _shim_fix(name: str, looked: str, runtime: Data) -> Fix:
 
 
 CHECKS: tuple[Check, ...] = (
-    systemd_cgroups, handlers, default_runtime, sandbox_image, key_conflicts, shim_exists,
+    systemd_cgroups, handlers, default_runtime, sandbox_image, key_conflicts, cni_folders, shim_exists,
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from caasctl.profile import AUTO, NodeProfile
@@ -10,6 +10,8 @@ from caasctl.profile import AUTO, NodeProfile
 # Tags that kubeadm's own list names (`kubeadm config images list`); the newest is used for what is newer than the table.
 PAUSE = {(1, 33): "3.10", (1, 34): "3.10.1", (1, 35): "3.10.1", (1, 36): "3.10.2", (1, 37): "3.10.2"}
 NEWEST_KNOWN = max(PAUSE)
+CILIUM_PLUGINS = "/opt/cni/bin"  # where Cilium's chart puts cilium-cni, unless its cni.binPath says otherwise
+DEBIAN_PLUGINS = "/usr/lib/cni"  # where Debian's containerd looks, by its file (1.6) or compiled in (1.7)
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,12 @@ class Handler:
 
 @dataclass(frozen=True)
 class Wanted:
-    """The CRI settings that caasctl owns; runc with systemd cgroups goes without saying."""
+    """The CRI settings that caasctl owns; runc with systemd cgroups goes without saying. cni_plugins: a folder."""
 
     sandbox_image: str
     default_runtime: str = "runc"
     handlers: tuple[Handler, ...] = ()
+    cni_plugins: str = CILIUM_PLUGINS
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -56,7 +59,14 @@ def wanted(profile: NodeProfile, trees: Iterable[Tree] = ()) -> Wanted:
         sandbox_image(profile),
         profile.spec.containerd.defaultRuntime,
         tuple(handler(name, tree) for name in profile.kata_handlers),
+        cni_plugins(profile),
     )
+
+
+def cni_plugins(profile: NodeProfile) -> str:
+    """The folder into which Cilium puts its plugin."""
+    cni = profile.spec.cilium.values.get("cni")
+    return str((cni.get("binPath") if isinstance(cni, Mapping) else "") or CILIUM_PLUGINS)
 
 
 def sandbox_image(profile: NodeProfile) -> str:
