@@ -19,7 +19,7 @@ from caasctl.facts.cgroup import CgroupLayout
 from caasctl.facts.gpu import PciFunction, PciFunctions
 from caasctl.facts.iommu import Iommu
 from caasctl.facts.os import KernelConfig, Memory, Systemd
-from caasctl.model import HEADER, Check, Facts, Finding, Level, findings
+from caasctl.model import HEADER, Check, Facts, Finding, Fix, Level, findings
 from caasctl.profile import NodeProfile
 from caasctl.profile_load import load
 
@@ -87,7 +87,7 @@ def test_any_loader_passes_where_nothing_is_missing(kind: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
-        ("systemd-boot", "kernel-install add-all"),
+        ("systemd-boot", "kernel-install add $(uname -r) /boot/vmlinuz-$(uname -r)"),
         ("ostree", "rpm-ostree kargs --append-if-missing=systemd.unified_cgroup_hierarchy=1"),
         ("proxmox-boot", "proxmox-boot-tool refresh"),
         ("extlinux", "/boot/extlinux/extlinux.conf"),
@@ -169,6 +169,16 @@ def test_iommu_conflicts_warn_without_a_gpu_and_are_silent_where_it_is_not_wante
 def test_what_only_this_boot_has_goes_with_a_reboot() -> None:
     found = only(boot.cmdline_conflict, *host("cgroup_disable=memory", config()))
     assert found.found.startswith("cgroup_disable=memory in /proc/cmdline only")
+    assert found.fix == Fix("systemctl reboot")
+
+
+def test_tenants_that_can_read_each_other_warn_and_a_controller_that_nobody_misses_is_silent() -> None:
+    unsafe = only(boot.cmdline_conflict, *host("", config("mitigations=off")))
+    assert (unsafe.level, unsafe.subject, unsafe.fixed_by) == (Level.WARN, "mitigations=off", "")
+    assert "L1TF" in unsafe.cause
+    for harmless in ("mitigations=off mitigations=auto,nosmt", "cgroup_disable=pressure", "cgroup_disable=rdma"):
+        assert only(boot.cmdline_conflict, *host("", config(harmless))).level is Level.PASS, harmless
+    assert only(boot.cmdline_conflict, *host("", config("cgroup_disable=pressure,pids"))).level is Level.FAIL
 
 
 def test_a_size_twice_and_another_count_are_named() -> None:
@@ -255,11 +265,13 @@ def test_hugepages_beyond_the_memory_fail() -> None:
     assert only(boot_hugepages.hugepages_budget, Memory(64 * GIB, 0), pages(8, 8)).level is Level.PASS
 
 
-def test_fewer_hugepages_than_asked_for_fail() -> None:
+def test_fewer_hugepages_than_asked_for_fail_where_the_profile_asked() -> None:
     asked = CommandLine("hugepagesz=1G hugepages=0:8,1:8")
     assert only(boot_hugepages.hugepages_reserved, asked, pages(16)).level is Level.PASS
     short = only(boot_hugepages.hugepages_reserved, asked, pages(11))
-    assert short.found == "11 of 16 pages of 1 GiB (node 0: 11)"
+    assert (short.level, short.found) == (Level.WARN, "11 of 16 pages of 1 GiB (node 0: 11)")
+    ours = load("single-node", ("boot.hugepages.count=16",))
+    assert only(boot_hugepages.hugepages_reserved, asked, pages(11), profile=ours).level is Level.FAIL
     assert judge(boot_hugepages.hugepages_reserved, CommandLine("quiet"), pages(0)) == []
 
 

@@ -81,8 +81,10 @@ def test_all_controllers_pass_and_version_1_has_none_to_judge() -> None:
     assert controllers.after == ("cgroup.unified",)
 
 
-def test_rdma_is_welcome_only() -> None:
-    assert only(controllers, CgroupLayout("unified", ALL[:6])).level is Level.WARN
+def test_what_kubelet_does_without_warns_and_what_nobody_uses_is_silent() -> None:
+    assert only(controllers, CgroupLayout("unified", ALL[:6])).level is Level.PASS
+    found = only(controllers, CgroupLayout("unified", ("cpu", "cpuset", "io", "memory", "pids")))
+    assert (found.level, found.found.rpartition("; ")[2]) == (Level.WARN, "missing: hugetlb")
 
 
 def test_a_disabled_controller_names_the_argument() -> None:
@@ -96,4 +98,4 @@ def test_a_disabled_controller_names_the_argument() -> None:
     assert found.cause == "cgroup_disable=memory on /proc/cmdline takes them away"
     kernel = only(controllers, CgroupLayout("unified", ALL[:4]), CommandLine("quiet"))
     assert kernel.fix is not None
-    assert kernel.fix.text == "boot a kernel with CONFIG_CGROUP_PIDS=y CONFIG_CGROUP_HUGETLB=y"
+    assert kernel.fix.text == "boot a kernel with CONFIG_CGROUP_PIDS=y"

@@ -243,6 +243,11 @@ def test_no_room_for_one_guest_fails(size: int, said: str) -> None:
     assert (found.level, found.found) == (Level.FAIL, said)
 
 
+def test_a_small_machine_s_half_boots_a_guest_and_warns() -> None:
+    found = one(kata_host.shm, Shm(2 * GIB - 1024, 4 * GIB))
+    assert (found.level, found.wanted) == (Level.WARN, "room for one guest at least, 2 GiB")
+
+
 def test_shared_memory_matters_to_qemu_without_hugepages_only() -> None:
     tight = Shm(50 * GIB, 100 * GIB)
     assert judge(kata_host.shm, tight, settings=("runtimes=[runc, kata-clh]",)) == []

@@ -231,7 +231,7 @@ def test_a_package_s_own_file_is_overridden_not_edited() -> None:
     files = RpFilterFiles((RpFilterLine("/usr/lib/sysctl.d/50-redhat.conf", 3, "*", 1),))
     found = one(network_kernel.rp_filter, RpFilter(0, 1), files, Links((ETH0,)))
     assert text(found) == (
-        "echo 'net.ipv4.conf.*.rp_filter = 2' > /etc/sysctl.d/99-zz-rp-filter.conf && sysctl --system"
+        "echo 'net.ipv4.conf.*.rp_filter = 2' > /etc/sysctl.d/99-zz-rp-filter.conf && systemctl restart systemd-sysctl"
     )
     assert found.evidence[0].source == "/usr/lib/sysctl.d/50-redhat.conf:3"
 

@@ -80,7 +80,7 @@ def test_firewalld_that_keeps_ports_closed_fails() -> None:
     found = one(network_firewall.firewall, OFF, Firewalld(active=True), FirewalldPorts(("6443/tcp",)))
     assert (found.level, found.subject) == (Level.FAIL, "firewalld")
     assert "--add-port=10250/tcp" in text(found)
-    assert "--add-interface=lxc+" in text(found)
+    assert "--add-interface=lxc+ --add-interface=cilium_+" in text(found)
 
 
 def test_firewalld_with_open_ports_warns_and_trusted_passes() -> None:

@@ -156,8 +156,18 @@ def test_an_unlinked_sysctl_conf_warns() -> None:
 
 def test_a_live_value_that_differs_is_ours_to_set() -> None:
     found = only(checks.sysctl_overridden, SysctlConfig(()), live(vm__overcommit_memory="0", kernel__panic="0"))
-    assert (found.level, found.ours, found.subject) == (Level.FAIL, True, "now")
+    assert (found.level, found.ours, found.subject) == (Level.WARN, True, "now")
     assert found.found == "vm.overcommit_memory=0, kernel.panic=0"
+
+
+def test_a_kubelet_that_insists_makes_settings_of_its_own_a_failure() -> None:
+    """By default it sets vm.overcommit_memory and its like itself; with protectKernelDefaults it stops."""
+    insists = load("single-node", ("kubernetes.kubelet={protectKernelDefaults: true}",))
+    zero, later = live(vm__overcommit_memory="0"), foreign("/etc/sysctl.d/zzz-db.conf", "vm.overcommit_memory", "2")
+    assert only(checks.sysctl_overridden, SysctlConfig(()), zero, profile=insists).level is Level.FAIL
+    found = only(checks.sysctl_overridden, SysctlConfig((later,)), live(), profile=insists)
+    assert (found.level, found.yours) == (Level.FAIL, True)
+    assert only(checks.sysctl_overridden, SysctlConfig((later,)), live()).level is Level.WARN
 
 
 def test_a_key_whose_module_is_not_loaded_yet_is_not_judged() -> None:

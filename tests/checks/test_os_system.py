@@ -123,6 +123,7 @@ def test_enterprise_linux_gets_its_own_command() -> None:
         (Hostname("", ()), Level.FAIL, "hostnamectl set-hostname node-1"),
         (Hostname("-a"), Level.FAIL, "hostnamectl set-hostname a"),
         (Hostname("a" * 64), Level.FAIL, f"hostnamectl set-hostname {'a' * 63}"),
+        (Hostname("a" * 40 + "." + "b" * 23), Level.FAIL, f"hostnamectl set-hostname {'a' * 40}.{'b' * 22}"),
     ],
 )
 def test_the_hostname_becomes_the_nodes_name(host: Hostname, level: Level, fix: str) -> None:

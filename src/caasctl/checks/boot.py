@@ -25,7 +25,7 @@ _NAMES = {
 _HOW = {
     "bls": 'grubby --update-kernel=ALL --args="{args}"',
     "grub-plain": "append to GRUB_CMDLINE_LINUX_DEFAULT in /etc/default/grub: {args}; then {update}",
-    "systemd-boot": "append to the line in /etc/kernel/cmdline: {args}; then kernel-install add-all",
+    "systemd-boot": "append to the line in /etc/kernel/cmdline: {args}; then kernel-install add $(uname -r) /boot/vmlinuz-$(uname -r)",
     "ostree": "rpm-ostree kargs {kargs}",
     "proxmox-boot": "append to the line in /etc/kernel/cmdline: {args}; then proxmox-boot-tool refresh",
     "extlinux": "append to each `append` line of /boot/extlinux/extlinux.conf: {args}",
@@ -211,11 +211,11 @@ def _conflict(
 ) -> Finding:
     functions = facts.get(PciFunctions)
     passing = profile.spec.boot.iommu == "required" or bool(functions and functions.selected(profile.spec.gpu))
-    make = failed if rule.about != "iommu" or passing else warned
+    make = failed if rule.about == "cgroup" or (rule.about == "iommu" and passing) else warned
     found = f"{token.text} in {where or '/proc/cmdline only: the next boot is without it'}"
     if not where:
         return make(found, wanted=f"no {token.text}", subject=token.text, cause=rule.why, fixed_by="",
-                    fix=Fix("reboot", needs_reboot=True))  # fmt: skip
+                    fix=Fix("systemctl reboot"))  # fmt: skip
     if instead:
         found += f"; phase boot appends {rule.instead}, which overrides it"
     update = " ".join(facts[BootLoader].update)

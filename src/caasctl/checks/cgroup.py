@@ -13,10 +13,10 @@ from caasctl.syntax import cmdline
 from caasctl.syntax.boot_arguments import HIERARCHY
 
 _ELSEWHERE = "append systemd.unified_cgroup_hierarchy=1 cgroup_no_v1=all to the kernel command line (boot.loader_supported says how)"
-_REQUIRED = ("cpu", "cpuset", "io", "memory", "pids", "hugetlb")
-_WELCOME = ("rdma", "misc")  # RDMA and SEV resources; nothing of ours limits them yet
+_REQUIRED = ("cpu", "cpuset", "memory", "pids")  # without one of them kubeadm stops or the kubelet does not start
+_WELCOME = ("io", "hugetlb")  # kubelet and containerd do without them since 1.19
 _OPTIONS = {"cpu": "CGROUP_SCHED", "cpuset": "CPUSETS", "io": "BLK_CGROUP", "memory": "MEMCG", "pids": "CGROUP_PIDS",
-            "hugetlb": "CGROUP_HUGETLB", "rdma": "CGROUP_RDMA", "misc": "CGROUP_MISC"}  # fmt: skip
+            "hugetlb": "CGROUP_HUGETLB"}  # fmt: skip
 
 
 @check(
@@ -70,9 +70,8 @@ def _remedy(facts: Facts) -> tuple[str, str, Fix]:
             Fix("take it out of the boot loader's entry", FixKind.EDIT, True),
         )
     if systemd.running:
-        return "", f"systemd {systemd.version} mounts version 2 by default and no argument says otherwise", Fix(
-            f"look for what mounts the v1 hierarchies: systemctl list-units -t mount | grep {ROOT.rpartition('/')[2]}"
-        )  # fmt: skip
+        cause = f"systemd {systemd.version} mounts version 2 by default and no argument says otherwise: something mounted v1 later"
+        return "", cause, Fix("systemctl list-units -t mount | grep cgroup   # what it lists has mounted them: stop it")
     return "", "systemd would mount version 2, but another init is process 1 and has mounted these", Fix(
         "boot this machine with systemd as process 1", FixKind.EDIT, True
     )  # fmt: skip
@@ -101,7 +100,7 @@ def controllers(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
         yield failed(f"{found}; missing: {' '.join(lost)}", wanted=" ".join(_REQUIRED), cause=cause, fix=fix)
     elif welcome:
         yield warned(f"{found}; missing: {' '.join(welcome)}", wanted=" ".join((*_REQUIRED, *_WELCOME)), fix=_kernel(welcome),
-                     cause="nothing of caasctl needs them; RDMA and confidential guests are not limited without")  # fmt: skip
+                     cause="Pods run, but their hugepages (hugetlb) or disk bandwidth (io) cannot be limited.")  # fmt: skip
     else:
         yield passed(found)
 

@@ -18,7 +18,7 @@ _MENUS = {
     "(on some boards below AER)",
     "": "switch on the IOMMU (Intel: VT-d; AMD: IOMMU or AMD-Vi, with SVM; Arm: SMMU)",
 }
-_VIRTUAL = "give this virtual machine an IOMMU (QEMU: -device intel-iommu,intremap=on,caching-mode=on), or pass GPUs through on its host"
+_VIRTUAL = "give this virtual machine an IOMMU (QEMU: -machine q35,kernel-irqchip=split -device intel-iommu,intremap=on,caching-mode=on), or pass GPUs through on its host"
 _ELSEWHERE = "append intel_iommu=on to the kernel command line (boot.loader_supported says how)"
 _DRIVERS = {"DMAR": ("INTEL_IOMMU", "DMAR"), "IVRS": ("AMD_IOMMU", "AMD-Vi"), "IORT": ("ARM_SMMU_V3", "arm-smmu")}
 

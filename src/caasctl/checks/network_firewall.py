@@ -125,7 +125,7 @@ def _firewalld(firewalld: Firewalld, facts: Facts, profile: NodeProfile) -> Find
     opens = "".join(f" --add-port={port}" for port in closed)
     first = f"firewall-cmd --permanent{opens} && " if opens else ""
     fix = Fix(
-        f"{first}firewall-cmd --permanent --zone=trusted --add-interface=lxc+ --add-interface=cilium_host"
+        f"{first}firewall-cmd --permanent --zone=trusted --add-interface=lxc+ --add-interface=cilium_+"
         " && firewall-cmd --reload"
     )
     found = f"{state}, zone {firewalld.zone}" + (f" keeps closed {_list(closed)}" if closed else "")

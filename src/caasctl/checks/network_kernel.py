@@ -87,7 +87,7 @@ def _mend(line: RpFilterLine | None) -> Fix:
     key = f"net.ipv4.conf.{line.interface}.rp_filter"
     value = 0 if line.interface == "all" else 2
     if line.path.startswith(_PACKAGED):  # the next upgrade brings it back; a later file with the same key wins
-        return Fix(f"echo '{key} = {value}' > /etc/sysctl.d/99-zz-rp-filter.conf && sysctl --system")
+        return Fix(f"echo '{key} = {value}' > /etc/sysctl.d/99-zz-rp-filter.conf && systemctl restart systemd-sysctl")
     return Fix(f"{line.path} line {line.line}: {key} = {value}, then `sysctl --system`", FixKind.EDIT)
 
 

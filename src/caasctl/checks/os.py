@@ -83,7 +83,7 @@ def _upgrade(found: OsRelease) -> Fix:
     "os.kernel_minimum",
     "The kernel is new enough for Cilium and cgroup v2",
     reads=(Kernel,),
-    why="Cilium's agent exits on an older kernel: `Requires kernel >= 5.10`.",
+    why="Cilium's agent exits on an older kernel: `kernel version: NOT OK: minimal supported kernel version is ...`.",
     fix="Boot a kernel that is at least as new as the finding says.",
     source="cilium/cilium Documentation/operations/system_requirements.rst; kubernetes.io cgroups: 5.8 or later",
     gates=("host",),
@@ -217,7 +217,7 @@ def privileges(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
     if facts[Privileges].root:
         yield passed("root")
     else:
-        yield warned("an ordinary user", wanted="root", fix=Fix("run the same command with sudo"))
+        yield warned("an ordinary user", wanted="root", fix=Fix("run the same command with sudo", FixKind.EDIT))
 
 
 @check(

@@ -19,8 +19,10 @@ _NOW = (
     "The values that the kernel has now: with protectKernelDefaults the kubelet stops with"
     " `invalid kernel flag: vm/overcommit_memory, expected value: 1, actual value: 0`."
 )
+_LIVE = "The values that the kernel has now; the kubelet sets its own when it starts, as long as protectKernelDefaults is false."
 _SORTED = f"It is read after {_OURS} and wins at the next boot."
 _BY_UFW = "ufw sets it whenever the firewall starts, after everything in sysctl.d."
+_STOPS = ("ip_forward", ".forwarding")  # kubeadm and pods' packets stop at these; the rest costs something later
 _INOTIFY = ("fs.inotify.max_user_instances", "fs.inotify.max_user_watches")
 
 
@@ -147,7 +149,8 @@ def _package(release: str, facts: Facts) -> Fix:
     "os.sysctl_overridden",
     "Kernel settings hold, now and after the next boot",
     reads=(SysctlConfig, SysctlLive),
-    why="A file that sysctl reads later wins: kubelet `invalid kernel flag`, kubeadm `ip_forward contents are not set to 1`.",
+    why="A file that sysctl reads later wins: after a boot kubeadm says `ip_forward contents are not set to 1`, or, with"
+    " protectKernelDefaults, the kubelet `invalid kernel flag`.",
     fix="Remove the line that the finding names, then run `caasctl init-node` again.",
     source="sysctl.d(5): files in order of their names, the last assignment wins",
     fixed_by="host",
@@ -158,8 +161,11 @@ def sysctl_overridden(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     config, live = facts[SysctlConfig], facts[SysctlLive]
     wanted = needs.sysctls(profile, ipv6=live.ipv6)
     later = [setting for setting in config.settings if not setting.ours and _name(setting) > _OURS]
-    found = [_wins_later(setting, wanted[key].value, _SORTED) for key, setting in _against(later, wanted)]
-    found += [_wins_later(setting, wanted[key].value, _BY_UFW) for key, setting in _against(config.ufw, wanted)]
+    found = [
+        _wins_later(setting, wanted[key].value, cause, stops=_insists(profile) or key.endswith(_STOPS))
+        for settings, cause in ((later, _SORTED), (config.ufw, _BY_UFW))
+        for key, setting in _against(settings, wanted)
+    ]
     found += [_wins_by_hand(setting, wanted[key].value) for key, setting in _against(config.late, wanted)]
     off = {
         key: live.values[key]
@@ -170,7 +176,9 @@ def sysctl_overridden(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     if off:
         said = ", ".join(f"{key}={value}" for key, value in off.items())
         right = [f"{key}={wanted[key].value}" for key in off]
-        yield failed(said, subject="now", wanted=", ".join(right), cause=_NOW, fix=Fix(f"sysctl -w {' '.join(right)}"))
+        stops = _insists(profile) or any(key.endswith(_STOPS) for key in off)
+        make, cause = (failed, _NOW) if stops else (warned, _LIVE)
+        yield make(said, subject="now", wanted=", ".join(right), cause=cause, fix=Fix(f"sysctl -w {' '.join(right)}"))
     if not found and not off:
         yield passed(f"{len(wanted)} settings", evidence=_outvoted(config, wanted))
 
@@ -183,8 +191,14 @@ def _against(settings: Sequence[Setting], wanted: Mapping[str, needs.SysctlNeed]
             yield key, setting
 
 
-def _wins_later(setting: Setting, value: str, cause: str) -> Finding:
-    return failed(
+def _insists(profile: NodeProfile) -> bool:
+    """Whether the kubelet stops where a value is another, instead of setting it."""
+    return profile.spec.kubernetes.kubelet.get("protectKernelDefaults") is True
+
+
+def _wins_later(setting: Setting, value: str, cause: str, *, stops: bool) -> Finding:
+    make = failed if stops else warned
+    return make(
         f"{setting.path} line {setting.line}: {setting.key} = {setting.value}",
         subject=setting.key,
         wanted=value,

@@ -17,14 +17,14 @@ _MIB = 1024
 _GIB = 1024 * 1024
 _DEBIANS = ("debian", "ubuntu")
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
-_LABEL_LENGTH, _NAME_LENGTH = 63, 253
+_NAME_LENGTH = 63  # the node's label kubernetes.io/hostname holds the whole name, and a label's value ends there
 
 
 @check(
     "os.memory",
     "There is memory for the control plane",
     reads=(Memory,),
-    why="kubeadm stops with `[ERROR Mem]: the system RAM is less than the minimum 1700 MB`.",
+    why="kubeadm stops with `[ERROR Mem]: the system RAM (... MB) is less than the minimum 1700 MB`.",
     fix="Add memory, or reserve fewer hugepages.",
     source="kubeadm preflight, MemCheck",
     gates=("kubeadm",),
@@ -221,15 +221,15 @@ def hostname(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
 def _name_problem(name: str) -> str:
     if name.partition(".")[0] in ("localhost", ""):
         return "Every host is called so: nodes of one cluster need names of their own."
-    if len(name) > _NAME_LENGTH or any(len(label) > _LABEL_LENGTH for label in name.split(".")):
-        return f"A label of it is longer than {_LABEL_LENGTH} characters, or all of it than {_NAME_LENGTH}."
+    if len(name) > _NAME_LENGTH:
+        return f"The node's label kubernetes.io/hostname takes {_NAME_LENGTH} characters: the kubelet cannot register."
     return (
         "" if all(_LABEL.fullmatch(label) for label in name.split(".")) else "kubeadm refuses it: not an RFC 1123 name."
     )
 
 
 def _proposed(name: str) -> str:
-    plain = re.sub(r"[^a-z0-9.-]+", "-", name.lower()).strip("-.")[:_LABEL_LENGTH].strip("-.")
+    plain = re.sub(r"[^a-z0-9.-]+", "-", name.lower()).strip("-.")[:_NAME_LENGTH].strip("-.")
     return plain if plain and not _name_problem(plain) else "node-1"
 
 

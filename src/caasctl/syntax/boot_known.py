@@ -8,7 +8,7 @@ from typing import NamedTuple
 class Opposed(NamedTuple):
     """An argument that stands against the node. item: of its value, "" for any, "true" for a yes, "false" for a no.
 
-    about: cgroup, iommu, or any. instead: our argument that overrides it, "" where only its removal helps.
+    about: cgroup, iommu (of weight where devices are passed through), or tenants (a warning: the node works). instead: our argument that overrides it, "" where only its removal helps.
     """
 
     name: str
@@ -18,14 +18,16 @@ class Opposed(NamedTuple):
     instead: str = ""
 
 
+_WITHOUT = (
+    'the kernel leaves the controller out of cgroup v2 as well; kubeadm stops with "missing required cgroups: ..."'
+)
 OPPOSED = (
     Opposed("systemd.unified_cgroup_hierarchy", "false", "cgroup",
             "systemd mounts the v1 hierarchies; kubelet 1.35 and later does not start on them "
             '("kubelet is configured to not run on a host using cgroup v1")', "systemd.unified_cgroup_hierarchy=1"),
     Opposed("SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE", "true", "cgroup",
             "it lets systemd 256 and 257 boot with cgroup v1, which they otherwise refuse"),
-    Opposed("cgroup_disable", "", "cgroup",
-            'the kernel leaves the controller out of cgroup v2 as well; kubeadm stops with "missing required cgroups: ..."'),
+    *(Opposed("cgroup_disable", controller, "cgroup", _WITHOUT) for controller in ("memory", "cpu", "cpuset", "pids")),
     Opposed("intel_iommu", "off", "iommu", "VT-d stays off although the firmware announces it: /sys/class/iommu stays empty",
             "intel_iommu=on"),
     Opposed("amd_iommu", "off", "iommu", "AMD-Vi stays off although the firmware announces it, and nothing later turns it on"),
@@ -39,6 +41,8 @@ OPPOSED = (
             "the out-of-tree patch behind it shows IOMMU groups as separate that can still reach each other"),
     Opposed("vfio_iommu_type1.allow_unsafe_interrupts", "true", "iommu",
             "a guest can then send interrupts to the host and to other guests"),
+    Opposed("mitigations", "off", "tenants",
+            "a guest or pod can then read memory of the host and of other tenants through the processor (Meltdown, L1TF, MDS)"),
 )  # fmt: skip
 
 
