@@ -80,6 +80,19 @@ def test_a_usage_error_says_problem_and_fix_on_stderr_and_exits_2(argv: list[str
     assert "Traceback" not in done.stderr
 
 
+def test_a_waiver_for_a_check_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    waiver = "[{check: os.swop, reason: r, owner: o, expires: '2099-01-01'}]"
+    done = run("preflight", "--set", f"waivers={waiver}", "--root", str(tmp_path))
+    assert done.returncode == 2
+    assert "spec.waivers[0].check" in done.stderr
+    assert "did you mean os.swap?" in done.stderr
+
+
+def test_an_invalid_profile_is_not_shown_as_if_it_were_one() -> None:
+    done = run("profile", "show", "--set", "role=wroker")
+    assert (done.returncode, done.stdout) == (2, "")
+
+
 def test_what_typer_refuses_exits_2_too() -> None:
     for argv in (["nothing"], ["preflight", "--nothing"], ["preflight", "-o", "xml"]):
         assert run(*argv).returncode == 2

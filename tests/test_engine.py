@@ -341,6 +341,20 @@ def test_what_cannot_be_seen_is_not_changed(host: LiveHost) -> None:
     assert "permission denied" in report.message
 
 
+@pytest.mark.parametrize(
+    "make", [lambda p: p.mkdir(), lambda p: p.symlink_to("/etc/passwd"), lambda p: p.write_bytes(b"\xff")]
+)
+def test_a_phase_that_a_later_file_would_stop_changes_nothing(tmp_path: Path, make: object) -> None:
+    host = LiveHost(str(tmp_path))
+    (tmp_path / "etc").mkdir()
+    make(tmp_path / "etc/c")  # type: ignore[operator]
+    (report,) = _run(host, _phase("one", Note("a"), File("/etc/c", "c")))
+    assert report.status is PhaseStatus.FAILED
+    assert "/etc/c" in report.message
+    assert report.fix
+    assert host.list("/notes") is None
+
+
 def test_a_change_that_does_not_take_is_a_failure(host: LiveHost) -> None:
     (report,) = _run(host, _phase("one", Note("a", sticks=False)))
     assert report.status is PhaseStatus.FAILED

@@ -9,13 +9,24 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
 from caasctl import engine
-from caasctl.faults import is_root
+from caasctl.faults import is_root, not_a_file
 from caasctl.host import LiveHost
 from caasctl.ledger import Ledger
 from caasctl.model import CaasError, Exit, Facts, FactUnread, Finding
 from caasctl.profile import NodeProfile
-from caasctl.protocol import Change, Impossible, NeedsReboot, Phase, PhaseReport, PhaseStatus, Resource, Unknown
+from caasctl.protocol import (
+    Change,
+    FileKind,
+    Impossible,
+    NeedsReboot,
+    Phase,
+    PhaseReport,
+    PhaseStatus,
+    Resource,
+    Unknown,
+)
 from caasctl.recording import RecordingHost
+from caasctl.resources.files import File, owned_files
 
 LOCK = "/run/caasctl/lock"
 Progress = Callable[[str], None]
@@ -88,6 +99,8 @@ class Run:
         """Makes the changes of a phase, appending each once it is made; returns why a reboot is needed, or nothing."""
         done: set[str] = set()
         reboot = ""
+        for file in (file for resource in resources for file in owned_files(resource)):
+            self._refuse_unseen(file)
         for resource in resources:
             now = resource.look(self.host)
             if isinstance(now, Unknown):
@@ -113,6 +126,16 @@ class Run:
             done.add(resource.name)
             reboot = outcome.why if isinstance(outcome, NeedsReboot) else reboot
         return reboot
+
+    def _refuse_unseen(self, file: File) -> None:
+        """Stops a phase before its first change where a later one would stop it half-way. Raises CaasError."""
+        now, there = file.look(self.host), self.host.stat(file.path, follow=False)
+        if there and there.kind is not FileKind.FILE:
+            raise not_a_file(file.path, there.kind, self.host.readlink(file.path))
+        if isinstance(now, Unknown):
+            raise CaasError(
+                f"{file.path} cannot be read", cause=now.reason, fix="mend that, then run the same command again"
+            )
 
     def _verified(self, phase: Phase) -> tuple[Finding, ...]:
         """Fresh findings, once it is seen that nothing of the phase differs any more but what a reboot brings."""

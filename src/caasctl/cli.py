@@ -250,6 +250,7 @@ def profile_show(
     """A profile with all that it extends merged in."""
     from caasctl import formats, profile_load  # noqa: PLC0415
 
+    profile_load.load(name, settings or ())
     print(formats.dump_yaml(profile_load.complete(name, settings or ())), end="")
 
 

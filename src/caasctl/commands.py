@@ -10,12 +10,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
+from difflib import get_close_matches
 
 from caasctl import apply, engine, ledger, profile_load
 from caasctl.bundle import BundleHost
+from caasctl.checks import CHECKS
 from caasctl.faults import is_root
 from caasctl.host import LiveHost
-from caasctl.model import Exit, Facts, Finding, Report, Unreadable, UsageError
+from caasctl.model import Exit, Facts, Finding, ProfileError, Report, Unreadable, UsageError
 from caasctl.phases import ORDER
 from caasctl.profile import NodeProfile
 from caasctl.protocol import Phase, PhaseReport
@@ -36,6 +38,7 @@ class Session:
         self._started_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
         self._start = time.monotonic()
         self.profile: NodeProfile = profile_load.load(profile, settings or ())
+        _refuse_waivers_of_nothing(self.profile)
         self.host = open_host(bundle, root)
         self._options = [word for setting in settings or () for word in ("--set", setting)]
         self._options += ["--profile", profile] if "/" in profile or profile.endswith((".yaml", ".yml")) else []
@@ -80,6 +83,18 @@ class Session:
         self.host = open_host(None, "/") if changed else self.host
         found = engine.examine(engine.collect(self.host) if changed else facts, self.profile)
         return self.report(words, code, found, reports)
+
+
+def _refuse_waivers_of_nothing(profile: NodeProfile) -> None:
+    known = {check.id for check in CHECKS}
+    for at, waiver in enumerate(profile.spec.waivers):
+        if waiver.check not in known:
+            near = get_close_matches(waiver.check, known, 1)
+            raise ProfileError(
+                f"spec.waivers[{at}].check: there is no check {waiver.check}",
+                cause="a waiver for nothing waives nothing, and the check that was meant would still stop the node",
+                fix=f"did you mean {near[0]}?" if near else "`caasctl explain` lists all ids",
+            )
 
 
 def open_host(bundle: str | None, root: str) -> RecordingHost:
