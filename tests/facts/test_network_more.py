@@ -252,3 +252,7 @@ def test_nft_is_asked_and_then_iptables(tmp_path: Path) -> None:
     nft = {"argv": ["nft", "list", "chains"], "rc": 1, "stderr": "Operation not permitted (you must be root)\n"}
     with pytest.raises(Unreadable, match="must be root"):
         network_firewall.read_forward_chains(bundle(tmp_path / "c", files, [nft]))
+
+
+def test_nft_output_that_breaks_off_is_no_bug() -> None:
+    assert parse_nft_chains("table\nchain\n") == ()

@@ -113,7 +113,7 @@ def parse_nft_chains(text: str) -> tuple[ForwardChain, ...]:
         if word[:1] == ["table"]:
             table = " ".join(word[1:3])
         elif word[:1] == ["chain"]:
-            chain = word[1]
+            chain = " ".join(word[1:2])
         elif rule := _CHAIN.search(line):
             found.append(ForwardChain(table, chain, rule["policy"] or "accept"))
     return tuple(found)
