@@ -255,4 +255,4 @@ def test_nft_is_asked_and_then_iptables(tmp_path: Path) -> None:
 
 
 def test_nft_output_that_breaks_off_is_no_bug() -> None:
-    assert parse_nft_chains("table\nchain\n") == ()
+    assert network_firewall.parse_nft_chains("table\nchain\n") == ()
