@@ -1,0 +1,167 @@
+"""The order in which a run does things: recorded before changed, looked at again after, gated by what is so now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+
+from caasctl import apply, engine, ledger, profile_load
+from caasctl.facts.os import OsRelease
+from caasctl.facts.os_system import RebootPending
+from caasctl.host import LiveHost
+from caasctl.model import Check, Evidence, Exit, Facts, Finding, Fix, Level, Waiver, check, failed, unknown
+from caasctl.profile import NodeProfile
+from caasctl.protocol import (
+    Absent,
+    Change,
+    Done,
+    Known,
+    Outcome,
+    Phase,
+    PhaseReport,
+    PhaseStatus,
+    Reader,
+    Resource,
+    State,
+    Undo,
+    Unknown,
+    Writer,
+)
+from caasctl.resources.files import File
+
+PROFILE = profile_load.load()
+OLD, NEW = OsRelease("debian", (), "10", "Debian 10"), 'ID=debian\nVERSION_ID="12"\nPRETTY_NAME="Debian 12"\n'
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> LiveHost:
+    return LiveHost(str(tmp_path))
+
+
+def run(host: LiveHost, facts: Facts, *phases: Phase) -> tuple[PhaseReport, ...]:
+    return tuple(
+        apply.Run(host, PROFILE, ledger.Ledger(host, "run1"), lambda _: None, lambda: False).phases(phases, facts)
+    )
+
+
+def brings(name: str, *resources: Resource, disturbs: tuple[type, ...] = ()) -> Phase:
+    return Phase(name, name, lambda _facts, _profile: resources, (), disturbs)
+
+
+@dataclass(frozen=True)
+class Witness:
+    """A resource that notes which undo records are on disk while it is being changed."""
+
+    seen: list[tuple[str, ...] | None] = field(default_factory=list)
+    name: str = "witness"
+    after: tuple[str, ...] = ()
+    secret: bool = False
+    reboots: bool = False
+
+    def look(self, host: Reader) -> State:
+        return Known("there") if host.read("/there") else Absent()
+
+    def target(self, now: State) -> State:
+        return now if isinstance(now, Unknown) else Known("there")
+
+    def apply(self, host: Writer, now: State) -> Outcome:
+        self.seen.append(host.list(f"{ledger.FOLDER}/run1"))
+        host.write("/there", b"x")
+        return Done()
+
+    def undo(self, now: State) -> Undo:
+        return Undo({"/there": None})
+
+
+def test_a_change_is_recorded_before_it_is_made(host: LiveHost) -> None:
+    witness = Witness()
+    run(host, Facts(), brings("one", witness))
+    assert witness.seen == [("0001.json",)]
+
+
+def test_a_phase_sees_what_an_earlier_one_has_changed(host: LiveHost) -> None:
+    def desired(facts: Facts, _profile: NodeProfile) -> Iterator[Resource]:
+        yield File("/pending" if facts[RebootPending].pending else "/not-pending", "x")
+
+    first = brings("one", File("/run/reboot-required", "x"), disturbs=(RebootPending,))
+    run(host, Facts([RebootPending(pending=False)]), first, Phase("two", "two", desired, (RebootPending,), ()))
+    assert (host.read("/pending"), host.read("/not-pending")) == ("x", None)
+
+
+def test_a_gate_sees_what_an_earlier_phase_has_changed_though_its_own_phase_does_not_ask(host: LiveHost) -> None:
+    mends = brings("one", File("/etc/os-release", NEW), disturbs=(OsRelease,))
+    gated = brings("host", File("/x", "x"))  # os.supported stands before a phase of this name
+    assert [r.status for r in run(host, Facts([OLD]), gated)] == [PhaseStatus.BLOCKED]
+    assert [r.status for r in run(host, Facts([OLD]), mends, gated)] == [PhaseStatus.CHANGED, PhaseStatus.CHANGED]
+
+
+# -- plans and verdicts ------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Blind(Witness):
+    """A resource that cannot be looked at."""
+
+    def look(self, host: Reader) -> State:
+        return Unknown("permission denied")
+
+
+def plan(host: LiveHost, *phases: Phase) -> tuple[PhaseReport, ...]:
+    return engine.plan(host, Facts([RebootPending(pending=False)]), PROFILE, (), phases)
+
+
+def test_what_cannot_be_seen_before_an_earlier_phase_has_run_is_provisional(host: LiveHost) -> None:
+    first = brings("one", File("/x", "x"), disturbs=(RebootPending,))
+    second = replace(brings("two", Blind()), reads=(RebootPending,))
+    report = plan(host, first, second)[1]
+    assert report.status is PhaseStatus.PROVISIONAL
+    assert "once one has run" in report.message
+
+
+def test_a_phase_that_changes_nothing_makes_nothing_provisional(host: LiveHost) -> None:
+    second = replace(brings("two", File("/x", "x")), reads=(RebootPending,))
+    assert plan(host, brings("one", disturbs=(RebootPending,)), second)[1].status is PhaseStatus.PLANNED
+
+
+def _check(*found: Finding) -> Check:
+    def run(_facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
+        """Nothing."""
+        yield from found
+
+    return check("os.a", "a", reads=(), why="why", fix="fix", source="here")(run)
+
+
+def examined(finding: Finding, expires: str) -> Finding:
+    waived = replace(PROFILE.spec, waivers=(Waiver("os.a", "known", "me", expires),))
+    (found,) = engine.examine(Facts(), replace(PROFILE, spec=waived), checks=[_check(finding)])
+    return found
+
+
+FAILS = failed("found", wanted="wanted", fix=Fix("none"))
+
+
+def test_a_waiver_holds_on_its_last_day() -> None:
+    assert examined(FAILS, datetime.now(timezone.utc).date().isoformat()).level is Level.WAIVED
+
+
+def test_a_waiver_does_not_hide_that_something_is_not_known() -> None:
+    assert examined(unknown("dark"), "2999-01-01").level is Level.UNKNOWN
+
+
+def test_a_bug_outweighs_a_failure() -> None:
+    bug = replace(unknown("broke"), evidence=(Evidence(engine.TRACEBACK, "..."),))
+    assert engine.preflight_exit([FAILS, bug], checks=[]) is Exit.BUG
+
+
+# -- the way back ------------------------------------------------------------------------------------------------------
+def test_a_file_changed_twice_comes_back_as_it_was_before_the_first_change(host: LiveHost) -> None:
+    host.write("/x", b"mine", 0o640)
+    record = ledger.Ledger(host, "run1")
+    for before, after in (("mine", "one"), ("one", "two")):
+        record.record(Change("p", File("/x", after), Known(before, 0o640), Known(after, 0o600)))
+        host.write("/x", after.encode(), 0o600)
+    assert all(step.done for step in ledger.take_back(host, "run1"))
+    there = host.stat("/x")
+    assert (host.read("/x"), there and there.mode) == ("mine", 0o640)
