@@ -71,6 +71,34 @@ def test_a_recording_answers_as_the_host_did(tree: Path, tmp_path: Path, name: s
     assert host.manifest["host"] == "node1"
 
 
+def test_absent_not_recorded_and_not_readable_are_three_answers(tmp_path: Path) -> None:
+    """The tree beside the manifest holds what another answer left there: the manifest decides."""
+    manifest = {"schemaVersion": 1, "absent": ["read /etc/gone", "list /etc/gone", "stat /etc/gone", "link /etc/gone"],
+                "unread": {"read /etc/shadow": "permission denied"}, "listings": {"/etc": ["gone", "listed"]}}  # fmt: skip
+    (tmp_path / "root/etc").mkdir(parents=True)
+    (tmp_path / "root/etc/gone").write_text("x")
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    host = BundleHost(str(tmp_path))
+    assert (host.read("/etc/gone"), host.list("/etc/gone"), host.readlink("/etc/gone")) == (None, None, None)
+    assert host.stat("/etc/gone") is None
+    assert (host.read("/etc/never"), host.stat("/etc/never")) == (None, None)
+    with pytest.raises(Unreadable, match="permission denied"):
+        host.read("/etc/shadow")
+    with pytest.raises(Unreadable, match="was not recorded"):
+        host.read("/etc/listed")
+    with pytest.raises(Unreadable, match="was not recorded"):
+        host.stat("/etc/listed")
+
+
+def test_what_could_not_be_read_keeps_its_reason_in_the_recording(tree: Path, tmp_path: Path) -> None:
+    recording = RecordingHost(LiveHost(str(tree)))
+    _look(recording)
+    recording.save(str(tmp_path / "recorded"), "node1")
+    unread = json.loads((tmp_path / "recorded/manifest.json").read_text())["unread"]
+    assert unread["read /etc/dir"] == "is a directory"
+    assert unread["query true"].startswith("a command of this machine")
+
+
 def test_commands_are_replayed_whole(tmp_path: Path) -> None:
     recording = RecordingHost(LiveHost())
     live = recording.query("sh", "-c", "echo out; echo err >&2; exit 3")

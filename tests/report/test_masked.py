@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ import pytest
 
 from caasctl.model import Evidence, Exit, Facts, Finding, Level, Report
 from caasctl.protocol import Absent, Change, Known
-from caasctl.report import data, diff, facts
+from caasctl.report import FORMATS, data, diff, facts, write
 from caasctl.report.masked import is_secret, masked
 from caasctl.resources.files import File
 
@@ -83,3 +84,14 @@ def test_facts_and_findings_hide_it() -> None:
     finding = Finding(Level.FAIL, "x", evidence=(Evidence("/etc/x", f"password = {SECRET}"),), id="os.a", topic="os")
     report = Report("preflight", "p", "h", "now", 1, Exit.OK, (finding,))
     assert SECRET not in json.dumps(data.tree(report))
+
+
+def test_a_secret_in_evidence_reaches_no_format() -> None:
+    seen = (Evidence("/etc/containerd/config.toml", f'password = "{SECRET}"'),)
+    found = Finding(Level.FAIL, "x", id="os.a", title="A", topic="os", evidence=seen)
+    report = Report("preflight", "p", "h", "2026-01-01T00:00:00+00:00", 1, Exit.FAILED_CHECK, (found,))
+    for fmt in FORMATS:
+        out = io.StringIO()
+        write(report, fmt, out, verbose=True, width=80)
+        assert "config.toml" in out.getvalue() or fmt == "junit"
+        assert SECRET not in out.getvalue()

@@ -93,6 +93,12 @@ def test_what_is_no_plain_text_file_is_unknown_and_names_the_path(host: LiveHost
     assert "/x" in state.reason
 
 
+def test_a_link_is_named_with_what_it_leads_to(host: LiveHost, tmp_path: Path) -> None:
+    (tmp_path / "x").symlink_to("/etc/shadow")
+    state = File("/x", "text").look(host)
+    assert state == Unknown("/x is a symbolic link to /etc/shadow; caasctl writes plain files only")
+
+
 @given(st.text(), st.text())
 def test_the_target_of_a_target_is_itself(wanted: str, there: str) -> None:
     for file in (File("/x", wanted), File("/x", merge=lambda old: old or wanted)):

@@ -76,6 +76,14 @@ def test_hugepages_are_pairs_by_size() -> None:
     ]
 
 
+def test_of_two_counts_for_one_size_the_kernel_takes_the_first() -> None:
+    assert hugepages(tokens("hugepages=4 hugepages=8")) == {2048: "4"}
+    assert missing(("hugepagesz=2M", "hugepages=8"), tokens("hugepages=4 hugepagesz=2M hugepages=8")) == (
+        "hugepagesz=2M",
+        "hugepages=8",
+    )
+
+
 def test_missing_arguments_keep_their_order_and_hugepages_go_as_a_pair() -> None:
     wanted = ("intel_iommu=on", "cgroup_no_v1=all", "default_hugepagesz=1G", "hugepagesz=1G", "hugepages=4")
     assert missing(wanted, tokens(A10_HOST)) == ("hugepagesz=1G", "hugepages=4")

@@ -101,6 +101,12 @@ def test_imports_are_read_breadth_first_and_globs_sorted() -> None:
     assert found[-1].imported_by == ("/etc/containerd/b.toml", "deep.toml")
 
 
+def test_a_glob_also_takes_names_that_begin_with_a_dot() -> None:
+    folders = {"/": ("x.d",), "/x.d": (".hidden.toml", "a.toml", "b.txt")}
+    found = imports.import_paths("/etc/c.toml", "/x.d/*.toml", folders.get, (2, 1, 0))
+    assert found == ("/x.d/.hidden.toml", "/x.d/a.toml")
+
+
 def test_files_that_import_each_other_are_read_once() -> None:
     found = Files(config_toml='imports = ["b.toml"]', b_toml='imports = ["config.toml"]').load(V21)
     assert [file.path.rpartition("/")[2] for file in found] == ["config.toml", "b.toml"]

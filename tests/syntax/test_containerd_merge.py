@@ -295,3 +295,11 @@ def test_new_root_keys_stand_below_the_licence_and_above_the_first_keys_comment(
     text = '# Copyright\n\n# Licensed.\n\n# The CRI is off.\ndisabled_plugins = ["cri"]\n'
     merged = merge.merge_main_v1x(text, WANTED, V17)
     assert merged.startswith("# Copyright\n\n# Licensed.\n\nversion = 2\n\n# The CRI is off.\ndisabled_plugins = []\n")
+
+
+@pytest.mark.parametrize(
+    ("version", "known"),
+    [((1, 6, 36), False), ((1, 7, 0), True), ((2, 3, 9), True), ((2, 4, 0), False)],
+)
+def test_cdi_is_switched_on_where_there_is_a_switch(version: tables.Version, *, known: bool) -> None:
+    assert (("plugins", tables.CRI, "enable_cdi") in merge.our_keys(2, WANTED, version)) is known

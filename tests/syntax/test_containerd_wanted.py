@@ -84,3 +84,13 @@ def test_foreign_keys_that_go_are_named_and_those_that_grow_are_not() -> None:
     assert judge.lost(before, after, frozenset({("a", "gone")})) == ()
     assert judge.lost(before, after, frozenset(), ("a",)) == ()
     assert judge.lost(before, after, frozenset(), ("b",)) == ("a.gone",)
+
+
+def test_a_foreign_value_that_changes_is_lost_too() -> None:
+    assert judge.lost({"a": {"x": 1}}, {"a": {"x": 2}}, frozenset()) == ("a.x",)
+
+
+def test_a_default_runtime_without_a_table_is_seen() -> None:
+    table = {**GOOD["plugins"][tables.CRI]["containerd"], "default_runtime_name": "mine"}  # type: ignore[index]
+    (problem,) = judge.problems(changed(containerd=table), Wanted("p", "mine", WANTED.handlers))
+    assert problem.what == "the default runtime mine has no table"
