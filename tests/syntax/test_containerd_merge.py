@@ -125,14 +125,11 @@ def test_the_users_annotations_and_runc_options_stay() -> None:
     assert found["runc"]["options"] == {"BinaryName": "nv", "SystemdCgroup": True}
 
 
-@pytest.mark.parametrize(
-    ("given", "after"), [("/usr/lib/cni", "/opt/cni/bin"), ("", "/opt/cni/bin"), ("/srv/cni", "/srv/cni")]
-)
-def test_1x_looks_for_cni_where_cilium_puts_it_unless_a_user_says_otherwise(given: str, after: str) -> None:
+@pytest.mark.parametrize("given", ["/usr/lib/cni", "/srv/cni"])
+def test_the_cni_folders_stay_the_distribution_s_or_the_user_s(given: str) -> None:
     text = f'version = 2\n[{CRI}.cni]\nbin_dir = "{given}"\n'
     merged = merge.merge_main_v1x(text, WANTED, (1, 7, 24))
-    assert tables.cri(parse_toml(merged, "x")).cni["bin_dir"] == after
-    assert "bin_dir" not in merge.drop_in(3, WANTED, (2, 1, 9))  # its default names both folders
+    assert tables.cri(parse_toml(merged, "x")).cni["bin_dir"] == given
 
 
 def test_plugin_lists_are_given_in_full_names_without_the_cri() -> None:

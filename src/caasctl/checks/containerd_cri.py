@@ -13,7 +13,7 @@ from caasctl.profile import AUTO, NodeProfile
 from caasctl.syntax.containerd.imports import replaced, seen_cri, set_by
 from caasctl.syntax.containerd.judge import contradictions
 from caasctl.syntax.containerd.tables import Cri, Data, is_runc, places, strings, systemd_cgroup, table
-from caasctl.syntax.containerd.wanted import DEBIAN_PLUGINS, NEWEST_KNOWN, Tree, Wanted, cni_plugins, wanted
+from caasctl.syntax.containerd.wanted import NEWEST_KNOWN, Tree, Wanted, cni_plugins, wanted
 
 _AFTER = ("containerd.installed", "containerd.config_parses")
 _PAUSE = "registry.k8s.io/pause:"
@@ -201,8 +201,6 @@ def key_conflicts(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
     ' `failed to find plugin "cilium-cni" in path [/usr/lib/cni]`, or `cni plugin not initialized`.',
     fix="The folders of Cilium's cni.binPath and cni.confPath (by default /opt/cni/bin and /etc/cni/net.d) in containerd's cni table.",
     source="cilium/cilium 23870; Debian's containerd: 1.6 by its file, 1.7 compiled in",
-    fixed_by="containerd",
-    gates=("cilium",),
     after=_AFTER,
 )
 def cni_folders(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
@@ -224,15 +222,15 @@ def cni_folders(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
 
 
 def _elsewhere(facts: Facts, key: str, folders: tuple[str, ...], right: str) -> Finding:
+    """Cilium can follow containerd, whose folder may be the distribution's; or the user moves containerd's."""
     files = facts[ContainerdConfig].files
     path = next(
         (one for file in files[::-1] if (one := set_by((file,), (*places(file.schema).runtime, "cni", key)))), ""
     )
-    said, text = ", ".join(folders), f'["{right}"]' if key == "bin_dirs" else f'"{right}"'
-    if key == "bin_dir" and said == DEBIAN_PLUGINS and facts[ContainerdVersion].version < (2, 0, 0):
-        return failed(said, wanted=right, subject=key, fix=_INIT)
-    edit = Fix(f"{key} = {text} in the cni table of {path or facts[ContainerdConfig].path}", FixKind.EDIT)
-    return failed(said, wanted=right, subject=key, fix=edit, fixed_by="")
+    where, said = path or "compiled in", ", ".join(folders)
+    value = f"cni: {{{'confPath' if key == 'conf_dir' else 'binPath'}: {folders[0]}}}"
+    fix = Fix(f"give the profile spec.cilium.values: {{{value}}}, so that Cilium follows containerd", FixKind.EDIT)
+    return warned(said, wanted=right, subject=key, fix=fix, evidence=(Evidence(where, f"{key} = {said}"),))
 
 
 @check(

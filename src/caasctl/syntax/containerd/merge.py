@@ -25,7 +25,7 @@ from caasctl.syntax.containerd.tables import (
     table,
 )
 from caasctl.syntax.containerd.v1 import full_ids, short_tables, to_schema_2
-from caasctl.syntax.containerd.wanted import DEBIAN_PLUGINS, Handler, Wanted
+from caasctl.syntax.containerd.wanted import Handler, Wanted
 
 CDI_IS_A_KEY = ((1, 7, 0), (2, 4, 0))  # enable_cdi: unknown before, always on from
 
@@ -52,9 +52,6 @@ def merge_main_v1x(text: str | None, wanted: Wanted, version: Version, path: str
     for keys, value in _cri_edits(2, wanted, version):
         if keys[-1] in ("pod_annotations", "container_annotations"):
             value = _united(table(data, *keys[:-1]).get(keys[-1]), value)  # noqa: PLW2901 - the user's own stay
-        given = table(data, *keys[:-1]).get(keys[-1])
-        if keys[-1] == "bin_dir" and given not in (None, "", DEBIAN_PLUGINS):
-            continue  # a user's choice: containerd.cni_folders judges it
         edits.append((keys, value))
     return _edit(text, edits, path)
 
@@ -107,8 +104,6 @@ def _cri_edits(file_schema: int, wanted: Wanted, version: Version) -> Edits:
     edits: list[tuple[KeyPath, Any]] = [(at.sandbox_image, wanted.sandbox_image)]
     if CDI_IS_A_KEY[0] <= version < CDI_IS_A_KEY[1]:
         edits.append(((*at.runtime, "enable_cdi"), True))
-    if version < (2, 0, 0):  # Debian's 1.x looks elsewhere than Cilium's chart; from 2.1 its defaults name both folders
-        edits.append(((*at.runtime, "cni", "bin_dir"), wanted.cni_plugins))
     edits.append(((*at.runtime, "containerd", "default_runtime_name"), wanted.default_runtime))
     runc = (*runtimes_path(file_schema), "runc")
     edits += [((*runc, "runtime_type"), "io.containerd.runc.v2"), ((*runc, "options", "SystemdCgroup"), True)]

@@ -11,7 +11,6 @@ from caasctl.profile import AUTO, NodeProfile
 PAUSE = {(1, 33): "3.10", (1, 34): "3.10.1", (1, 35): "3.10.1", (1, 36): "3.10.2", (1, 37): "3.10.2"}
 NEWEST_KNOWN = max(PAUSE)
 CILIUM_PLUGINS = "/opt/cni/bin"  # where Cilium's chart puts cilium-cni, unless its cni.binPath says otherwise
-DEBIAN_PLUGINS = "/usr/lib/cni"  # where Debian's containerd looks, by its file (1.6) or compiled in (1.7)
 
 
 @dataclass(frozen=True)
@@ -29,12 +28,11 @@ class Handler:
 
 @dataclass(frozen=True)
 class Wanted:
-    """The CRI settings that caasctl owns; runc with systemd cgroups goes without saying. cni_plugins: a folder."""
+    """The CRI settings that caasctl owns; runc with systemd cgroups goes without saying."""
 
     sandbox_image: str
     default_runtime: str = "runc"
     handlers: tuple[Handler, ...] = ()
-    cni_plugins: str = CILIUM_PLUGINS
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -59,7 +57,6 @@ def wanted(profile: NodeProfile, trees: Iterable[Tree] = ()) -> Wanted:
         sandbox_image(profile),
         profile.spec.containerd.defaultRuntime,
         tuple(handler(name, tree) for name in profile.kata_handlers),
-        cni_plugins(profile),
     )
 
 
