@@ -107,6 +107,8 @@ def test_sandbox_image() -> None:
     assert only(checks.sandbox_image, dump(pause="mirror/pause:1"), profile=own).level is Level.PASS
     assert only(checks.sandbox_image, dump(pause="")).found == "registry.k8s.io/pause:3.8, containerd's default"
     assert only(checks.sandbox_image, dump(pause=""), ContainerdVersion((2, 9, 0))).level is Level.UNKNOWN
+    right = only(checks.sandbox_image, dump(pause=""), ContainerdVersion((2, 3, 4)))
+    assert (right.level, right.found) == (Level.PASS, "registry.k8s.io/pause:3.10.2, containerd's default")
 
 
 def test_a_dump_without_the_disabled_cri_is_made_good_by_the_files() -> None:

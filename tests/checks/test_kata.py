@@ -192,6 +192,15 @@ def test_a_missing_device_s_fix_is_the_first_thing_in_the_way(kvm: Kvm, cpu: Cpu
     assert said in text(found)
 
 
+def test_a_kvm_module_that_only_has_to_be_loaded_is_init_node_s() -> None:
+    gone = (Kvm(device=False), KvmOpens("No such file or directory"))
+    there = Modules(frozenset(), frozenset(), frozenset({"kvm_intel"}), "/lib/modules/6.1.0")
+    assert one(kata_host.kvm, *gone, INTEL, there).fixed_by == "host"
+    loaded = Modules(frozenset({"kvm_intel"}), frozenset(), frozenset({"kvm_intel"}), "/lib/modules/6.1.0")
+    assert one(kata_host.kvm, *gone, INTEL, loaded).yours
+    assert one(kata_host.kvm, *gone, AMD_OFF, there).yours
+
+
 def test_vhost_devices_that_are_there_pass() -> None:
     assert one(kata_host.vhost, Vhost(vsock=True, net=True), modules()).level is Level.PASS
 

@@ -162,6 +162,8 @@ def sandbox_image(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
         yield unknown(
             f"no file sets it, and the default of containerd {'.'.join(map(str, version))} is not known (wanted: {want})"
         )
+    elif not found.sandbox_image and _DEFAULT_PAUSE[version] == want:
+        yield passed(f"{want}, containerd's default")
     elif not found.sandbox_image:
         yield warned(f"{_DEFAULT_PAUSE[version]}, containerd's default", wanted=want, fix=_INIT)
     elif found.sandbox_image != want:

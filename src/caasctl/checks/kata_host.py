@@ -53,7 +53,15 @@ def kvm(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
             evidence=(Evidence("/dev/kvm", error),),
         )
     else:
-        yield failed("/dev/kvm is not there", wanted="/dev/kvm", fix=_enable(device, facts[Cpu]))
+        fixed_by = "host" if _only_to_load(device, facts) else ""
+        yield failed("/dev/kvm is not there", wanted="/dev/kvm", fix=_enable(device, facts[Cpu]), fixed_by=fixed_by)
+
+
+def _only_to_load(device: Kvm, facts: Facts) -> bool:
+    """Whether phase host brings it: it loads the processor's KVM module, where the processor has the flag (os.modules)."""
+    modules, module = facts.get(Modules), _MODULE.get(facts[Cpu].vendor, "")
+    able = bool(facts[Cpu].flags & {"vmx", "svm"}) and device.module != module
+    return able and modules is not None and module in modules.available - modules.loaded
 
 
 def _without_flags(device: Kvm, cpu: Cpu) -> Finding:
