@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from caasctl import formats
 from caasctl.facts.kata_host import Kvm, KvmOpens, Vhost
-from caasctl.facts.network_sysctl import Forwarding
+from caasctl.facts.network_sysctl import Forwarding, RpFilterFiles
 from caasctl.facts.os import Cpu, Memory, Modules
 from caasctl.facts.os_swap import Swap, SwapUnit
 from caasctl.facts.os_sysctl import SysctlConfig, SysctlLive
@@ -79,5 +79,5 @@ PHASE = Phase(
     "Kernel modules, kernel settings, no swap",
     desired,
     reads=(Cpu, Modules, SysctlConfig, SysctlLive, Swap),
-    disturbs=(Modules, Vhost, Kvm, KvmOpens, SysctlConfig, SysctlLive, Forwarding, Swap, Memory),
+    disturbs=(Modules, Vhost, Kvm, KvmOpens, SysctlConfig, SysctlLive, Forwarding, RpFilterFiles, Swap, Memory),
 )
