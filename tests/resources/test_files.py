@@ -143,6 +143,21 @@ def test_what_does_not_work_brings_the_old_files_back_in_effect(host: LiveHost, 
     assert caught.value.cause
 
 
+@pytest.mark.parametrize("before", ["old a", None])
+def test_a_file_that_cannot_be_written_takes_those_before_it_back_and_nothing_is_restarted(
+    host: LiveHost, tmp_path: Path, before: str | None
+) -> None:
+    if before:
+        host.write("/etc/a", before.encode(), 0o600)
+    wanted = transaction()
+    now = wanted.look(host)
+    (tmp_path / "etc/b").mkdir(parents=True)  # in the way since it was looked at
+    with pytest.raises(CaasError, match=r"daemon: /etc/b is a directory.*; /etc/a is as before") as caught:
+        wanted.apply(host, now)
+    assert (host.read("/etc/a"), host.read(RUNNING)) == (before, None)
+    assert caught.value.fix
+
+
 def test_where_the_old_files_do_not_work_either_it_says_so(host: LiveHost) -> None:
     host.write("/etc/a", b"poison of old")
     wanted = transaction(a="deaf")

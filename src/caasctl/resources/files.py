@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sized
 from dataclasses import dataclass, replace
 
 from caasctl.faults import word_of
@@ -132,9 +132,7 @@ class Transaction:
         self.activation.check(
             host, {path: state.text.encode() for path, state in new.items() if isinstance(state, Known)}
         )
-        for member in self.members:
-            if new[member.path] != old[member.path]:
-                member.apply(host, old[member.path])
+        self._write(host, old, new)
         try:
             self.activation.activate(host)
             self.activation.prove(host)
@@ -145,20 +143,24 @@ class Transaction:
     def undo(self, now: State) -> Undo:
         return Undo({path: before(state) for path, state in _files(now).items()}, self.activation.way_back())
 
+    def _write(self, host: Writer, old: Mapping[str, State], new: Mapping[str, State]) -> None:
+        """All files or none: what was written before one that cannot be is taken back, and nothing was put in effect."""
+        written: list[str] = []
+        try:
+            for member in self.members:
+                if new[member.path] != old[member.path]:
+                    member.apply(host, old[member.path])
+                    written.append(member.path)
+        except CaasError as error:
+            _restore(host, old, written)
+            said = f"; {', '.join(written)} {_are(written)} as before" if written else ""
+            raise CaasError(f"{self.name}: {error.problem}{said}", cause=error.cause, fix=error.fix) from error
+
     def _back(self, host: Writer, old: Mapping[str, State], new: Mapping[str, State], error: CaasError) -> CaasError:
         """Puts the old files back, makes them take effect, and says how that went."""
         changed = [path for path, state in new.items() if state != old[path]]
-        for path in changed:
-            was = before(old[path])
-            if was is None:
-                host.remove(path)
-            else:
-                host.write(path, *was)
-        said = (
-            f"{', '.join(changed)} {'is' if len(changed) == 1 else 'are'} as before"
-            if changed
-            else "no file was changed"
-        )
+        _restore(host, old, changed)
+        said = f"{', '.join(changed)} {_are(changed)} as before" if changed else "no file was changed"
         try:
             if changed:
                 self.activation.activate(host)
@@ -175,3 +177,16 @@ def owned_files(resource: Resource) -> tuple[File, ...]:
 
 def _files(state: State) -> dict[str, State]:
     return dict(state.parts) if isinstance(state, Known) else {}
+
+
+def _restore(host: Writer, old: Mapping[str, State], paths: Iterable[str]) -> None:
+    for path in paths:
+        was = before(old[path])
+        if was is None:
+            host.remove(path)
+        else:
+            host.write(path, *was)
+
+
+def _are(paths: Sized) -> str:
+    return "is" if len(paths) == 1 else "are"
