@@ -16,7 +16,7 @@ from tests.standins.node import SYSTEMCTL, Node
 
 from caasctl.host import LiveHost
 from caasctl.model import CommandError
-from caasctl.protocol import Absent, Done, Impossible, Known, State, Unknown
+from caasctl.protocol import Absent, Completed, Done, Impossible, Known, State, Unknown
 from caasctl.resources.units import Unit
 
 SWAP = r"dev-disk-by\x2duuid-aa.swap"
@@ -186,3 +186,11 @@ def test_a_live_host_runs_systemctl_for_real(tmp_path: Path) -> None:
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == ["not masked", "masked", "/dev/null", "mask dev-sdz9.swap\n"]
+
+
+def test_a_mask_that_ends_with_this_boot_is_none(tmp_path: Path) -> None:
+    class Shown(LiveHost):
+        def query(self, *argv: str, timeout_s: float = 5.0) -> Completed:
+            return Completed(argv, 0, "LoadState=masked\nActiveState=inactive\nUnitFileState=masked-runtime\n")
+
+    assert Unit("x.swap", masked=True).look(Shown(str(tmp_path))) == Known("not masked")
