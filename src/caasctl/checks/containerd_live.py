@@ -33,7 +33,8 @@ def docker_shared(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
         yield unknown(f"{found.daemon} is installed; seeing its containers needs root")
     elif found.containers:
         yield warned(f"{len(found.containers)} containers of Docker", wanted="none on a node",
-                     fix=Fix("docker stop $(docker ps -q) && systemctl disable --now docker.socket docker.service"))  # fmt: skip
+                     fix=Fix("move what `docker ps` lists to another host, then `systemctl disable --now docker.socket docker.service`",
+                             FixKind.EDIT))  # fmt: skip
     else:
         yield passed(f"{found.daemon} installed, no containers of it")
 
