@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 
+from caasctl.facts.kata import KataTree
+from caasctl.needs.containerd import handler
 from caasctl.syntax.containerd.merge import MergeMain
-from caasctl.syntax.containerd.wanted import Tree, Wanted, handler
+from caasctl.syntax.containerd.wanted import Wanted
 
 MAIN = "/etc/containerd/config.toml"
 CRI = 'plugins."io.containerd.grpc.v1.cri"'
@@ -109,7 +111,7 @@ def files(name: str) -> dict[str, str]:
     several = {"none": {}, "imports": IMPORTS, "replacing": REPLACING, "dangling": DANGLING, "broken": BROKEN,
                "cri-fails": CRI_FAILS, "nvidia": NVIDIA}  # fmt: skip
     if name == "from-1x":  # what caasctl made of Docker's file before containerd was upgraded, CDI off by hand since
-        tree = Tree("/opt/kata")
+        tree = KataTree("/opt/kata", "", "", "", ())
         old = Wanted("old/pause:1", "runc", (handler("kata-qemu", tree), handler("kata-clh", tree)))
         return {MAIN: MergeMain((1, 7, 24), old)(DOCKER).replace("enable_cdi = true", "enable_cdi = false")}
     if name == "default":

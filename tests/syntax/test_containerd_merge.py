@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from caasctl.facts.kata import KataTree
 from caasctl.formats import FormatError, dump_toml, edit_toml, parse_toml
 from caasctl.model import CaasError
+from caasctl.needs.containerd import handler
 from caasctl.syntax.containerd import merge, tables, v1
-from caasctl.syntax.containerd.wanted import Tree, Wanted, handler
+from caasctl.syntax.containerd.wanted import Wanted
 
-TREE = Tree("/opt/kata")
+TREE = KataTree("/opt/kata", "", "", "", ())
 WANTED = Wanted("registry.k8s.io/pause:3.10.2", "runc", (handler("kata-qemu", TREE), handler("kata-clh", TREE)))
 V16, V17, V21, V24 = (1, 6, 20), (1, 7, 24), (2, 1, 9), (2, 4, 0)
 CRI = f'plugins."{tables.CRI}"'

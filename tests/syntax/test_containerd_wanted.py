@@ -1,40 +1,11 @@
-"""What caasctl wants of containerd, and what it sees in a dump that containerd itself does not look at."""
+"""What caasctl sees in a dump that containerd itself does not look at."""
 
 from __future__ import annotations
 
 import pytest
 
 from caasctl.syntax.containerd import judge, tables
-from caasctl.syntax.containerd.wanted import Handler, Tree, Wanted, handler, pause_tag
-
-GO = Tree(
-    "/opt/kata",
-    "/opt/kata/bin/containerd-shim-kata-v2",
-    "",
-    ("/opt/kata/share/defaults/kata-containers/configuration-qemu.toml",),
-)
-RUST_CONFIG = "/opt/kata/share/defaults/kata-containers/runtime-rs/configuration-qemu-runtime-rs.toml"
-RUST = Tree("/opt/kata", "", "/opt/kata/runtime-rs/bin/containerd-shim-kata-v2", (RUST_CONFIG,))
-
-
-def test_a_handler_takes_the_shim_that_has_its_configuration() -> None:
-    assert handler("kata-qemu", GO) == Handler("kata-qemu", GO.go_shim, GO.configs[0])
-    assert handler("kata-qemu", RUST) == Handler("kata-qemu", RUST.rust_shim, RUST_CONFIG)
-    assert handler("kata-qemu", Tree("/opt/kata")).config_path == GO.configs[0]
-
-
-def test_a_folder_of_its_own_is_preferred() -> None:
-    own = "/opt/kata/share/defaults/kata-containers/runtimes/qemu/configuration-qemu.toml"
-    assert handler("kata-qemu", Tree(GO.prefix, GO.go_shim, "", (*GO.configs, own))).config_path == own
-
-
-@pytest.mark.parametrize(
-    ("minor", "tag"),
-    [((1, 30), "3.10"), ((1, 33), "3.10"), ((1, 34), "3.10.1"), ((1, 36), "3.10.2"), ((1, 40), "3.10.2")],
-)
-def test_the_pause_image_follows_kubernetes(minor: tuple[int, int], tag: str) -> None:
-    assert pause_tag(minor) == tag
-
+from caasctl.syntax.containerd.wanted import Handler, Wanted
 
 WANTED = Wanted("p", "runc", (Handler("kata-qemu", "/s", "/c"),))
 GOOD = {

@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from caasctl.facts.containerd import ContainerdVersion
 from caasctl.facts.containerd_config import ContainerdConfig, ContainerdEffective, Shims
 from caasctl.facts.containerd_live import CriInfo
-from caasctl.facts.kata import KataTrees
 from caasctl.model import Check, Evidence, Facts, Finding, Fix, FixKind, check, failed, passed, unknown, warned
+from caasctl.needs.containerd import NEWEST_KNOWN, cni_plugins, wanted
 from caasctl.profile import AUTO, NodeProfile
 from caasctl.syntax.containerd.imports import replaced, seen_cri, set_by
 from caasctl.syntax.containerd.judge import contradictions
 from caasctl.syntax.containerd.tables import Cri, Data, is_runc, places, strings, systemd_cgroup, table
-from caasctl.syntax.containerd.wanted import NEWEST_KNOWN, Tree, Wanted, cni_plugins, wanted
 
 _AFTER = ("containerd.installed", "containerd.config_parses")
 _PAUSE = "registry.k8s.io/pause:"
@@ -34,12 +33,6 @@ def _effective(facts: Facts) -> Cri | None:
     if effective.error:
         return None
     return seen_cri(effective.data, facts[ContainerdConfig].files, facts[ContainerdVersion].version)
-
-
-def _wanted(facts: Facts, profile: NodeProfile) -> Wanted:
-    found = facts.get(KataTrees)
-    trees = [Tree(t.prefix, t.go_shim, t.rust_shim, t.configs) for t in found.trees] if found else []
-    return wanted(profile, trees)
 
 
 @check(
@@ -97,7 +90,7 @@ def handlers(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     found = _effective(facts)
     if found is None:
         return
-    names = _wanted(facts, profile).names
+    names = wanted(facts, profile).names
     missing = [name for name in names if not found.runtimes.get(name, {}).get("runtime_type")]
     live = facts.get(CriInfo)
     unloaded = [name for name in names if live and live.status and name not in live.status.runtimes]
@@ -149,7 +142,7 @@ def default_runtime(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
 )
 def sandbox_image(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     """The pause image in the merged configuration against the table of kubeadm's."""
-    found, want = _effective(facts), _wanted(facts, profile).sandbox_image
+    found, want = _effective(facts), wanted(facts, profile).sandbox_image
     if found is None:
         return
     minor, version = profile.spec.kubernetes.minor, facts[ContainerdVersion].version[:2]

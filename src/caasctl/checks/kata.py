@@ -54,12 +54,10 @@ def _no_tree(trees: KataTrees, prefix: str) -> Finding:
 
 
 def _handler(handler: str, found: KataTree, configs: KataConfigs) -> Finding:
-    """Each handler runs on the Go shim where the tree has it and its configuration, else on the Rust one."""
-    go, rust = found.config(handler), found.config(handler, rust=True)
+    shim, path = found.runs(handler)
     where = f"{found.prefix} {found.version or 'of unknown version'}"
-    if not (found.go_shim and go) and not (found.rust_shim and rust):
-        return _incomplete(handler, found, where, go or rust)
-    path = go if found.go_shim and go else rust
+    if not shim:
+        return _incomplete(handler, found, where, found.config(handler) or found.config(handler, rust=True))
     config = configs.of(path)
     if config and config.missing:
         return failed(
@@ -70,7 +68,7 @@ def _handler(handler: str, found: KataTree, configs: KataConfigs) -> Finding:
             evidence=(Evidence(path, config.missing[0]),),
             cause="The sandbox is not created: `failed to create shim task: ... no such file or directory`.",
         )
-    if path == rust and handler in _NEEDS_GO:
+    if shim == found.rust_shim and handler in _NEEDS_GO:
         return _only_rust(handler, found, where)
     return passed(f"{where}, {path}", subject=handler)
 

@@ -44,6 +44,11 @@ class KataTree:
         fit = [path for path in self.configs if path.endswith(f"/configuration-{name}.toml")]
         return min(fit, key=lambda path: "/runtimes/" not in path, default="")
 
+    def runs(self, handler: str) -> tuple[str, str]:
+        """Shim and configuration of a handler: Go's where the tree has both, else Rust's; empty where it has neither pair."""
+        pairs = ((self.go_shim, self.config(handler)), (self.rust_shim, self.config(handler, rust=True)))
+        return next(((shim, config) for shim, config in pairs if shim and config), ("", ""))
+
 
 @dataclass(frozen=True)
 class KataTrees:

@@ -12,6 +12,7 @@ from caasctl.facts.containerd_writers import OtherWriters
 from caasctl.facts.kata import KataTrees
 from caasctl.formats import dump_yaml
 from caasctl.model import HEADER, MARK, Facts
+from caasctl.needs.containerd import wanted
 from caasctl.profile import NodeProfile
 from caasctl.protocol import Phase, Resource
 from caasctl.resources.containerd import ContainerdActivation
@@ -19,7 +20,7 @@ from caasctl.resources.files import File, Transaction
 from caasctl.resources.units import Unit
 from caasctl.syntax.containerd.merge import MergeMain, drop_in, wanted_schema
 from caasctl.syntax.containerd.tables import DROP_IN, Version
-from caasctl.syntax.containerd.wanted import Tree, Wanted, wanted
+from caasctl.syntax.containerd.wanted import Wanted
 
 CRICTL = "/etc/crictl.yaml"
 
@@ -41,7 +42,7 @@ def desired(facts: Facts, profile: NodeProfile) -> Iterator[Resource]:
     if version == (0, 0, 0):
         return  # the checks containerd.installed and containerd.supported say how to get one that runs
     config = facts[ContainerdConfig]
-    want = wanted(profile, trees(facts))
+    want = wanted(facts, profile)
     yield Unit("containerd.service", enabled=True)
     yield Transaction(
         "containerd",
@@ -57,11 +58,6 @@ def files(version: Version, main: str, text: str | None, want: Wanted) -> tuple[
     if version < (2, 0, 0):
         return (merged,)
     return (File(DROP_IN, drop_in(wanted_schema(text, main), want, version)), merged)
-
-
-def trees(facts: Facts) -> tuple[Tree, ...]:
-    found = facts.get(KataTrees)
-    return tuple(Tree(t.prefix, t.go_shim, t.rust_shim, t.configs) for t in found.trees) if found else ()
 
 
 PHASE = Phase(

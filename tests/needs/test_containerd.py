@@ -1,0 +1,53 @@
+"""What a node needs of containerd: handlers on the tree that is there, the pause image of the Kubernetes version."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from caasctl import profile_load
+from caasctl.facts.kata import KataTree, KataTrees
+from caasctl.model import Facts
+from caasctl.needs.containerd import handler, pause_tag, wanted
+from caasctl.syntax.containerd.wanted import Handler
+
+CONFIGS = "/opt/kata/share/defaults/kata-containers"
+GO = KataTree(
+    "/opt/kata", "3.20.0", "/opt/kata/bin/containerd-shim-kata-v2", "", (f"{CONFIGS}/configuration-qemu.toml",)
+)
+RUST_CONFIG = f"{CONFIGS}/runtime-rs/configuration-qemu-runtime-rs.toml"
+RUST = KataTree("/opt/kata", "4.1.0", "", "/opt/kata/runtime-rs/bin/containerd-shim-kata-v2", (RUST_CONFIG,))
+
+
+def test_a_handler_takes_the_shim_that_has_its_configuration() -> None:
+    assert handler("kata-qemu", GO) == Handler("kata-qemu", GO.go_shim, GO.configs[0])
+    assert handler("kata-qemu", RUST) == Handler("kata-qemu", RUST.rust_shim, RUST_CONFIG)
+    both = replace(GO, rust_shim=RUST.rust_shim, configs=(RUST_CONFIG, *GO.configs))
+    assert handler("kata-qemu", both) == Handler("kata-qemu", GO.go_shim, GO.configs[0])
+    assert handler("kata-qemu", replace(both, configs=(RUST_CONFIG,))) == handler("kata-qemu", RUST)
+
+
+def test_without_a_tree_it_is_where_a_release_will_put_it() -> None:
+    (qemu, _) = wanted(Facts([KataTrees((replace(GO, prefix="/opt/kata-other"),))]), profile_load.load()).handlers
+    assert qemu == Handler("kata-qemu", GO.go_shim, GO.configs[0])
+    assert wanted(Facts(), profile_load.load()).handlers[0] == qemu
+
+
+def test_a_folder_of_its_own_is_preferred() -> None:
+    own = f"{CONFIGS}/runtimes/qemu/configuration-qemu.toml"
+    assert handler("kata-qemu", replace(GO, configs=(*GO.configs, own))).config_path == own
+
+
+@pytest.mark.parametrize(
+    ("minor", "tag"),
+    [((1, 30), "3.10"), ((1, 33), "3.10"), ((1, 34), "3.10.1"), ((1, 36), "3.10.2"), ((1, 40), "3.10.2")],
+)
+def test_the_pause_image_follows_kubernetes(minor: tuple[int, int], tag: str) -> None:
+    assert pause_tag(minor) == tag
+
+
+def test_a_pause_image_of_the_profile_is_taken_as_it_is() -> None:
+    assert wanted(Facts(), profile_load.load()).sandbox_image == "registry.k8s.io/pause:3.10.2"
+    own = profile_load.load(settings=["containerd.sandboxImage=example.test/pause:9"])
+    assert wanted(Facts(), own).sandbox_image == "example.test/pause:9"
