@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from caasctl import __version__
-from caasctl.faults import of_this_process
 from caasctl.model import CaasError, Exit, UsageError
 
 if TYPE_CHECKING:
@@ -80,6 +79,8 @@ def _say_unexpected(error: Exception) -> int:
     if isinstance(error, ClickException):
         error.show()
         return error.exit_code
+    from caasctl.faults import of_this_process  # noqa: PLC0415 - 12 ms, only where something went wrong
+
     if isinstance(error, OSError) and (said := of_this_process(error)):
         return _say_error(said)
     import traceback  # noqa: PLC0415
