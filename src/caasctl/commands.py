@@ -20,7 +20,7 @@ from caasctl.host import LiveHost
 from caasctl.model import Exit, Facts, Finding, ProfileError, Report, Unreadable, UsageError
 from caasctl.phases import ORDER
 from caasctl.profile import NodeProfile
-from caasctl.protocol import Phase, PhaseReport
+from caasctl.protocol import Phase, PhaseReport, PhaseStatus
 from caasctl.recording import RecordingHost
 
 Say = Callable[[str], None]
@@ -79,7 +79,7 @@ class Session:
         with no_sudden_end(STOPS) as stop, host.lock(apply.LOCK, f"{owner}\n"):
             reports = tuple(apply.Run(host, self.profile, ledger.Ledger(host, run), say, stop).phases(phases, facts))
         code = apply.exit_code(reports)
-        changed = any(report.changes for report in reports)
+        changed = any(report.status is not PhaseStatus.UNCHANGED for report in reports)
         self.host = open_host(None, "/") if changed else self.host
         found = engine.examine(engine.collect(self.host) if changed else facts, self.profile)
         return self.report(words, code, found, reports)

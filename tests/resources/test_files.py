@@ -158,6 +158,31 @@ def test_a_file_that_cannot_be_written_takes_those_before_it_back_and_nothing_is
     assert caught.value.fix
 
 
+class FullFrom(LiveHost):
+    """A host whose disk is full from the nth write on."""
+
+    def __init__(self, root: str, writes: int) -> None:
+        super().__init__(root)
+        self._left = writes
+
+    def write(self, path: str, data: bytes, mode: int = 0o644) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise CaasError(f"cannot write {path}", cause="no space left on device", fix="free space")
+        super().write(path, data, mode)
+
+
+def test_a_disk_that_is_full_on_the_way_back_hides_neither_error(tmp_path: Path) -> None:
+    LiveHost(str(tmp_path)).write("/etc/a", b"old a")
+    host = FullFrom(str(tmp_path), writes=2)
+    wanted = transaction(b="poison")
+    with pytest.raises(CaasError) as caught:
+        wanted.apply(host, wanted.look(host))
+    assert "it did not start" in caught.value.problem
+    assert "/etc/a could NOT be put back (no space left on device" in caught.value.problem
+    assert "/etc/b is as before" in caught.value.problem
+
+
 def test_where_the_old_files_do_not_work_either_it_says_so(host: LiveHost) -> None:
     host.write("/etc/a", b"poison of old")
     wanted = transaction(a="deaf")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sized
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from caasctl.faults import word_of
@@ -152,15 +152,13 @@ class Transaction:
                     member.apply(host, old[member.path])
                     written.append(member.path)
         except CaasError as error:
-            _restore(host, old, written)
-            said = f"; {', '.join(written)} {_are(written)} as before" if written else ""
+            said = f"; {_restored(host, old, written)}" if written else ""
             raise CaasError(f"{self.name}: {error.problem}{said}", cause=error.cause, fix=error.fix) from error
 
     def _back(self, host: Writer, old: Mapping[str, State], new: Mapping[str, State], error: CaasError) -> CaasError:
         """Puts the old files back, makes them take effect, and says how that went."""
         changed = [path for path, state in new.items() if state != old[path]]
-        _restore(host, old, changed)
-        said = f"{', '.join(changed)} {_are(changed)} as before" if changed else "no file was changed"
+        said = _restored(host, old, changed) if changed else "no file was changed"
         try:
             if changed:
                 self.activation.activate(host)
@@ -179,14 +177,18 @@ def _files(state: State) -> dict[str, State]:
     return dict(state.parts) if isinstance(state, Known) else {}
 
 
-def _restore(host: Writer, old: Mapping[str, State], paths: Iterable[str]) -> None:
+def _restored(host: Writer, old: Mapping[str, State], paths: Sequence[str]) -> str:
+    """Puts back what can be put back, and says in a clause how that went: the error that led here must not be lost."""
+    back, left = [], []
     for path in paths:
         was = before(old[path])
-        if was is None:
-            host.remove(path)
-        else:
-            host.write(path, *was)
-
-
-def _are(paths: Sized) -> str:
-    return "is" if len(paths) == 1 else "are"
+        try:
+            if was is None:
+                host.remove(path)
+            else:
+                host.write(path, *was)
+            back.append(path)
+        except CaasError as error:
+            left.append(f"{path} could NOT be put back ({error.cause}; its text of before is in the run's record)")
+    said = [f"{', '.join(back)} {'is' if len(back) == 1 else 'are'} as before"] if back else []
+    return "; ".join([*said, *left])
