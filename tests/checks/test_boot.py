@@ -217,7 +217,7 @@ def test_a_later_plain_assignment_is_named() -> None:
     assert found.yours
     assert found.found.startswith("/etc/default/grub.d/zzz.cfg:2 assigns")
     assert only(boot.drop_in_wins, *host("", config(zzz=appends))).level is Level.PASS
-    assert only(boot.drop_in_wins, *host("", config(**{"99-lambda": plain}))).level is Level.PASS
+    assert only(boot.drop_in_wins, *host("", config(**{"99-vendor": plain}))).level is Level.PASS
     assert judge(boot.drop_in_wins, *host("", config(zzz=plain), loader=BLS)) == []
 
 

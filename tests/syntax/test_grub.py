@@ -164,7 +164,7 @@ def test_whatever_the_text_a_value_without_doubts_is_the_one_that_sh_has(text: s
 
 
 def test_drop_ins_are_sourced_in_c_order(tmp_path: Path) -> None:
-    for name in ("zz-caasctl.cfg", "99-lambda.cfg", "init-select.cfg", "50-cloudimg-settings.cfg", "Z.cfg", "a.conf"):
+    for name in ("zz-caasctl.cfg", "99-vendor.cfg", "init-select.cfg", "50-cloudimg-settings.cfg", "Z.cfg", "a.conf"):
         (tmp_path / name).write_text(f'X="$X {name}"\n')
     script = f'for x in {tmp_path}/*.cfg; do . "$x"; done; echo $X'
     said = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True, env={"LC_ALL": "C"}).stdout
