@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.crashing import CrashingHost, Killed
 
-from caasctl import apply, engine, ledger, profile_load
+from caasctl import apply, commands, engine, ledger, profile_load
 from caasctl.host import LiveHost
 from caasctl.model import (
     CaasError,
@@ -19,6 +19,7 @@ from caasctl.model import (
     Finding,
     Fix,
     Level,
+    RefusedError,
     Unreadable,
     Waiver,
     check,
@@ -411,6 +412,20 @@ def test_an_undo_whose_command_failed_can_be_run_again(host: LiveHost) -> None:
     ledger.Ledger(host, "run1").record(Change("one", Sysctl("net.x", "1"), Known("0"), Known("1")))
     (step,) = ledger.take_back(host, "run1")  # no command runs in a tree
     assert not step.done
+    assert ledger.runs(host) == ("run1",)
+
+
+@pytest.mark.parametrize(("phase", "live"), [("containerd", True), ("containerd", False), ("host", True)])
+def test_undo_leaves_containerd_alone_under_live_pods(host: LiveHost, phase: str, live: int) -> None:
+    _run(host, _phase(phase, Note("a")))
+    pod = "/sys/fs/cgroup/kubepods.slice/kubepods-pod1a2b3c4d_1111_2222_3333_444455556666.slice"
+    host.write(f"{pod}/cgroup.events", f"populated {int(live)}\nfrozen 0\n".encode())
+    if phase == "containerd" and live:
+        with pytest.raises(RefusedError, match="pods run .*: 1a2b3c4d-1111") as caught:
+            commands.refuse_under_pods(host, "run1")
+        assert (caught.value.exit_code, "drain" in caught.value.fix) == (Exit.FAILED_CHECK, True)
+    else:
+        commands.refuse_under_pods(host, "run1")
     assert ledger.runs(host) == ("run1",)
 
 

@@ -15,12 +15,14 @@ from difflib import get_close_matches
 from caasctl import apply, engine, ledger, profile_load
 from caasctl.bundle import BundleHost
 from caasctl.checks import CHECKS
+from caasctl.facts import PROBES
+from caasctl.facts.containerd_live import PodCgroups
 from caasctl.faults import is_root
 from caasctl.host import LiveHost
-from caasctl.model import Exit, Facts, Finding, ProfileError, Report, Unreadable, UsageError
+from caasctl.model import Exit, Facts, Finding, ProfileError, RefusedError, Report, Unreadable, UsageError
 from caasctl.phases import ORDER
 from caasctl.profile import NodeProfile
-from caasctl.protocol import Phase, PhaseReport, PhaseStatus
+from caasctl.protocol import Phase, PhaseReport, PhaseStatus, Reader
 from caasctl.recording import RecordingHost
 
 Say = Callable[[str], None]
@@ -175,7 +177,21 @@ def undo(run: str | None, progress: Say) -> tuple[ledger.Step, ...]:
         raise UsageError("undo changes this host and needs root", cause="it was started by another user",
                          fix="start it with sudo, or add --list to look only")  # fmt: skip
     with no_sudden_end(GOES_ON), host.lock(apply.LOCK, f"pid {os.getpid()}: caasctl undo\n"):
+        refuse_under_pods(host, run or there[-1])
         return tuple(ledger.take_back(host, run or there[-1]))
+
+
+def refuse_under_pods(host: Reader, run: str) -> None:
+    """Raises RefusedError where taking a run back would give live pods a containerd with another cgroup driver."""
+    if "containerd" not in ledger.phases(host, run):
+        return
+    pods = engine.collect(host, [probe for probe in PROBES if probe.fact is PodCgroups]).get(PodCgroups)
+    if pods and pods.live:
+        raise RefusedError(
+            f"pods run on the containerd whose configuration undo would take back: {', '.join(pods.live[:3])}",
+            cause="the old configuration may place pods by another cgroup driver, or not know their runtime",
+            fix="drain the node (kubectl drain, then stop the kubelet and `crictl rmp -fa`), then undo",
+        )
 
 
 def undoable() -> tuple[str, ...]:

@@ -84,6 +84,12 @@ def _entries(host: Reader, run: str) -> tuple[str, ...]:
     return tuple(name for name in host.list(f"{FOLDER}/{run}") or () if name.endswith(".json"))
 
 
+def phases(host: Reader, run: str) -> frozenset[str]:
+    """The phases whose changes a run's record holds."""
+    texts = (host.read(f"{FOLDER}/{run}/{name}") or "{}" for name in _entries(host, run))
+    return frozenset(str(formats.parse_json(text, run).get("phase", "")) for text in texts)
+
+
 def take_back(host: Writer, run: str) -> Iterator[Step]:
     """Undoes a run, last change first; what was edited since is left and said. Raises UsageError for an unknown run."""
     names = _entries(host, run)

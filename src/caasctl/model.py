@@ -63,6 +63,12 @@ class LockedError(CaasError):
     exit_code = Exit.LOCKED
 
 
+class RefusedError(CaasError):
+    """Something that only the user can mend stands in the way; nothing was changed."""
+
+    exit_code = Exit.FAILED_CHECK
+
+
 class CommandError(CaasError):
     """A command that changes the host failed; the cause holds its last lines of output."""
 
