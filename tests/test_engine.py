@@ -421,7 +421,7 @@ def test_undo_leaves_containerd_alone_under_live_pods(host: LiveHost, phase: str
     pod = "/sys/fs/cgroup/kubepods.slice/kubepods-pod1a2b3c4d_1111_2222_3333_444455556666.slice"
     host.write(f"{pod}/cgroup.events", f"populated {int(live)}\nfrozen 0\n".encode())
     if phase == "containerd" and live:
-        with pytest.raises(RefusedError, match="pods run .*: 1a2b3c4d-1111") as caught:
+        with pytest.raises(RefusedError, match=r"pods run .*: 1a2b3c4d-1111") as caught:
             commands.refuse_under_pods(host, "run1")
         assert (caught.value.exit_code, "drain" in caught.value.fix) == (Exit.FAILED_CHECK, True)
     else:
