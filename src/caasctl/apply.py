@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
 from caasctl import engine
+from caasctl.facts import PROBES
 from caasctl.faults import is_root, not_a_file
 from caasctl.host import LiveHost
 from caasctl.ledger import Ledger
@@ -22,6 +23,7 @@ from caasctl.protocol import (
     Phase,
     PhaseReport,
     PhaseStatus,
+    Probe,
     Resource,
     Unknown,
 )
@@ -42,13 +44,17 @@ def run_id() -> str:
 
 @dataclass
 class Run:
-    """One init-node run. stop: asked between changes whether the user wants out. say: progress, one line each."""
+    """One init-node run. stop: asked between changes whether the user wants out. say: progress, one line each.
+
+    probes: what is looked at; join-node adds the cluster that is to be joined.
+    """
 
     host: LiveHost
     profile: NodeProfile
     ledger: Ledger
     say: Progress
     stop: Callable[[], bool]
+    probes: Sequence[Probe] = PROBES
 
     def phases(self, phases: Sequence[Phase], facts: Facts) -> Iterator[PhaseReport]:
         """Reports as they come to be; ends at the first phase that is blocked, failed or needs a reboot."""
@@ -56,7 +62,7 @@ class Run:
         for at, phase in enumerate(phases):
             self.say(f"{at + 1}/{len(phases)} {phase.id}: {phase.title}")
             if stale & engine.needs(phase):
-                facts, stale = engine.collect(RecordingHost(self.host)), set()
+                facts, stale = engine.collect(RecordingHost(self.host), self.probes), set()
             report = self._phase(phase, facts)
             if report.changes:
                 stale.update(phase.disturbs)
@@ -139,7 +145,7 @@ class Run:
 
     def _verified(self, phase: Phase) -> tuple[Finding, ...]:
         """Fresh findings, once it is seen that nothing of the phase differs any more but what a reboot brings."""
-        facts = engine.collect(RecordingHost(self.host))
+        facts = engine.collect(RecordingHost(self.host), self.probes)
         left = [
             c for c in engine.differ(self.host, phase, phase.desired(facts, self.profile)) if not c.resource.reboots
         ]

@@ -22,7 +22,7 @@ from caasctl.host import LiveHost
 from caasctl.model import Exit, Facts, Finding, ProfileError, RefusedError, Report, Unreadable, UsageError
 from caasctl.phases import ORDER
 from caasctl.profile import NodeProfile
-from caasctl.protocol import Phase, PhaseReport, PhaseStatus, Reader
+from caasctl.protocol import Phase, PhaseReport, PhaseStatus, Probe, Reader
 from caasctl.recording import RecordingHost
 
 Say = Callable[[str], None]
@@ -42,6 +42,7 @@ class Session:
         self.profile: NodeProfile = profile_load.load(profile, settings or ())
         _refuse_waivers_of_nothing(self.profile)
         self.host = open_host(bundle, root)
+        self.probes: tuple[Probe, ...] = PROBES
         self._options = [word for setting in settings or () for word in ("--set", setting)]
         self._options += ["--profile", profile] if "/" in profile or profile.endswith((".yaml", ".yml")) else []
         self._options += ["--facts", bundle] if bundle is not None else []
@@ -56,14 +57,14 @@ class Session:
         return Report(command, name, name_of(self.host), self._started_at, took, code, found, phases)
 
     def preflight(self, only: Sequence[str], *, strict: bool) -> Report:
-        found = engine.examine(engine.collect(self.host), self.profile, only=only)
+        found = engine.examine(engine.collect(self.host, self.probes), self.profile, only=only)
         return self.report(
             ["preflight", *(["--strict"] if strict else [])], engine.preflight_exit(found, strict=strict), found
         )
 
     def plan(self, phases: Sequence[Phase], words: Sequence[str] = ("init-node",)) -> tuple[Facts, Report]:
         """The facts that a run starts from, and what it would do."""
-        facts = engine.collect(self.host)
+        facts = engine.collect(self.host, self.probes)
         found = engine.examine(facts, self.profile)
         planned = engine.plan(self.host, facts, self.profile, found, phases)
         return facts, self.report([*words, "--dry-run"], engine.plan_exit(planned), found, planned)
@@ -79,11 +80,13 @@ class Session:
             step(line)
 
         with no_sudden_end(STOPS) as stop, host.lock(apply.LOCK, f"{owner}\n"):
-            reports = tuple(apply.Run(host, self.profile, ledger.Ledger(host, run), say, stop).phases(phases, facts))
+            reports = tuple(
+                apply.Run(host, self.profile, ledger.Ledger(host, run), say, stop, self.probes).phases(phases, facts)
+            )
         code = apply.exit_code(reports)
         changed = any(report.status is not PhaseStatus.UNCHANGED for report in reports)
         self.host = open_host(None, "/") if changed else self.host
-        found = engine.examine(engine.collect(self.host) if changed else facts, self.profile)
+        found = engine.examine(engine.collect(self.host, self.probes) if changed else facts, self.profile)
         return self.report(words, code, found, reports)
 
 

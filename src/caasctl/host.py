@@ -1,24 +1,20 @@
-"""The one door to a host: LiveHost opens files and starts processes; nothing else in caasctl does."""
+"""The one door to a host: LiveHost opens files and, through processes, starts commands; nothing else in caasctl does."""
 
 from __future__ import annotations
 
 import errno
 import os
-import signal
 import stat as stat_module
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import PurePosixPath
 
+from caasctl import processes
 from caasctl.faults import cannot, is_root, not_a_file, why
-from caasctl.model import CaasError, CommandError, LockedError, Unreadable, UsageError
-from caasctl.protocol import NOT_FOUND, Completed, FileKind, Reader, Stat
+from caasctl.model import CaasError, LockedError, Unreadable, UsageError
+from caasctl.protocol import Completed, FileKind, Reader, Stat
 
 MAX_BYTES = 16 * 1024 * 1024  # a modules.dep is 1 MB, a full grub.cfg 0.3 MB; anything larger is not for us
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-ENVIRONMENT = {"PATH": PATH, "LC_ALL": "C.UTF-8", "HOME": "/root", "DEBIAN_FRONTEND": "noninteractive"}
-LAST_LINES = 15
 _KINDS = {
     stat_module.S_IFREG: FileKind.FILE,
     stat_module.S_IFDIR: FileKind.DIR,
@@ -97,18 +93,7 @@ class LiveHost:
     def query(self, *argv: str, timeout_s: float = 5.0) -> Completed:
         if self.root != "/":
             raise Unreadable(argv[0], "a command of this machine says nothing about the tree at --root")
-        try:
-            done = subprocess.run(
-                argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout_s, env=ENVIRONMENT, check=False,
-                cwd="/", start_new_session=True)  # fmt: skip
-        except FileNotFoundError:
-            return Completed(argv, NOT_FOUND, stderr=f"{argv[0]}: not found", missing=True)
-        except OSError as error:
-            raise Unreadable(argv[0], why(error)) from error
-        except subprocess.TimeoutExpired as error:
-            raise Unreadable(" ".join(argv), f"no answer in {timeout_s:.0f} s") from error
-        return Completed(argv, done.returncode, done.stdout.decode("utf-8", "replace"),
-                         done.stderr.decode("utf-8", "replace"))  # fmt: skip
+        return processes.query(argv, timeout_s)
 
     def write(self, path: str, data: bytes, mode: int = 0o644) -> None:
         target = self._inside(path, follow=False)
@@ -172,34 +157,11 @@ class LiveHost:
         except OSError as error:
             raise cannot("remove", path, error) from error
 
-    def execute(self, *argv: str, timeout_s: float = 120.0) -> Completed:
-        import sh  # noqa: PLC0415 - 80 ms (asyncio), only when something is changed
-
+    def execute(self, *argv: str, timeout_s: float = 120.0, direct: tuple[str, ...] | None = None) -> Completed:
         if self.root != "/":
             raise CaasError(f"{argv[0]} cannot run in the tree at {self.root}", cause="it would act on this machine instead",
                             fix="run caasctl on the host itself, or render the files with `caasctl render`")  # fmt: skip
-        said: list[str] = []
-
-        def hear(line: str) -> None:
-            said.append(line)
-            self._progress(line.rstrip("\n"))
-
-        try:
-            done = sh.Command(argv[0], [*PATH.split(":")])(
-                *argv[1:], _tty_out=False, _in=None, _out=hear, _err=hear, _env=ENVIRONMENT, _timeout=timeout_s,
-                _timeout_signal=signal.SIGTERM, _cwd="/", _new_session=True, _return_cmd=True, _truncate_exc=False,
-                _pass_fds={self._lock_fd} if self._lock_fd is not None else set(),
-            )  # fmt: skip
-        except sh.CommandNotFound as error:
-            raise CommandError(f"{argv[0]} is not installed", cause=f"`{' '.join(argv)}` could not start",
-                               fix=f"install {argv[0]}, then run the same command again") from error  # fmt: skip
-        except sh.TimeoutException as error:
-            raise CommandError(f"`{' '.join(argv)}` did not end in {timeout_s:.0f} s", cause=_last(said),
-                               fix="see what it waits for, then run the same command again") from error  # fmt: skip
-        except sh.ErrorReturnCode as error:
-            raise CommandError(f"`{' '.join(argv)}` failed with exit status {error.exit_code}", cause=_last(said),
-                               fix="mend what it says, then run the same command again") from error  # fmt: skip
-        return Completed(argv, done.exit_code, "".join(said))
+        return processes.execute(argv, timeout_s, self._progress, self._lock_fd, direct)
 
     @contextmanager
     def lock(self, path: str, owner: str) -> Iterator[None]:
@@ -286,10 +248,6 @@ def user_file(path: str) -> str:
     if text is None:
         raise UsageError(f"{path} does not exist", cause="it was named on the command line", fix="check the path")
     return text
-
-
-def _last(lines: list[str]) -> str:
-    return "".join(lines[-LAST_LINES:]).strip() or "it printed nothing"
 
 
 def _sync_folder(folder: str) -> None:

@@ -17,13 +17,21 @@ class Metadata:
 
 @dataclasses.dataclass(frozen=True)
 class Kubernetes:
-    """version: vMAJOR.MINOR.PATCH. kubelet: fields of KubeletConfiguration laid over ours."""
+    """version: vMAJOR.MINOR.PATCH. controlPlaneEndpoint: HOST or HOST:PORT that stays when control planes come and go.
+
+    kubelet: fields of KubeletConfiguration laid over ours. podSecurity: the level that namespaces without a label of their
+    own enforce. kubeconfigFor: a user of this host who gets admin.conf beside root; "" for none.
+    """
 
     version: str
     controlPlaneEndpoint: str = ""
     imageRepository: str = "registry.k8s.io"
     kubelet: dict[str, Any] = dataclasses.field(default_factory=dict)
     apiServerCertSANs: tuple[str, ...] = ()
+    auditLog: bool = True
+    encryptSecrets: bool = True
+    podSecurity: Literal["privileged", "baseline", "restricted"] = "baseline"
+    kubeconfigFor: str = ""
 
     @property
     def minor(self) -> tuple[int, int]:
@@ -34,11 +42,15 @@ class Kubernetes:
 
 @dataclasses.dataclass(frozen=True)
 class NetworkSpec:
-    """CIDRs and nodeIP are `auto` or a value; nodeCIDRMaskSize is a prefix length."""
+    """CIDRs and nodeIP are `auto` or a value; two CIDRs of different families, with a comma between, are dual stack.
+
+    nodeCIDRMaskSize, nodeCIDRMaskSizeIPv6: prefix lengths of each node's share of the pods' network.
+    """
 
     podCIDR: str = AUTO
     serviceCIDR: str = AUTO
     nodeCIDRMaskSize: int = 24
+    nodeCIDRMaskSizeIPv6: int = 64
     dnsDomain: str = "cluster.local"
     nodeIP: str = AUTO
     avoid: tuple[str, ...] = ()
@@ -102,10 +114,16 @@ class GpuSpec:
 
 @dataclasses.dataclass(frozen=True)
 class CiliumSpec:
+    """chart: a name in `repository`, an address oci://..., or the path of a local chart (folder or .tgz).
+
+    values: laid over ours. encryption: of traffic between nodes.
+    """
+
     version: str = "1.20.5"
     repository: str = "https://helm.cilium.io"
     chart: str = "cilium"
     kubeProxyReplacement: bool = True
+    encryption: Literal["off", "wireguard", "ipsec"] = "off"
     devices: tuple[str, ...] = ()
     mtu: Union[int, Literal["auto"]] = "auto"
     values: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -130,11 +148,35 @@ class Spec:
 
 
 @dataclasses.dataclass(frozen=True)
+class Join:
+    """How a node joins a cluster: from join-node's files, never from a profile. endpoint: HOST:PORT of the API server.
+
+    ca_hashes: sha256:HEX of the SubjectPublicKeyInfo of the cluster's CA. ca: its PEM, where a discovery file gives it.
+    discovery_file: a kubeconfig, "" where a token discovers. The secrets are in no repr.
+    """
+
+    endpoint: str
+    token: str = dataclasses.field(default="", repr=False)
+    ca_hashes: tuple[str, ...] = ()
+    ca: str = dataclasses.field(default="", repr=False)
+    discovery_file: str = ""
+    certificate_key: str = dataclasses.field(default="", repr=False)
+
+
+@dataclasses.dataclass(frozen=True)
 class NodeProfile:
+    """join: how this node joins a cluster, for join-node only; no key of the YAML."""
+
     apiVersion: Literal["caasctl.io/v1alpha1"]
     kind: Literal["NodeProfile"]
     metadata: Metadata
     spec: Spec
+    join: Union[Join, None] = None
+
+    @property
+    def begins_cluster(self) -> bool:
+        """Whether this node is to be the first of its cluster: it chooses the cluster's networks, others are told."""
+        return self.spec.role != "worker" and self.join is None
 
     @property
     def kata_handlers(self) -> tuple[str, ...]:

@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 import difflib
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import date
-from ipaddress import ip_address, ip_network
-from posixpath import normpath
-from reprlib import Repr
 from typing import Any, Literal, Union, get_args, get_origin
 
 from caasctl import formats, shipped
 from caasctl.host import user_file
-from caasctl.model import ProfileError, UsageError, Waiver
-from caasctl.profile import AUTO, GpuSelector, NodeProfile, Spec
+from caasctl.model import ProfileError, UsageError
+from caasctl.profile import AUTO, GpuSelector, NodeProfile
+from caasctl.profile_judge import judge, shown
 
 DEFAULT = "single-node"
 _MAX_DEPTH = 8
-_VERSION = re.compile(r"v\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?")
-_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]*")
-_PATH = re.compile(r"/[A-Za-z0-9._+/-]+")
-_MAX_WORD = 200  # characters of a wrong value that an error repeats: aliases make values that fill the memory
-_KERNEL_ARG = re.compile(r"[A-Za-z0-9_.,:=/-]+")  # what survives a shell file, GRUB's script and the kernel unquoted
 
 
 def load(named: str = DEFAULT, settings: Sequence[str] = ()) -> NodeProfile:
     """The profile of a shipped name or a file, with `KEY=VALUE` settings laid over. Raises ProfileError, UsageError."""
     profile = decode(complete(named, settings), named)
-    wrong = list(_judge(profile))
+    wrong = list(judge(profile))
     if wrong:
         raise _error(named, wrong)
     return profile
@@ -61,6 +53,8 @@ def decode(data: Mapping[str, Any], named: str) -> NodeProfile:
         GpuSelector, converter, _cattrs_forbid_extra_keys=True, class_=override(rename="class")
     )
     converter.register_structure_hook(GpuSelector, selector)
+    whole = make_dict_structure_fn(NodeProfile, converter, _cattrs_forbid_extra_keys=True, join=override(omit=True))
+    converter.register_structure_hook(NodeProfile, whole)
     try:
         return converter.structure(_checked_shapes(data, NodeProfile, ""), NodeProfile)
     except _Shape as shape:
@@ -184,9 +178,9 @@ def _is_literal(kind: Any) -> bool:
 def _one_of(value: Any, kind: Any) -> Any:
     allowed = get_args(kind)
     if value not in allowed:
-        near = difflib.get_close_matches(_shown(value).strip("'"), [str(a) for a in allowed], 1)
+        near = difflib.get_close_matches(shown(value).strip("'"), [str(a) for a in allowed], 1)
         meant = f"; did you mean {near[0]}?" if near else ""
-        raise ValueError(f"{_shown(value)} is not one of {', '.join(map(str, allowed))}{meant}")
+        raise ValueError(f"{shown(value)} is not one of {', '.join(map(str, allowed))}{meant}")
     return value
 
 
@@ -199,16 +193,10 @@ def _number_or_auto(value: Any, _: Any) -> Any:
 def _kind(value: Any) -> str:
     if value is None:
         return "nothing"
-    shown = _shown(value)
-    words = {dict: "a mapping", list: "a list", str: f"the text {shown}", bool: shown.lower()}
-    words[int] = f"the number {shown}"
-    return words.get(type(value), shown)
-
-
-def _shown(value: Any) -> str:
-    short = Repr()
-    short.maxlevel, short.maxstring, short.maxother, short.maxlong = 2, *[_MAX_WORD] * 3
-    return short.repr(value)
+    said = shown(value)
+    words = {dict: "a mapping", list: "a list", str: f"the text {said}", bool: said.lower()}
+    words[int] = f"the number {said}"
+    return words.get(type(value), said)
 
 
 def _word(error: BaseException, _: Any) -> str:
@@ -226,68 +214,6 @@ def _word(error: BaseException, _: Any) -> str:
 def _path_first(line: str, _: Any) -> str:
     said, _, path = line.rpartition(" @ ")
     return f"{path.lstrip('.') or 'the profile'}: {said}"
-
-
-def _judge(profile: NodeProfile) -> Iterator[str]:
-    """What types cannot say, a sentence each, key path first."""
-    spec = profile.spec
-    if not _VERSION.fullmatch(spec.kubernetes.version):
-        yield f"spec.kubernetes.version: {spec.kubernetes.version!r} is not of the form v1.36.4"
-    for key in ("podCIDR", "serviceCIDR"):
-        yield from _judge_network(f"spec.network.{key}", getattr(spec.network, key), single=False)
-    for at, avoid in enumerate(spec.network.avoid):
-        yield from _judge_network(f"spec.network.avoid[{at}]", avoid, single=True)
-    if not 1 <= spec.network.nodeCIDRMaskSize <= 128:  # noqa: PLR2004 - the length of an IPv6 address
-        yield f"spec.network.nodeCIDRMaskSize: {spec.network.nodeCIDRMaskSize} is no prefix length"
-    if spec.network.nodeIP != AUTO and not _is_address(spec.network.nodeIP):
-        yield f"spec.network.nodeIP: {spec.network.nodeIP!r} is no IP address"
-    for at, argument in enumerate(spec.boot.kernelArgs):
-        if not _KERNEL_ARG.fullmatch(argument):
-            yield f"spec.boot.kernelArgs[{at}]: {argument!r} holds what a boot loader's file cannot carry unquoted"
-    yield from _judge_values(spec)
-    for at, waiver in enumerate(spec.waivers):
-        yield from _judge_waiver(at, waiver)
-
-
-def _judge_values(spec: Spec) -> Iterator[str]:
-    runtime, image, prefix = spec.containerd.defaultRuntime, spec.containerd.sandboxImage, spec.kata.prefix
-    if spec.boot.hugepages.count < 0:
-        yield f"spec.boot.hugepages.count: {spec.boot.hugepages.count} is below 0"
-    if runtime.startswith("kata-") and runtime not in spec.runtimes:  # others may be the user's own, in his file
-        yield f"spec.containerd.defaultRuntime: {runtime} is not among spec.runtimes: {', '.join(spec.runtimes)}"
-    if "runc" not in spec.runtimes:
-        yield "spec.runtimes: runc is missing; the control plane's own pods run on it"
-    if not _IMAGE.fullmatch(image):
-        yield f"spec.containerd.sandboxImage: {_shown(image)} is neither auto nor an image's name"
-    if not _PATH.fullmatch(prefix) or normpath(prefix) != prefix.rstrip("/"):
-        yield f"spec.kata.prefix: {_shown(prefix)} is no absolute path such as /opt/kata"
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _judge_network(path: str, value: str, *, single: bool) -> Iterator[str]:
-    if value == AUTO and not single:
-        return
-    for part in value.split(","):
-        try:
-            ip_network(part)
-        except ValueError as error:
-            yield f"{path}: {error}"
-
-
-def _judge_waiver(at: int, waiver: Waiver) -> Iterator[str]:
-    if not waiver.reason.strip() or not waiver.owner.strip():
-        yield f"spec.waivers[{at}]: a waiver needs a reason and an owner"
-    try:
-        date.fromisoformat(waiver.expires)
-    except ValueError:
-        yield f"spec.waivers[{at}].expires: {waiver.expires!r} is no date of the form 2027-01-31"
 
 
 def _error(named: str, wrong: Sequence[str]) -> ProfileError:

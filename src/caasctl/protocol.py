@@ -87,8 +87,12 @@ class Writer(Reader, Protocol):
     def remove_tree(self, path: str) -> None:
         """Removes a directory of ours below /run/caasctl with all in it; nothing to do where there is none."""
 
-    def execute(self, *argv: str, timeout_s: float = 120.0) -> Completed:
-        """Runs a command that changes the host, its output shown as progress; raises CommandError unless it exits 0."""
+    def execute(self, *argv: str, timeout_s: float = 120.0, direct: tuple[str, ...] | None = None) -> Completed:
+        """Runs a command that changes the host, its output shown as progress; raises CommandError unless it exits 0.
+
+        direct: for a command that reaches the world through the proxies that caasctl was started with, what it must
+        reach without them; None for a command that gets no proxies.
+        """
 
 
 @dataclass(frozen=True)

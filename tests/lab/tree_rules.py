@@ -18,8 +18,12 @@ HOMES = {
     "tomlkit": ("formats.py",),
     "yaml": ("formats.py",),
     "cattrs": ("profile_load.py",),
-    "sh": ("host.py",),
-    "subprocess": ("host.py",),
+    "fastjsonschema": ("formats.py",),
+    "asn1crypto": ("x509.py",),
+    "ssl": ("remote.py",),
+    "http": ("remote.py",),
+    "sh": ("processes.py",),
+    "subprocess": ("processes.py",),
     "tarfile": ("bundle.py", "recording.py"),
     "tempfile": ("bundle.py", "recording.py"),
     "shutil": ("host.py",),
@@ -29,7 +33,7 @@ HOMES = {
     "asyncio": (),
     "multiprocessing": (),
 }
-DOORS = ("host.py", "bundle.py", "recording.py", "shipped.py")
+DOORS = ("host.py", "processes.py", "bundle.py", "recording.py", "shipped.py")
 TOUCHING_OS = re.compile(
     r"os\.(open|fdopen|popen|system|fork\w*|exec\w+|spawn\w+|posix_spawn\w*|kill\w*|listdir|scandir|f?walk|l?stat|statvfs"
     r"|readlink|remove|unlink|rename|replace|(make|remove)dirs|mkdir|rmdir|[fl]?ch(mod|own)|symlink|link|truncate|mkfifo"

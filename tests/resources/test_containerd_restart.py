@@ -41,7 +41,7 @@ class Answering(LiveHost):
                 return Completed(argv, 0, self.answers[start])
         raise Unreadable(argv[0], "is not in the table")
 
-    def execute(self, *argv: str, timeout_s: float = 120.0) -> Completed:
+    def execute(self, *argv: str, timeout_s: float = 120.0, direct: tuple[str, ...] | None = None) -> Completed:
         self.executed.append(argv)
         return Completed(argv, 0)
 

@@ -30,7 +30,7 @@ class Recording(LiveHost):
         self.ran: list[tuple[str, ...]] = []
         self.fails = fails
 
-    def execute(self, *argv: str, timeout_s: float = 120.0) -> Completed:
+    def execute(self, *argv: str, timeout_s: float = 120.0, direct: tuple[str, ...] | None = None) -> Completed:
         self.ran.append(argv)
         if self.fails:
             raise CommandError(f"`{argv[0]}` failed", cause=self.fails, fix="mend it")

@@ -39,7 +39,7 @@ class Generating(LiveHost):
         super().__init__(str(root))
         self.generator, self.ran = generator, list[str]()
 
-    def execute(self, *argv: str, timeout_s: float = 120.0) -> Completed:
+    def execute(self, *argv: str, timeout_s: float = 120.0, direct: tuple[str, ...] | None = None) -> Completed:
         self.ran.append(argv[0])
         if argv[0] == "grub-mkconfig":
             self.write(argv[2], self.generator.side.encode(), 0o600)

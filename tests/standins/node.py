@@ -41,7 +41,7 @@ class Node(CrashingHost):
         assert argv[:2] == ("systemctl", "show")
         return self._systemctl(argv[1:])
 
-    def execute(self, *argv: str, timeout_s: float = 120.0) -> Completed:
+    def execute(self, *argv: str, timeout_s: float = 120.0, direct: tuple[str, ...] | None = None) -> Completed:
         def act() -> None:
             self.commands.append(argv)
             done = self._act(argv)

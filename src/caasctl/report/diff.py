@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from caasctl.protocol import Absent, Change, Known, State, Unknown
 from caasctl.report.masked import masked
 from caasctl.report.visible import visible
-from caasctl.resources.files import Transaction
+from caasctl.resources.files import owned_files
 
 CONTEXT = 3
 NO_NEWLINE = "\\ no newline at the end"
@@ -102,8 +102,7 @@ def _parts(state: State) -> dict[str, State]:
 
 
 def _secret_members(change: Change) -> frozenset[str]:
-    members = change.resource.members if isinstance(change.resource, Transaction) else ()
-    return frozenset(member.path for member in members if member.secret)
+    return frozenset(file.path for file in owned_files(change.resource) if file.secret)
 
 
 def _many(state: State) -> bool:

@@ -169,8 +169,8 @@ class Transaction:
 
 
 def owned_files(resource: Resource) -> tuple[File, ...]:
-    """The files that a resource writes; () for one that is no file."""
-    return resource.members if isinstance(resource, Transaction) else (resource,) if isinstance(resource, File) else ()
+    """The files that a resource writes: itself where it is one, else its `members`; () for one that writes none."""
+    return (resource,) if isinstance(resource, File) else getattr(resource, "members", ())
 
 
 def _files(state: State) -> dict[str, State]:

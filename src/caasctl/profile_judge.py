@@ -1,0 +1,90 @@
+"""What the types of a profile cannot say: texts that are no version, no network, no path; a sentence each, key path first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import date
+from ipaddress import ip_address, ip_network
+from posixpath import normpath
+from reprlib import Repr
+from typing import Any
+
+from caasctl.model import Waiver
+from caasctl.profile import AUTO, NodeProfile, Spec
+
+_VERSION = re.compile(r"v\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?")
+_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]*")
+_PATH = re.compile(r"/[A-Za-z0-9._+/-]+")
+_MAX_WORD = 200  # characters of a wrong value that an error repeats: aliases make values that fill the memory
+_KERNEL_ARG = re.compile(r"[A-Za-z0-9_.,:=/-]+")  # what survives a shell file, GRUB's script and the kernel unquoted
+
+
+def judge(profile: NodeProfile) -> Iterator[str]:
+    """What types cannot say, a sentence each, key path first."""
+    spec = profile.spec
+    if not _VERSION.fullmatch(spec.kubernetes.version):
+        yield f"spec.kubernetes.version: {spec.kubernetes.version!r} is not of the form v1.36.4"
+    for key in ("podCIDR", "serviceCIDR"):
+        yield from _judge_network(f"spec.network.{key}", getattr(spec.network, key), single=False)
+    for at, avoid in enumerate(spec.network.avoid):
+        yield from _judge_network(f"spec.network.avoid[{at}]", avoid, single=True)
+    if not 1 <= spec.network.nodeCIDRMaskSize <= 128:  # noqa: PLR2004 - the length of an IPv6 address
+        yield f"spec.network.nodeCIDRMaskSize: {spec.network.nodeCIDRMaskSize} is no prefix length"
+    if spec.network.nodeIP != AUTO and not _is_address(spec.network.nodeIP):
+        yield f"spec.network.nodeIP: {spec.network.nodeIP!r} is no IP address"
+    for at, argument in enumerate(spec.boot.kernelArgs):
+        if not _KERNEL_ARG.fullmatch(argument):
+            yield f"spec.boot.kernelArgs[{at}]: {argument!r} holds what a boot loader's file cannot carry unquoted"
+    yield from _judge_values(spec)
+    for at, waiver in enumerate(spec.waivers):
+        yield from _judge_waiver(at, waiver)
+
+
+def _judge_values(spec: Spec) -> Iterator[str]:
+    runtime, image, prefix = spec.containerd.defaultRuntime, spec.containerd.sandboxImage, spec.kata.prefix
+    if spec.boot.hugepages.count < 0:
+        yield f"spec.boot.hugepages.count: {spec.boot.hugepages.count} is below 0"
+    if runtime.startswith("kata-") and runtime not in spec.runtimes:  # others may be the user's own, in his file
+        yield f"spec.containerd.defaultRuntime: {runtime} is not among spec.runtimes: {', '.join(spec.runtimes)}"
+    if "runc" not in spec.runtimes:
+        yield "spec.runtimes: runc is missing; the control plane's own pods run on it"
+    if not _IMAGE.fullmatch(image):
+        yield f"spec.containerd.sandboxImage: {shown(image)} is neither auto nor an image's name"
+    if not _PATH.fullmatch(prefix) or normpath(prefix) != prefix.rstrip("/"):
+        yield f"spec.kata.prefix: {shown(prefix)} is no absolute path such as /opt/kata"
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _judge_network(path: str, value: str, *, single: bool) -> Iterator[str]:
+    if value == AUTO and not single:
+        return
+    for part in value.split(","):
+        try:
+            ip_network(
+                part.strip(), strict=single
+            )  # host bits of our own ranges are a check's, with all else that is wrong there
+        except ValueError as error:
+            yield f"{path}: {error}"
+
+
+def _judge_waiver(at: int, waiver: Waiver) -> Iterator[str]:
+    if not waiver.reason.strip() or not waiver.owner.strip():
+        yield f"spec.waivers[{at}]: a waiver needs a reason and an owner"
+    try:
+        date.fromisoformat(waiver.expires)
+    except ValueError:
+        yield f"spec.waivers[{at}].expires: {waiver.expires!r} is no date of the form 2027-01-31"
+
+
+def shown(value: Any) -> str:
+    short = Repr()
+    short.maxlevel, short.maxstring, short.maxother, short.maxlong = 2, *[_MAX_WORD] * 3
+    return short.repr(value)
