@@ -7,7 +7,7 @@ from caasctl.profile import AUTO, NodeProfile
 from caasctl.syntax.cidr import Ranges, parse
 
 
-def ranges(facts: Facts, profile: NodeProfile) -> Ranges:
+def ranges(facts: Facts, profile: NodeProfile) -> Ranges:  # noqa: ARG001 - obstacles come from the facts
     """The cluster's ranges. Raises CaasError naming what is in the way, FactUnread."""
     network = profile.spec.network
     pods = parse("10.244.0.0/16" if network.podCIDR == AUTO else network.podCIDR)

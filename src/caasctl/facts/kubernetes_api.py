@@ -1,0 +1,43 @@
+"""Whether the API server of this node's cluster answers, and whether kubeadm finished there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from caasctl.model import Unreadable
+from caasctl.protocol import Probe, Reader
+
+ADMIN = "/etc/kubernetes/admin.conf"
+ASK = ("kubectl", "--kubeconfig", ADMIN, "--request-timeout=3s", "-n", "kube-system",
+       "get", "configmap", "kubeadm-config", "-o", "jsonpath={.data.ClusterConfiguration}")  # fmt: skip
+_NOT_FOUND = "NotFound"
+
+
+@dataclass(frozen=True)
+class ClusterApi:
+    """asked: there is an admin.conf to ask by. answers: the API server does. configuration: the ClusterConfiguration that
+    kubeadm uploads as its last but one step, as YAML; "" where it is not there. said: why there is no answer.
+    """
+
+    asked: bool = False
+    answers: bool = False
+    configuration: str = ""
+    said: str = ""
+
+
+def ask(host: Reader) -> ClusterApi:
+    """What the API server says; raises Unreadable where it cannot be asked (no kubectl, no permission, a recording)."""
+    if host.stat(ADMIN) is None:
+        return ClusterApi()
+    done = host.query(*ASK, timeout_s=8)
+    if done.missing:
+        raise Unreadable(ADMIN, "is there, but there is no kubectl to ask the API server with")
+    said = (done.stderr.strip().splitlines() or ["no answer"])[-1]
+    if done.ok or _NOT_FOUND in done.stderr:
+        return ClusterApi(asked=True, answers=True, configuration=done.stdout, said="" if done.ok else said)
+    if "permission denied" in done.stderr:
+        raise Unreadable(ADMIN, "permission denied")
+    return ClusterApi(asked=True, said=said)
+
+
+PROBES: tuple[Probe, ...] = (Probe(ClusterApi, ask),)
