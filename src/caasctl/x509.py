@@ -35,7 +35,9 @@ def parse(pem: str, what: str) -> Certificate:
     from asn1crypto import x509  # noqa: PLC0415
 
     try:
-        _, _, der = armour.unarmor(pem.encode())
+        label, _, der = armour.unarmor(pem.encode())
+        if label != "CERTIFICATE":
+            raise ValueError(f"it begins with a {label}")
         found = x509.Certificate.load(der)
         inner = found["tbs_certificate"]["subject_public_key_info"]
         alternative = found.subject_alt_name_value
