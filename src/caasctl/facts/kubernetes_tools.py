@@ -42,6 +42,9 @@ _STANZA = re.compile(
 )  # fmt: skip
 _RPM = ("rpm", "-qa", "--qf", "%{NAME} %{VERSION}-%{RELEASE}\\n", *sorted(NAMES))
 _RPM_FOLDERS = ("/var/lib/rpm", "/usr/lib/sysimage/rpm")
+_REPOSITORIES = "/etc/yum.repos.d"
+# kubernetes: cmd/kubeadm/app/preflight/checks_linux.go looks for these, some of them in older versions only
+_HOST_TOOLS = ("ip", "iptables", "mount", "nsenter", "losetup", "ebtables", "ethtool", "socat", "tc", "conntrack")
 _LOCKS = ("/etc/dnf/plugins/versionlock.list", "/etc/yum/pluginconf.d/versionlock.list")
 _NUMBER = re.compile(r"v?(\d+\.\d+(?:\.\d+)?(?:-(?:alpha|beta|rc)[.\d]*)?)")
 
@@ -66,6 +69,13 @@ class Tools:
     paths: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class HostTools:
+    """Programs of the distribution that Kubernetes calls or once called. paths: the first one found on PATH, by name."""
+
+    paths: Mapping[str, str] = field(default_factory=dict)
+
+
 def upstream(version: str) -> str:
     """1.36.4 of a package's version such as 5:1.36.4-1.1~ubuntu or 1.36.4-150500.1.1."""
     found = _NUMBER.match(version.partition(":")[2] or version)
@@ -87,11 +97,17 @@ def parse_dpkg_status(text: str) -> Packages:
     return Packages(versions, frozenset(held), "dpkg")
 
 
-def parse_rpm(text: str, locks: str = "") -> Packages:
-    """Lines `name version-release` of rpm's query; locks: versionlock.list, whose lines begin `name-` or `epoch:name-`."""
+def parse_rpm(text: str, locks: str = "", repositories: str = "") -> Packages:
+    """Lines `name version-release` of rpm's query; locks: versionlock.list, whose lines begin `name-` or `epoch:name-`.
+
+    repositories: the .repo files; what one of them excludes is held, as Kubernetes' own instructions have it.
+    """
     versions = dict(line.split(None, 1) for line in text.splitlines() if len(line.split()) > 1)
-    held = {name for name in versions if re.search(rf"^(?:\d+:)?{re.escape(name)}-\d", locks, re.MULTILINE)}
-    return Packages(versions, frozenset(held), "rpm")
+    excluded = (
+        " ".join(re.findall(r"^\s*exclude(?:pkgs)?\s*=(.*)$", repositories, re.MULTILINE)).replace(",", " ").split()
+    )
+    locked = {name for name in versions if re.search(rf"^(?:\d+:)?{re.escape(name)}-\d", locks, re.MULTILINE)}
+    return Packages(versions, frozenset(locked | (versions.keys() & set(excluded))), "rpm")
 
 
 def parse_version(text: str) -> str:
@@ -110,7 +126,12 @@ def read_packages(host: Reader) -> Packages:
     done = host.query(*_RPM)
     if not done.ok:
         raise Unreadable("rpm -qa", (done.stderr.strip().splitlines() or ["failed"])[-1][:120])
-    return parse_rpm(done.stdout, "\n".join(host.read(path) or "" for path in _LOCKS))
+    repositories = (name for name in host.list(_REPOSITORIES) or () if name.endswith(".repo"))
+    return parse_rpm(
+        done.stdout,
+        "\n".join(host.read(path) or "" for path in _LOCKS),
+        "\n".join(host.read(f"{_REPOSITORIES}/{name}") or "" for name in repositories),
+    )
 
 
 def _path(host: Reader, program: str) -> str:
@@ -148,4 +169,12 @@ def read_tools(host: Reader) -> Tools:
     return Tools(versions, paths)
 
 
-PROBES: tuple[Probe, ...] = (Probe(Packages, read_packages), Probe(Tools, read_tools))
+def read_host_tools(host: Reader) -> HostTools:
+    return HostTools({name: path for name in _HOST_TOOLS if (path := _path(host, name))})
+
+
+PROBES: tuple[Probe, ...] = (
+    Probe(Packages, read_packages),
+    Probe(Tools, read_tools),
+    Probe(HostTools, read_host_tools),
+)
