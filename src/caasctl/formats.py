@@ -150,6 +150,12 @@ def schema_error(data: Any, schema: str, kind: str) -> str:
     return ""
 
 
+def schema_properties(schema: str, kind: str) -> tuple[str, ...]:
+    """The fields of the definition `kind` of a shipped schema."""
+    whole = json.loads(shipped.text("schemas", f"{schema}.schema.json") or "{}")
+    return tuple(whole["$defs"][kind]["properties"])
+
+
 def render(template: str, **values: Any) -> str:
     """The text of a shipped template; a name that is not given is an error."""
     import jinja2  # noqa: PLC0415 - 50 ms
