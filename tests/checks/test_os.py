@@ -107,9 +107,9 @@ def test_a_kernel_with_everything_passes_with_modules_too() -> None:
 
 
 def test_all_that_is_missing_is_one_finding_by_who_needs_it() -> None:
-    found = only(checks.kernel_config, config("CGROUP_PIDS", "CPUSETS", "VXLAN", EXT4_FS="n"))
+    found = only(checks.kernel_config, config("CGROUP_PIDS", "CPUSETS", "OVERLAY_FS", EXT4_FS="n"))
     assert found.level is Level.FAIL
-    expected = "not built: CONFIG_CGROUP_PIDS, CONFIG_CPUSETS, CONFIG_EXT4_FS (kubeadm); CONFIG_VXLAN (Cilium)"
+    expected = "not built: CONFIG_CGROUP_PIDS, CONFIG_CPUSETS, CONFIG_EXT4_FS (kubeadm); CONFIG_OVERLAY_FS (containerd)"
     assert found.found == expected
     assert found.evidence[0].source == "/boot/config-x"
 

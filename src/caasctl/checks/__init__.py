@@ -7,6 +7,8 @@ from caasctl.checks import (
     boot_useless,
     cgroup,
     cgroup_driver,
+    cilium,
+    cilium_live,
     containerd,
     containerd_config,
     containerd_cri,
@@ -59,4 +61,6 @@ CHECKS: tuple[Check, ...] = (
     *kubernetes_ports.CHECKS,
     *kubernetes_leftovers.CHECKS,
     *kubernetes_certificates.CHECKS,
+    *cilium.CHECKS,
+    *cilium_live.CHECKS,
 )

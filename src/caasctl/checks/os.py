@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from caasctl.facts.os import Container, Kernel, KernelConfig, OsRelease, Privileges, Systemd
 from caasctl.facts.os_system import InstalledKernels
@@ -115,16 +115,16 @@ def _newer_kernel(facts: Facts) -> Fix:
     "os.kernel_config",
     "The kernel is built with what the node needs",
     reads=(KernelConfig,),
-    why="kubeadm stops with `unexpected kernel config: CONFIG_...`; Cilium, Kata and containerd fail later, less clearly.",
+    why="kubeadm stops with `unexpected kernel config: CONFIG_...`; Kata and containerd fail later, less clearly.",
     fix="Boot the distribution's own kernel, or rebuild this one with the options that the finding names.",
-    source="kubernetes/system-validators; cilium/cilium system_requirements.rst",
+    source="kubernetes/system-validators; kata-containers: kata-runtime check",
     gates=("host",),
 )
 def kernel_config(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     """/proc/config.gz, /boot/config-$(uname -r) or the modules folder's config; =y and =m both count."""
     config = facts[KernelConfig]
-    lacking = _lacking(config, needs.options(profile))
-    reduced = _lacking(config, needs.optional_options())
+    lacking = needs.lacking(config.options, needs.options(profile))
+    reduced = needs.lacking(config.options, needs.optional_options())
     if lacking:
         kata_only = "Without them no Kata pod starts; a profile with `runtimes: [runc]` does not need them."
         cause = kata_only if set(lacking.values()) == {"Kata"} else ""
@@ -136,7 +136,7 @@ def kernel_config(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
             evidence=(_unset(config, lacking),),
         )
     if reduced:
-        cause = "Features that use them are missing: bandwidth limits, seccomp profiles, hugepage limits, faster BPF."
+        cause = "Features that use them are missing: bandwidth limits, seccomp profiles, hugepage limits."
         evidence = (_unset(config, reduced),)
         yield warned(
             _named(reduced),
@@ -148,12 +148,6 @@ def kernel_config(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
         )
     if not lacking and not reduced:
         yield passed(f"all {len(needs.options(profile))} needed options, in {config.source}")
-
-
-def _lacking(config: KernelConfig, wanted: Mapping[str, str]) -> dict[str, str]:
-    """Options that are neither built in nor a module, nor have the alternative that is as good: option -> who wants it."""
-    there = {name for name, value in config.options.items() if value in ("y", "m")}
-    return {name: who for name, who in wanted.items() if name not in there and needs.EITHER.get(name) not in there}
 
 
 def _named(options: dict[str, str]) -> str:

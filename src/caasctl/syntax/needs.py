@@ -54,16 +54,6 @@ KUBEADM_REQUIRED = [
 ]
 KUBEADM_OPTIONAL = ["BLK_DEV_DM", "CFS_BANDWIDTH", "SECCOMP", "SECCOMP_FILTER", "CGROUP_HUGETLB"]
 CONTAINERD_REQUIRED = ("OVERLAY_FS",)
-CILIUM_REQUIRED = ["BPF", "BPF_SYSCALL", "NET_CLS_BPF", "NET_CLS_ACT", "NET_SCH_INGRESS", "VXLAN", "FIB_RULES"]
-CILIUM_OPTIONAL = [
-    "BPF_JIT",
-    "CRYPTO_SHA1",
-    "CRYPTO_USER_API_HASH",
-    "PERF_EVENTS",
-    "NETFILTER_XT_SET",
-    "IP_SET",
-    "IP_SET_HASH_IP",
-]
 KATA_REQUIRED = ["KVM", "VHOST_NET", "VHOST_VSOCK"]
 GPU_REQUIRED = ["IOMMU_SUPPORT", "VFIO", "VFIO_PCI"]
 EITHER = {"NETFILTER_XT_TARGET_REDIRECT": "IP_NF_TARGET_REDIRECT"}  # the second is as good as the first
@@ -94,7 +84,7 @@ ALL_KEYS = (*_ALWAYS, *_IPV6, *_IPV6_PODS)
 def options(profile: NodeProfile) -> Mapping[str, str]:
     """Kernel options without which something does not work: option -> who needs it."""
     wanted = dict.fromkeys(KUBEADM_REQUIRED, "kubeadm")
-    wanted |= dict.fromkeys(CONTAINERD_REQUIRED, "containerd") | dict.fromkeys(CILIUM_REQUIRED, "Cilium")
+    wanted |= dict.fromkeys(CONTAINERD_REQUIRED, "containerd")
     if profile.kata_handlers:
         wanted |= dict.fromkeys(KATA_REQUIRED, "Kata")
     if profile.spec.gpu.passthrough == "required" or "kata-qemu-nvidia-gpu" in profile.spec.runtimes:
@@ -104,7 +94,13 @@ def options(profile: NodeProfile) -> Mapping[str, str]:
 
 def optional_options() -> Mapping[str, str]:
     """Kernel options whose absence costs a feature: option -> who uses it."""
-    return dict.fromkeys(KUBEADM_OPTIONAL, "kubeadm") | dict.fromkeys(CILIUM_OPTIONAL, "Cilium")
+    return dict.fromkeys(KUBEADM_OPTIONAL, "kubeadm")
+
+
+def lacking(there: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:
+    """Options that are neither built in nor a module, nor have the alternative that is as good: option -> who wants it."""
+    built = {name for name, value in there.items() if value in ("y", "m")}
+    return {name: who for name, who in wanted.items() if name not in built and EITHER.get(name) not in built}
 
 
 def met(need: SysctlNeed, value: str | None) -> bool:
