@@ -12,6 +12,7 @@ import pytest
 
 from caasctl.checks import CHECKS
 from caasctl.commands import Session
+from caasctl.facts.kubernetes_kubelet import SHOW as SHOW_KUBELET
 from caasctl.model import Finding, Level
 from caasctl.phases import ORDER
 
@@ -37,6 +38,8 @@ KATA = {
     "opt/kata/bin/containerd-shim-kata-v2": "",
     "opt/kata/share/defaults/kata-containers/configuration-qemu.toml": '[hypervisor.qemu]\npath = "/opt/kata/bin/qemu"\n',
 }
+OLD_KUBEADM = "apiVersion: kubeadm.k8s.io/v1beta3\nkind: ClusterConfiguration\nkubernetesVersion: v1.32.0\n"
+KUBELET_SHOWS = "LoadState=loaded\nActiveState=activating\nSubState=auto-restart\nNRestarts=37\nUnitFileState=enabled\n"
 POD = "kubepods-burstable-pod1cb906775da66a3175cc9b6ea7b90e13.slice:cri-containerd:2f4e6d27fffb44a10c04097efc7f7d19"
 
 
@@ -52,10 +55,10 @@ def ids(*headings: str) -> set[str]:
     return {found for heading in headings for row in rows(heading) for found in ID.findall(row[1])}
 
 
-def on(host: Path) -> dict[str, list[Finding]]:
+def on(host: Path, *settings: str) -> dict[str, list[Finding]]:
     """Findings that are no pass, by id."""
     bad: dict[str, list[Finding]] = {}
-    for finding in Session("single-node", (), str(host)).preflight((), strict=False).findings:
+    for finding in Session("single-node", settings, str(host)).preflight((), strict=False).findings:
         if finding.level in (Level.FAIL, Level.WARN):
             bad.setdefault(finding.id, []).append(finding)
     return bad
@@ -96,6 +99,7 @@ FIRST_DAY = {
     "containerd.supported": (Level.WARN, "1.7.20"),
     "containerd.systemd_cgroup": (Level.FAIL, "SystemdCgroup = false"),
     "cgroup.driver_match": (Level.FAIL, "cgroupfs, but systemd"),
+    "kubernetes.kubelet_flags": (Level.WARN, 'address: "10.254.192.244", port: 20250'),
     "network.ipv6_disabled": (Level.WARN, "ipv6.disable=1"),
     "network.node_ip": (Level.WARN, "10.254.192.244"),
     "os.supported": (Level.FAIL, "Ubuntu 20.04"),
@@ -116,6 +120,9 @@ LATER_DAYS = {
     "pods over night": (
         {f"sys/fs/cgroup/unified/system.slice/{POD}/cgroup.procs": "812\n"}, "cgroup.pods_misplaced", Level.FAIL,
         "1 below system.slice",
+    ),
+    "kubeadm's configuration is of an old version": (
+        {"etc/kubernetes/caasctl/kubeadm.yaml": OLD_KUBEADM}, "kubernetes.config_api", Level.WARN, "kubeadm.k8s.io/v1beta3",
     ),
     "a kernel upgrade asks for a reboot": (
         {"run/reboot-required": "", "run/reboot-required.pkgs": "libc6\n"}, "os.reboot_pending", Level.WARN, "libc6",
@@ -152,9 +159,34 @@ def test_an_iommu_that_is_only_an_argument_is_named(tmp_path: Path) -> None:
     assert "DMAR" in found.found
 
 
+def test_a_kubelet_newer_than_the_cluster_that_is_to_be_is_named() -> None:
+    (found,) = [one for one in on(HOST, "kubernetes.version=v1.32.0")["kubernetes.skew"] if one.subject == "kubelet"]
+    assert (found.level, found.found) == (Level.FAIL, "kubelet 1.33.3, the profile: 1.32")
+    assert "the kubelet version is higher than the control plane version" in found.cause
+
+
+def test_a_field_of_a_wrong_name_is_named() -> None:
+    (found,) = on(HOST, "kubernetes.kubelet={localAPIEndpoint: {}}")["kubernetes.config_api"]
+    assert "localAPIEndpoint" in found.found
+    assert "strict decoding error" in next(check.why for check in CHECKS if check.id == "kubernetes.config_api")
+
+
+def test_a_kubelet_that_crashes_because_it_has_no_configuration_yet_is_no_failure(tmp_path: Path) -> None:
+    host = later(tmp_path, {})
+    (host / "root/var/lib/kubelet/config.yaml").unlink()
+    commands = json.loads((host / "commands.json").read_text())
+    commands.append({"argv": list(SHOW_KUBELET), "rc": 0, "stdout": KUBELET_SHOWS, "stderr": ""})
+    (host / "commands.json").write_text(json.dumps(commands))
+    report = Session("single-node", (), str(host)).preflight(("kubernetes.kubelet_waiting",), strict=False)
+    assert [(one.level, one.found) for one in report.findings] == [
+        (Level.PASS, "waits for kubeadm: no configuration yet (37 restarts)")
+    ]
+
+
 def test_every_failure_of_the_report_that_is_ours_is_proven_here() -> None:
     proven = {*FIRST_DAY, *(name for _, name, _, _ in LATER_DAYS.values())}
-    assert ids("The field report") - proven == {"containerd.installed", "containerd.runc_installed", "iommu.enabled"}
+    apart = {"containerd.installed", "containerd.runc_installed", "iommu.enabled"}
+    assert ids("The field report") - proven == apart | {"kubernetes.skew", "kubernetes.kubelet_waiting"}
 
 
 def test_every_row_names_a_check_and_who_mends_or_the_work_that_will() -> None:

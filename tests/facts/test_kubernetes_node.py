@@ -109,8 +109,9 @@ def test_kubeconfigs_of_a_node(tmp_path: Path) -> None:
     found = kubernetes_certificates.read_kubeconfigs(host).found
     assert (found[admin].server, found[admin].ca, found[admin].rotated) == ("https://192.0.2.2:6443", SPKI, False)
     assert found[kubelet].rotated
-    assert found[kubelet].client is not None
-    assert found[kubelet].client.path == rotated
+    client = found[kubelet].client
+    assert client
+    assert client.path == rotated
 
 
 def test_the_commands_take_no_private_key(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ _UNIT = "kubelet.service"
 # systemd.unit(5): a file in the first of these hides one of the same name in the others
 _FOLDERS = ("/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system")
 _ENVIRONMENT = (KUBEADM_FLAGS, "/etc/default/kubelet", "/etc/sysconfig/kubelet")
-_SHOW = ("systemctl", "show", "-p", "LoadState,ActiveState,SubState,NRestarts,UnitFileState", _UNIT)
+SHOW = ("systemctl", "show", "-p", "LoadState,ActiveState,SubState,NRestarts,UnitFileState", _UNIT)
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def parse_show(text: str) -> KubeletService:
     """Of `systemctl show`. Raises Unreadable."""
     told = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
     if "LoadState" not in told:
-        raise Unreadable(" ".join(_SHOW), "did not say how the kubelet's service stands")
+        raise Unreadable(" ".join(SHOW), "did not say how the kubelet's service stands")
     restarts = told.get("NRestarts", "")
     return KubeletService(
         told["LoadState"],
@@ -97,9 +97,9 @@ def read_flags(host: Reader) -> KubeletFlags:
 
 
 def read_service(host: Reader) -> KubeletService:
-    done = host.query(*_SHOW)
+    done = host.query(*SHOW)
     if not done.ok:
-        raise Unreadable(" ".join(_SHOW), (done.stderr.strip().splitlines() or ["failed"])[-1][:120])
+        raise Unreadable(" ".join(SHOW), (done.stderr.strip().splitlines() or ["failed"])[-1][:120])
     return parse_show(done.stdout)
 
 
