@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from caasctl.checks import cilium, cilium_live
@@ -185,6 +187,12 @@ def test_masks_kubeadm_s_word_and_old_slices_warn() -> None:
     assert one(cilium_live.pool_matches, live(**POOL), plane(), api).subject == "podSubnet"
     moved = CiliumLive(True, True, "1.20.5", "cilium", live(**POOL).config, (NodeRanges("n2", (), ("10.0.3.0/24",)),))
     assert one(cilium_live.pool_matches, moved, plane()).found == "n2 has 10.0.3.0/24, the pool is 10.244.0.0/16"
+
+
+def test_a_node_s_network_of_an_earlier_range_warns() -> None:
+    moved = replace(live(**POOL), nodes=(NodeRanges("n2", ("10.10.3.0/24",), ("10.244.3.0/24",)),))
+    found = one(cilium_live.pool_matches, moved, plane())
+    assert (found.level, found.subject) == (Level.WARN, "Node n2")
 
 
 def test_other_ipam_modes_have_no_pool() -> None:

@@ -113,8 +113,8 @@ def test_a_kubelet_that_is_stopped_masked_or_disabled() -> None:
     assert (found.level, found.subject, found.fixed_by) == (Level.WARN, "boot", "kubeadm")
 
 
-V4 = KubeadmFile((("kubeadm.k8s.io/v1beta4", "ClusterConfiguration"), ("kubelet.config.k8s.io/v1beta1", "X")), "x")
-V3 = KubeadmFile((("kubeadm.k8s.io/v1beta3", "ClusterConfiguration"),), "x")
+V4 = KubeadmFile(({"apiVersion": "kubeadm.k8s.io/v1beta4", "kind": "X"}, {"apiVersion": "kubelet.x/v1", "kind": "Y"}))
+V3 = KubeadmFile(({"apiVersion": "kubeadm.k8s.io/v1beta3", "kind": "ClusterConfiguration"},))
 
 
 def test_configuration_of_the_current_version_passes() -> None:
@@ -150,3 +150,17 @@ def test_a_field_that_the_kubelet_would_not_take_fails(fields: str, said: str, f
     assert found.level is Level.FAIL
     assert said in found.found
     assert text(found).endswith(fix)
+
+
+def test_a_profile_that_now_asks_for_another_cluster_warns_with_what_differs() -> None:
+    cluster = {"apiVersion": "kubeadm.k8s.io/v1beta4", "kind": "ClusterConfiguration",
+               "networking": {"podSubnet": "10.244.0.0/16"}, "apiServer": {"certSANs": ("a",)}}  # fmt: skip
+    same = (cluster, {"kind": "KubeletConfiguration", "maxPods": 110})
+    assert list(kubernetes_config.frozen(same, same)) == []
+    assert list(kubernetes_config.frozen((), same)) == []
+    (found,) = kubernetes_config.frozen(same, ({**cluster, "networking": {}}, {"kind": "KubeletConfiguration"}))
+    assert found.level is Level.WARN
+    said = (
+        'ClusterConfiguration.networking.podSubnet: "10.244.0.0/16" in the cluster, not set by the profile, and 1 more'
+    )
+    assert found.found == said

@@ -204,8 +204,9 @@ def test_documents_of_kubeadm_s_file(tmp_path: Path) -> None:
     found = kubernetes_config.read_kubeadm_file(host)
     assert found.documents == (("kubeadm.k8s.io/v1beta4", "InitConfiguration"), ("", "X"))
     assert kubernetes_config.read_kubeadm_file(tree(tmp_path / "none", {"/x": ""})).documents == ()
-    with pytest.raises(Unreadable):
-        kubernetes_config.read_kubeadm_file(tree(tmp_path / "empty", {kubernetes_config.KUBEADM_FILE: ""}))
+    for broken in ("", "[1, 2]", "kind: [", "kind: X\nkind: Y\n"):
+        with pytest.raises(Unreadable):
+            kubernetes_config.read_kubeadm_file(tree(tmp_path / "broken", {kubernetes_config.KUBEADM_FILE: broken}))
 
 
 def test_the_host_s_own_time() -> None:

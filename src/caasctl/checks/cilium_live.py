@@ -105,6 +105,7 @@ def pool_matches(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
             bad += _pool(live, family, chosen, profile)
             bad += _mask(live, family, planes)
     bad += _slices(live)
+    bad += _given(live, chosen)
     yield from bad
     if not bad:
         yield passed(f"{planes.pods}, {len(live.nodes)} nodes")
@@ -175,6 +176,18 @@ def _slices(live: CiliumLive) -> Iterator[Finding]:
                              fix=Fix(f"kubectl drain {node.name} --ignore-daemonsets && kubectl delete ciliumnode {node.name}"
                                      f" && kubectl -n kube-system delete pod -l k8s-app=cilium --field-selector"
                                      f" spec.nodeName={node.name}"))  # fmt: skip
+
+
+def _given(live: CiliumLive, chosen: tuple[Network, ...]) -> Iterator[Finding]:
+    """Nodes that the controller manager gave a network outside of what is its range now."""
+    for node in live.nodes:
+        old = [network for network in _networks(" ".join(node.given)) if not _inside(network, chosen)]
+        if old:
+            yield warned(f"{node.name} has podCIDR {', '.join(map(str, old))}, the range is {', '.join(map(str, chosen))}",
+                         wanted="a podCIDR in the range", subject=f"Node {node.name}",
+                         cause="The controller manager's range was changed under a live cluster: a Node keeps its podCIDR.",
+                         fix=Fix(f"kubectl drain {node.name} --ignore-daemonsets && kubectl delete node {node.name}, then let it"
+                                 " join again", FixKind.EDIT))  # fmt: skip
 
 
 class _Port(NamedTuple):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from caasctl import formats
 from caasctl.model import Unreadable
 from caasctl.protocol import Probe, Reader
 
@@ -13,10 +16,23 @@ KUBEADM_FILE = "/etc/kubernetes/caasctl/kubeadm.yaml"
 
 @dataclass(frozen=True)
 class KubeadmFile:
-    """documents: (apiVersion, kind) of each document in /etc/kubernetes/caasctl/kubeadm.yaml. text: all of it, "" for none."""
+    """data: the documents in /etc/kubernetes/caasctl/kubeadm.yaml, () where there is none."""
 
-    documents: tuple[tuple[str, str], ...] = ()
-    text: str = ""
+    data: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def documents(self) -> tuple[tuple[str, str], ...]:
+        """(apiVersion, kind) of each."""
+        return tuple((str(one.get("apiVersion", "")), str(one["kind"])) for one in self.data)
+
+
+def parse(text: str) -> tuple[Mapping[str, Any], ...]:
+    """The documents of a YAML text that name a kind. Raises Unreadable."""
+    try:
+        parts = [formats.parse_yaml(part, KUBEADM_FILE) for part in re.split(r"^---.*$", text, flags=re.MULTILINE)]
+    except formats.FormatError as error:
+        raise Unreadable(KUBEADM_FILE, error.problem.removeprefix(f"{KUBEADM_FILE} ")) from error
+    return tuple(part for part in parts if isinstance(part, dict) and "kind" in part)
 
 
 def parse_documents(text: str) -> tuple[tuple[str, str], ...]:
@@ -33,10 +49,10 @@ def read_kubeadm_file(host: Reader) -> KubeadmFile:
     text = host.read(KUBEADM_FILE)
     if text is None:
         return KubeadmFile()
-    documents = parse_documents(text)
-    if not documents:
+    data = parse(text)
+    if not data:
         raise Unreadable(KUBEADM_FILE, "holds no kubeadm configuration")
-    return KubeadmFile(documents, text)
+    return KubeadmFile(data)
 
 
 PROBES: tuple[Probe, ...] = (Probe(KubeadmFile, read_kubeadm_file),)
