@@ -13,7 +13,11 @@ from caasctl.syntax import versions
 from caasctl.syntax.versions import Minor
 
 _KEYRING = "/etc/apt/keyrings/kubernetes-apt-keyring.gpg"
-_HELM = "curl -fsSL https://raw.githubusercontent.com/helm/helm/main/scripts/get-helm-3 | bash"
+_HELM = (  # what is downloaded is checked against the release's own sum before it is unpacked
+    "cd /tmp && H=helm-v3.19.0-linux-$(uname -m | sed 's/x86_64/amd64/;s/aarch64/arm64/').tar.gz"
+    " && curl -fsSL -O https://get.helm.sh/$H -O https://get.helm.sh/$H.sha256sum && sha256sum -c $H.sha256sum"
+    " && tar xzf $H && install -m 0755 linux-*/helm /usr/local/bin/helm"
+)
 _TRIO = ("kubelet", "kubeadm", "kubectl")
 _HIGHER = "kubeadm stops: `the kubelet version is higher than the control plane version. This is not a supported version skew`."
 # What kubeadm looks for before it begins: kubernetes#127151 (1.32), #129131, #129317, #129450 (1.33) took the others off.
