@@ -28,7 +28,7 @@ HOMES = {
     "tempfile": ("bundle.py", "recording.py"),
     "shutil": ("host.py",),
     "platform": (),  # facts of this machine come through a Reader
-    "socket": (),
+    "socket": ("remote.py",),
     "glob": (),
     "asyncio": (),
     "multiprocessing": (),
