@@ -14,6 +14,8 @@ from caasctl.checks import (
     iommu,
     kata,
     kata_host,
+    kubernetes_join,
+    kubernetes_join_identity,
     network,
     network_firewall,
     network_kernel,
@@ -47,4 +49,6 @@ CHECKS: tuple[Check, ...] = (
     *containerd_config.CHECKS,
     *containerd_cri.CHECKS,
     *containerd_live.CHECKS,
+    *kubernetes_join.CHECKS,
+    *kubernetes_join_identity.CHECKS,
 )
