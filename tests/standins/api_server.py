@@ -119,7 +119,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/version":
             self._say(200, json.dumps({"major": "1", "gitVersion": cluster.version}))
         elif self.path == cluster_info.PATH and cluster.status == 200:
-            self._say(200, cluster.cluster_info(self.server.server_address[1]))  # type: ignore[misc]
+            self._say(200, cluster.cluster_info(self.connection.getsockname()[1]))
         else:
             code = cluster.status if self.path == cluster_info.PATH else 404
             self._say(code, json.dumps({"kind": "Status", "status": "Failure", "code": code}))

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from caasctl import formats
 from caasctl.model import UsageError
-from caasctl.syntax.join import kubeconfig
+from caasctl.syntax.join import kubeconfig as config_file
+from caasctl.syntax.join.kubeconfig import Access
 
 PATH = "/api/v1/namespaces/kube-public/configmaps/cluster-info"
 WHAT = "the kubeconfig in cluster-info"
@@ -23,7 +24,7 @@ class ClusterInfo:
 
     kubeconfig: str
     signatures: Mapping[str, str]
-    access: kubeconfig.Access
+    access: Access
 
 
 def parse(text: str) -> ClusterInfo:
@@ -40,7 +41,7 @@ def parse(text: str) -> ClusterInfo:
     signatures = {
         str(key).removeprefix(prefix): str(value) for key, value in data.items() if str(key).startswith(prefix)
     }
-    return ClusterInfo(config, signatures, kubeconfig.parse(config, WHAT))
+    return ClusterInfo(config, signatures, config_file.parse(config, WHAT))
 
 
 def signature(token: str, signed: str) -> str:
