@@ -1,4 +1,4 @@
-"""The commands about a node: preflight, init-node, undo, render."""
+"""The commands about a node: preflight, init-node, join-node, undo, render."""
 
 from __future__ import annotations
 
@@ -73,6 +73,43 @@ def init_node(
         commands.may_change(yes=yes, bundle=facts, root=root)
     session = commands.Session(profile, settings, facts, root)
     _run(session, _words("init-node", phase, skip_phases), wanted, output, dry_run=dry_run, yes=yes, verbose=verbose)
+
+
+@app.command("join-node")
+def join_node(
+    *,
+    token_file: Annotated[
+        str | None,
+        typer.Option(
+            "--token-file",
+            metavar="FILE|-",
+            help="What `kubeadm token create --print-join-command` prints, or a mapping.",
+        ),
+    ] = None,
+    discovery_file: Annotated[
+        str | None,
+        typer.Option("--discovery-file", metavar="FILE", help="A kubeconfig with server and CA of the cluster."),
+    ] = None,
+    profile: Profile = "worker",
+    settings: Settings = None,
+    dry_run: DryRun = False,
+    phase: OnlyPhase = None,
+    skip_phases: SkipPhases = None,
+    facts: Bundle = None,
+    root: Root = "/",
+    yes: Yes = False,
+    output: Output = Format.TEXT,
+    verbose: Verbose = False,
+) -> None:
+    """Brings this host into a cluster, as a worker or a control plane; else as init-node."""
+    from caasctl import commands  # noqa: PLC0415
+
+    wanted = commands.chosen(phase, skip_phases)
+    if not dry_run:
+        commands.may_change(yes=yes, bundle=facts, root=root, word="join-node")
+    session = commands.Session(profile, settings, facts, root)
+    session.joins(token_file, discovery_file)
+    _run(session, _words("join-node", phase, skip_phases), wanted, output, dry_run=dry_run, yes=yes, verbose=verbose)
 
 
 def _words(command: str, only: list[str] | None, skip: list[str] | None) -> list[str]:
