@@ -99,6 +99,9 @@ def test_a_token_that_has_expired_stops_the_run(there: Given) -> None:
     done = run("--dry-run", "-o", "json", "--token-file", there.file(there.command))
     assert done.returncode == 1
     assert levels(done)["join_token"] == "fail"
+    said = " ".join(run("--dry-run", "--token-file", "-", stdin=there.command).stdout.split())
+    assert "join-node would stop before phase" in said
+    assert "Next: caasctl join-node --profile worker --token-file - --dry-run" in said
 
 
 def test_a_discovery_file(there: Given, authority: Authority) -> None:

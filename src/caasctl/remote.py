@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import errno
-import http.client
-import socket
-import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from enum import Enum
 from queue import Empty, SimpleQueue
 from threading import Thread
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import http.client
+    import ssl
 
 MAX_BYTES = 1 << 20  # a ConfigMap's own limit
 _STEP_S = 5.0  # of the deadline, for one connect or one read
@@ -41,15 +42,6 @@ class Trouble(str, Enum):
 
 # X509_V_ERR_* of OpenSSL's x509_vfy.h; every other code is about the chain to the CA.
 _VERIFY = {9: Trouble.NOT_YET, 10: Trouble.EXPIRED, 62: Trouble.OTHER_NAME, 64: Trouble.OTHER_NAME}
-# The first that fits, since some are a kind of others.
-_ERRORS: tuple[tuple[tuple[type[Exception], ...], Trouble], ...] = (
-    ((ssl.SSLEOFError, ConnectionResetError, BrokenPipeError, http.client.IncompleteRead), Trouble.CLOSED),
-    ((ssl.SSLError,), Trouble.NOT_TLS),
-    ((http.client.HTTPException,), Trouble.NOT_HTTP),
-    ((socket.gaierror,), Trouble.NAME),
-    ((TimeoutError,), Trouble.SILENT),
-    ((ConnectionRefusedError,), Trouble.REFUSED),
-)
 _NO_ROUTE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL)
 
 
@@ -90,6 +82,9 @@ def get(host: str, port: int, path: str, *, ca: str = "", timeout_s: float = 10.
 
 
 def _get(address: str, host: str, port: int, path: str, ca: str, until: float) -> Answer:
+    import http.client  # noqa: PLC0415 - 25 ms with ssl, only where a cluster is joined
+    import ssl  # noqa: PLC0415
+
     connection = http.client.HTTPSConnection(host, port, timeout=_left(until), context=_context(ca))
     try:
         connection.connect()
@@ -110,6 +105,8 @@ def _left(until: float) -> float:
 
 def _context(ca: str) -> ssl.SSLContext:
     """As Go verifies: by the CA that is given and no other, a CA in the middle counts as a root, and names are not in the CN."""
+    import ssl  # noqa: PLC0415 - as above
+
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if ca:
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
@@ -122,6 +119,8 @@ def _context(ca: str) -> ssl.SSLContext:
 
 
 def _body(response: http.client.HTTPResponse, until: float) -> str:
+    import http.client  # noqa: PLC0415 - as above
+
     data = bytearray()
     while block := response.read1(1 << 16):
         data += block
@@ -132,6 +131,8 @@ def _body(response: http.client.HTTPResponse, until: float) -> str:
 
 def _skew(date: str | None, asked: float) -> int | None:
     """Whole seconds between the server's Date and our time; what is below two is the header's own coarseness."""
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - as above
+
     try:
         skew = parsedate_to_datetime(date or "").timestamp() - (asked + time.time()) / 2
     except (TypeError, ValueError, OverflowError):
@@ -141,6 +142,8 @@ def _skew(date: str | None, asked: float) -> int | None:
 
 def _outcome(address: str, ask: Callable[[], Answer]) -> Answer:
     """The answer, or why there is none."""
+    import http.client  # noqa: PLC0415 - as above
+
     try:
         return ask()
     except (OSError, ValueError, http.client.HTTPException) as error:
@@ -148,14 +151,27 @@ def _outcome(address: str, ask: Callable[[], Answer]) -> Answer:
 
 
 def _trouble(error: Exception) -> Trouble:
+    """The first kind that fits, since some are a kind of others."""
+    import http.client  # noqa: PLC0415 - as above
+    import socket  # noqa: PLC0415
+    import ssl  # noqa: PLC0415
+
     if isinstance(error, ssl.SSLCertVerificationError):
         return _VERIFY.get(error.verify_code, Trouble.OTHER_CA)
     if isinstance(error, OSError) and error.errno in _NO_ROUTE:
         return Trouble.NO_ROUTE
-    return next((trouble for kinds, trouble in _ERRORS if isinstance(error, kinds)), Trouble.OTHER)
+    kinds: tuple[tuple[tuple[type[Exception], ...], Trouble], ...] = (
+        ((ssl.SSLEOFError, ConnectionResetError, BrokenPipeError, http.client.IncompleteRead), Trouble.CLOSED),
+        ((ssl.SSLError,), Trouble.NOT_TLS),
+        ((http.client.HTTPException,), Trouble.NOT_HTTP),
+        ((socket.gaierror,), Trouble.NAME),
+        ((TimeoutError,), Trouble.SILENT),
+        ((ConnectionRefusedError,), Trouble.REFUSED),
+    )
+    return next((trouble for kind, trouble in kinds if isinstance(error, kind)), Trouble.OTHER)
 
 
 def _words(error: Exception) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return str(error.verify_message)
-    return (isinstance(error, OSError) and error.strerror) or type(error).__name__
+    """The error's own words; of a certificate's, OpenSSL's."""
+    said = getattr(error, "verify_message", "") or (isinstance(error, OSError) and error.strerror)
+    return str(said or type(error).__name__)

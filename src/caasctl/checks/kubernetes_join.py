@@ -155,7 +155,7 @@ def join_keys(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     join = joins(facts, profile)
     if join is None or profile.spec.role != "control-plane":
         return
-    files, first = facts[JoinFiles], split(join.endpoint)[0]
+    files, first = facts[JoinFiles], join.endpoint.rpartition(":")[0]  # scp wants the brackets of an IPv6 address, too
     if profile.spec.kubernetes.encryptSecrets and not files.encryption:
         fix = Fix(f"install -d -m 700 {ENCRYPTION.rpartition('/')[0]} && scp -p root@{first}:{ENCRYPTION} {ENCRYPTION}")
         yield failed("absent", wanted="the file of the first control plane", subject=ENCRYPTION, fix=fix)
