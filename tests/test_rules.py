@@ -29,7 +29,7 @@ PLANTED: dict[str, tuple[rules.Rule, str, str]] = {
     "a package beside": (rules.imports_go_down, "src/caasctl/facts/gpu.py", "import caasctl.resources.files"),
     "no layer": (rules.every_module_has_a_layer, "src/caasctl/utils.py", ""),
     "typer": (rules.one_home_per_library, "src/caasctl/engine.py", "import typer"),
-    "rich": (rules.one_home_per_library, "src/caasctl/cli.py", "from rich.console import Console"),
+    "rich": (rules.one_home_per_library, "src/caasctl/cli/node.py", "from rich.console import Console"),
     "yaml": (rules.one_home_per_library, "src/caasctl/facts/os.py", "def late() -> None:\n    import yaml"),
     "subprocess": (rules.one_home_per_library, "src/caasctl/bundle.py", "from subprocess import run"),
     "a library with no home": (rules.one_home_per_library, "src/caasctl/host.py", "import socket"),
@@ -68,7 +68,17 @@ PLANTED: dict[str, tuple[rules.Rule, str, str]] = {
 
 def small_tree(top: Path) -> Path:
     """A tree that keeps all rules, with a file for every unit that the planted violations import."""
-    for unit in ("model", "host", "formats", "ledger", "engine", "cli", "facts/os", "checks/os", "resources/files"):
+    for unit in (
+        "model",
+        "host",
+        "formats",
+        "ledger",
+        "engine",
+        "cli/node",
+        "facts/os",
+        "checks/os",
+        "resources/files",
+    ):
         path = top / f"src/caasctl/{unit}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(GOOD)
@@ -118,7 +128,7 @@ def test_what_a_rule_allows(tmp_path: Path) -> None:
         "src/caasctl/engine.py": "from caasctl import __version__, ledger",
         "src/caasctl/syntax/grub/menu.py": "from caasctl.syntax.grub import defaults",
         "src/caasctl/syntax/grub/__init__.py": "",
-        "src/caasctl/cli.py": "import os, sys\nos.open(os.devnull, os.O_WRONLY)\nsys.exit(1)\nprint(1)",
+        "src/caasctl/cli/node.py": "import os, sys\nos.open(os.devnull, os.O_WRONLY)\nsys.exit(1)\nprint(1)",
         "src/caasctl/facts/os.py": "host.read('/x')\nhost.list('/x')\nhost.stat('/x')\nos.path.basename('/x')",
     }
     for path, text in allowed.items():

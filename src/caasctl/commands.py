@@ -9,14 +9,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import datetime, timezone
 from difflib import get_close_matches
 
-from caasctl import apply, engine, ledger, profile_load
+from caasctl import apply, engine, joining, ledger, profile_load
 from caasctl.bundle import BundleHost
 from caasctl.checks import CHECKS
 from caasctl.facts import PROBES
 from caasctl.facts.containerd_live import PodCgroups
+from caasctl.facts.kubernetes import Cluster
 from caasctl.faults import is_root
 from caasctl.host import LiveHost
 from caasctl.model import Exit, Facts, Finding, ProfileError, RefusedError, Report, Unreadable, UsageError
@@ -28,6 +30,10 @@ from caasctl.recording import RecordingHost
 Say = Callable[[str], None]
 STDERR = 2
 STOPS = "stopping as soon as this step is done; the same command goes on from there"
+JOIN_NEXT = (
+    "A worker is in no cluster before it joins one. On a control plane: `kubeadm token create --print-join-command`; what it prints, in a "
+    "file of mode 0600 here: `caasctl join-node --token-file FILE` with the same profile and settings."
+)
 GOES_ON = "undo goes on to its end: half of a way back is none"
 
 
@@ -48,13 +54,27 @@ class Session:
         self._options += ["--facts", bundle] if bundle is not None else []
         self._options += ["--root", root] if root != "/" else []
 
+    def joins(self, token_file: str | None, discovery_file: str | None) -> None:
+        """Makes this the session of a node that joins the cluster that the files name. Raises UsageError."""
+        not_empty("--token-file", token_file)
+        not_empty("--discovery-file", discovery_file)
+        told = joining.read(token_file, discovery_file, self.profile)
+        self.profile = replace(self.profile, join=told.join)
+        self.probes = told.probes(here=not {"--facts", "--root"} & set(self._options))
+        self._options += told.words
+
     def report(
-        self, words: Sequence[str], code: Exit, found: tuple[Finding, ...], phases: tuple[PhaseReport, ...] = ()
+        self,
+        words: Sequence[str],
+        code: Exit,
+        found: tuple[Finding, ...],
+        phases: tuple[PhaseReport, ...] = (),
+        notes: tuple[str, ...] = (),
     ) -> Report:
         took = round((time.monotonic() - self._start) * 1000)
         name = self.profile.metadata.name
         command = shlex.join([*words, *self._options])
-        return Report(command, name, name_of(self.host), self._started_at, took, code, found, phases)
+        return Report(command, name, name_of(self.host), self._started_at, took, code, found, phases, notes)
 
     def preflight(self, only: Sequence[str], *, strict: bool) -> Report:
         found = engine.examine(engine.collect(self.host, self.probes), self.profile, only=only)
@@ -67,12 +87,14 @@ class Session:
         facts = engine.collect(self.host, self.probes)
         found = engine.examine(facts, self.profile)
         planned = engine.plan(self.host, facts, self.profile, found, phases)
-        return facts, self.report([*words, "--dry-run"], engine.plan_exit(planned), found, planned)
+        return facts, self.report(
+            [*words, "--dry-run"], engine.plan_exit(planned), found, planned, self._notes(words, facts)
+        )
 
     def apply(self, phases: Sequence[Phase], facts: Facts, words: Sequence[str], step: Say, hear: Say) -> Report:
         """Makes the changes under the host's lock; `hear` gets what commands print. Raises LockedError."""
         run = apply.run_id()
-        owner = f"pid {os.getpid()}: caasctl init-node, run {run}"
+        owner = f"pid {os.getpid()}: caasctl {words[0]}, run {run}"
         host = LiveHost(progress=hear)
 
         def say(line: str) -> None:
@@ -86,8 +108,15 @@ class Session:
         code = apply.exit_code(reports)
         changed = any(report.status is not PhaseStatus.UNCHANGED for report in reports)
         self.host = open_host(None, "/") if changed else self.host
-        found = engine.examine(engine.collect(self.host, self.probes) if changed else facts, self.profile)
-        return self.report(words, code, found, reports)
+        facts = engine.collect(self.host, self.probes) if changed else facts
+        return self.report(words, code, engine.examine(facts, self.profile), reports, self._notes(words, facts))
+
+    def _notes(self, words: Sequence[str], facts: Facts) -> tuple[str, ...]:
+        """How a worker that init-node prepared comes into a cluster."""
+        cluster = facts.get(Cluster)
+        if words[0] != "init-node" or self.profile.spec.role != "worker" or (cluster and cluster.kubelet_conf):
+            return ()
+        return (JOIN_NEXT,)
 
 
 def _refuse_waivers_of_nothing(profile: NodeProfile) -> None:
@@ -150,7 +179,7 @@ def chosen(only: Sequence[str] | None, skip: Sequence[str] | None) -> tuple[Phas
     return tuple(p for p in ORDER if (not only or p.id in only) and p.id not in (skip or []))
 
 
-def may_change(*, yes: bool, bundle: str | None, root: str) -> None:
+def may_change(*, yes: bool, bundle: str | None, root: str, word: str = "init-node") -> None:
     """Raises UsageError where a run that changes things cannot start."""
     if bundle is not None or root != "/":
         raise UsageError(
@@ -158,7 +187,7 @@ def may_change(*, yes: bool, bundle: str | None, root: str) -> None:
         )
     if not is_root():
         raise UsageError(
-            "init-node changes this host and needs root",
+            f"{word} changes this host and needs root",
             cause="it was started by another user",
             fix="start it with sudo, or add --dry-run to look only",
         )

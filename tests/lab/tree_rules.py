@@ -11,8 +11,8 @@ from pathlib import Path
 
 LEAVES = ("facts/", "checks/", "phases/", "resources/", "needs/", "syntax/")
 HOMES = {
-    "typer": ("cli.py",),
-    "click": ("cli.py",),
+    "typer": ("cli/",),
+    "click": ("cli/",),
     "rich": ("report/",),
     "jinja2": ("formats.py",),
     "tomlkit": ("formats.py",),
@@ -28,7 +28,7 @@ HOMES = {
     "tempfile": ("bundle.py", "recording.py"),
     "shutil": ("host.py",),
     "platform": (),  # facts of this machine come through a Reader
-    "socket": (),
+    "socket": ("remote.py",),
     "glob": (),
     "asyncio": (),
     "multiprocessing": (),
@@ -246,25 +246,25 @@ def modules_say_what_they_are_for(tree: Tree) -> Iterator[str]:
 def only_the_command_line_exits(tree: Tree) -> Iterator[str]:
     exits = ("sys.exit", "os._exit", "exit", "quit", "SystemExit", "typer.Exit", "typer.Abort")
     for module in tree.modules:
-        if module.unit in ("cli.py", "__main__.py"):
+        if module.unit in ("cli/", "__main__.py"):
             continue
         for node, name in _imports(module):
             if name in exits:
-                yield module.at(node, f"{name} is imported, but only cli.py ends the program: raise CaasError")
+                yield module.at(node, f"{name} is imported, but only cli/ ends the program: raise CaasError")
         for node in ast.walk(module.tree):
             ends = node.func if isinstance(node, ast.Call) else node.exc if isinstance(node, ast.Raise) else None
             if ends is not None and ast.unparse(ends) in exits:
-                yield module.at(node, f"{ast.unparse(ends)}: only cli.py ends the program, others raise CaasError")
+                yield module.at(node, f"{ast.unparse(ends)}: only cli/ ends the program, others raise CaasError")
 
 
 def only_the_ends_print(tree: Tree) -> Iterator[str]:
     for module in tree.modules:
-        if module.unit in ("cli.py", "__main__.py", "report/"):
+        if module.unit in ("cli/", "__main__.py", "report/"):
             continue
         for node in ast.walk(module.tree):
             said = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
             if said in ("print", "sys.stdout.write", "sys.stderr.write"):
-                yield module.at(node, f"{said}: only cli.py and report/ print")
+                yield module.at(node, f"{said}: only cli/ and report/ print")
 
 
 RULES: tuple[Rule, ...] = (

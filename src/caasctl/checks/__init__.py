@@ -19,6 +19,8 @@ from caasctl.checks import (
     kubernetes,
     kubernetes_certificates,
     kubernetes_config,
+    kubernetes_join,
+    kubernetes_join_identity,
     kubernetes_kubelet,
     kubernetes_leftovers,
     kubernetes_ports,
@@ -63,4 +65,6 @@ CHECKS: tuple[Check, ...] = (
     *kubernetes_certificates.CHECKS,
     *cilium.CHECKS,
     *cilium_live.CHECKS,
+    *kubernetes_join.CHECKS,
+    *kubernetes_join_identity.CHECKS,
 )

@@ -13,6 +13,7 @@ from caasctl.report import order
 DEFAULT_PROFILE = "single-node"
 _OPTIONS = ("--dry-run", "--strict", "--deep", "--auto-reboot", "--yes")
 _PROFILE, _PHASES, _ELSEWHERE = ("--profile", "--set"), ("--phase", "--skip-phases"), ("--facts", "--root")
+_JOIN = ("--token-file", "--discovery-file")
 _RUNS = ("init-node", "join-node")
 
 
@@ -65,7 +66,12 @@ def command(report: Report, word: str, options: Sequence[str] | None = None, *, 
     here: on the host itself, not on its recording or tree.
     """
     words = _words(report)
-    taken = _PROFILE + (() if here else _ELSEWHERE) + (_PHASES if word in _RUNS else ())
+    taken = (
+        _PROFILE
+        + (() if here else _ELSEWHERE)
+        + (_PHASES if word in _RUNS else ())
+        + (_JOIN if word == "join-node" else ())
+    )
     settings = [each for pair in pairwise(words) if pair[0] in taken for each in pair]
     if report.profile not in ("", DEFAULT_PROFILE) and "--profile" not in settings:
         settings = ["--profile", report.profile, *settings]
@@ -125,21 +131,18 @@ def _checked(report: Report) -> str:
 
 
 def _planned(report: Report) -> str:
+    word, *_ = report.command.split()
     changes = _changes(report)
     made = f"{several(changes, 'change')} in {several(_changing(report), 'phase')}"
     if report.exit_code is Exit.FAILED_CHECK:
-        return (
-            f"init-node would stop{_where(report)}: something only you can mend stands in its way. Nothing was changed."
-        )
+        return f"{word} would stop{_where(report)}: something only you can mend stands in its way. Nothing was changed."
     if report.exit_code is Exit.UNDETERMINED:
-        return (
-            f"init-node would stop{_where(report)}: something that matters could not be looked at. Nothing was changed."
-        )
+        return f"{word} would stop{_where(report)}: something that matters could not be looked at. Nothing was changed."
     if not changes:
-        return "Converged: init-node would change nothing."
+        return f"Converged: {word} would change nothing."
     if report.exit_code is Exit.REBOOT:
-        return f"init-node would make {made}, then ask for a reboot and go on after it. Nothing was changed."
-    return f"init-node would make {made}, without a reboot. Nothing was changed."
+        return f"{word} would make {made}, then ask for a reboot and go on after it. Nothing was changed."
+    return f"{word} would make {made}, without a reboot. Nothing was changed."
 
 
 def _left(report: Report, made: str) -> str:

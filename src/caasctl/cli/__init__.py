@@ -1,0 +1,57 @@
+"""Arguments to commands to report to exit code. The only home of typer, and the only modules that end the program."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from caasctl import __version__
+from caasctl.cli import node, show  # noqa: F401 - their commands are in the app once they are loaded
+from caasctl.cli.app import app
+from caasctl.model import CaasError, Exit
+
+
+def main() -> int:
+    """Runs the command line; returns the exit code. Errors reach the user as problem, cause and fix."""
+    try:
+        ended = app(standalone_mode=False)
+        sys.stdout.flush()
+    except CaasError as error:
+        return _say_error(error)
+    except (KeyboardInterrupt, typer.Abort):
+        print("interrupted", file=sys.stderr)
+        return Exit.INTERRUPTED
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # flushing at exit must not fail as well
+        return Exit.OK if isinstance(error, BrokenPipeError) else _say_unexpected(error)
+    except Exception as error:  # noqa: BLE001 - the last line of defence names itself
+        return _say_unexpected(error)
+    return ended if isinstance(ended, int) else Exit.OK
+
+
+def _say_error(error: CaasError) -> int:
+    from caasctl.report import banner  # noqa: PLC0415
+
+    banner.error(error, sys.stderr)
+    return error.exit_code
+
+
+def _say_unexpected(error: Exception) -> int:
+    from click import ClickException  # noqa: PLC0415 - typer's own usage errors are click's
+
+    if isinstance(error, ClickException):
+        error.show()
+        return error.exit_code
+    from caasctl.faults import of_this_process  # noqa: PLC0415 - 12 ms, only where something went wrong
+
+    if isinstance(error, OSError) and (said := of_this_process(error)):
+        return _say_error(said)
+    import traceback  # noqa: PLC0415
+
+    traceback.print_exc()
+    cause = "it met what it did not expect; the lines above say where"
+    fix = "report them, with `caasctl facts --record FILE.tar.gz` if you can share it"
+    _say_error(CaasError(f"caasctl {__version__} has a bug", cause=cause, fix=fix))
+    return Exit.BUG

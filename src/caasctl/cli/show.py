@@ -1,0 +1,111 @@
+"""The commands about caasctl and what it knows: explain, facts, profile, phases, schema, version."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from caasctl import __version__
+from caasctl.cli.app import Bundle, Format, Output, Root, Settings, app, phases, profiles
+from caasctl.model import UsageError
+
+
+@app.command()
+def explain(
+    check_id: Annotated[str | None, typer.Argument(metavar="ID", help="Without it all are listed.")] = None,
+) -> None:
+    """What a check looks at, why it matters, how to mend it, and where the rule comes from."""
+    from caasctl.checks import CHECKS  # noqa: PLC0415
+    from caasctl.report import explain as text  # noqa: PLC0415
+
+    if check_id:
+        text.write(text.find(check_id, CHECKS), sys.stdout)
+    else:
+        text.listing(CHECKS, sys.stdout)
+
+
+@app.command()
+def facts(
+    *,
+    record: Annotated[str | None, typer.Option("--record", metavar="FILE", help="Records it for --facts.")] = None,
+    bundle: Bundle = None,
+    root: Root = "/",
+    output: Output = Format.TEXT,
+) -> None:
+    """What caasctl knows of a host; recorded, it can be looked at elsewhere with --facts."""
+    from caasctl import commands, engine  # noqa: PLC0415
+    from caasctl.report import facts as text  # noqa: PLC0415
+
+    host = commands.open_host(bundle, root)
+    commands.not_empty("--record", record)
+    if record:
+        commands.record(host, record)
+        print(f"recorded in {record}: it holds configuration files and command output; read it before you share it")
+        return
+    text.write(engine.collect(host), output.value, sys.stdout)
+
+
+@profiles.command("list")
+def profile_list() -> None:
+    """The shipped profiles."""
+    from caasctl import profile_load  # noqa: PLC0415
+
+    print("\n".join(profile_load.shipped_names()))
+
+
+@profiles.command("show")
+def profile_show(
+    name: Annotated[str, typer.Argument(metavar="NAME|FILE")] = "single-node", settings: Settings = None
+) -> None:
+    """A profile with all that it extends merged in."""
+    from caasctl import formats, profile_load  # noqa: PLC0415
+
+    profile_load.load(name, settings or ())
+    print(formats.dump_yaml(profile_load.complete(name, settings or ())), end="")
+
+
+@profiles.command("check")
+def profile_check(file: Annotated[str, typer.Argument(metavar="FILE")]) -> None:
+    """Says what is wrong in a profile, every key path of it."""
+    from caasctl import profile_load  # noqa: PLC0415
+
+    print(f"profile {profile_load.load(file).metadata.name} is valid")
+
+
+@phases.command("list")
+def phases_list() -> None:
+    """The phases in order."""
+    from caasctl.phases import ORDER  # noqa: PLC0415
+
+    print("\n".join(f"{phase.id:<12}{phase.title}" for phase in ORDER))
+
+
+@phases.command("show")
+def phases_show(name: Annotated[str, typer.Argument(metavar="ID")]) -> None:
+    """What a phase does, and the checks that stand before it."""
+    from caasctl import commands  # noqa: PLC0415
+    from caasctl.checks import CHECKS  # noqa: PLC0415
+
+    (phase,) = commands.chosen([name], None)
+    print(f"{phase.id}: {phase.title}\n\n{' '.join((phase.desired.__doc__ or '').split())}\n")
+    print("does not start while one of these fails and only you can mend it:")
+    print("\n".join(f"  {check.id:<32}{check.title}" for check in CHECKS if phase.id in check.gates) or "  (none)")
+
+
+@app.command()
+def schema(what: Annotated[str, typer.Argument(metavar="report")] = "report") -> None:
+    """The JSON Schema of the report."""
+    from caasctl import shipped  # noqa: PLC0415
+
+    text = shipped.text("schemas", f"{what}.schema.json")
+    if text is None:
+        raise UsageError(f"there is no schema {what}", cause="there is: report", fix="caasctl schema report")
+    print(text, end="")
+
+
+@app.command()
+def version() -> None:
+    """The version of caasctl."""
+    print(f"caasctl {__version__}")
