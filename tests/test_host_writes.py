@@ -63,3 +63,9 @@ def test_a_file_stays_its_owners(tmp_path: Path) -> None:
     LiveHost(str(tmp_path)).write("/x", b"new", 0o640)
     there = (tmp_path / "x").stat()
     assert (there.st_uid, there.st_gid, there.st_mode & 0o777) == (1234, 4321, 0o640)
+
+
+def test_what_takes_long_can_say_where_it_is(tmp_path: Path) -> None:
+    heard: list[str] = []
+    LiveHost(str(tmp_path), progress=heard.append).say("cilium 0/1 ready")
+    assert heard == ["cilium 0/1 ready"]

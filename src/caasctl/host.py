@@ -163,6 +163,9 @@ class LiveHost:
                             fix="run caasctl on the host itself, or render the files with `caasctl render`")  # fmt: skip
         return processes.execute(argv, timeout_s, self._progress, self._lock_fd, direct)
 
+    def say(self, line: str) -> None:
+        self._progress(line)
+
     @contextmanager
     def lock(self, path: str, owner: str) -> Iterator[None]:
         """Holds the host's one lock; children inherit it. Raises LockedError with the text of the owner."""

@@ -94,6 +94,9 @@ class Writer(Reader, Protocol):
         reach without them; None for a command that gets no proxies.
         """
 
+    def say(self, line: str) -> None:
+        """Shows a line of progress, for what takes long and runs no command that speaks."""
+
 
 @dataclass(frozen=True)
 class Known:
