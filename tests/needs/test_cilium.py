@@ -211,6 +211,14 @@ def test_cilium_puts_its_plugin_where_this_containerd_looks(cni: dict[str, Any],
     assert cni_folders(facts(*cri(cni))) == folders
 
 
+def test_debian_s_containerd_has_its_folder_compiled_in_which_only_a_dump_tells() -> None:
+    effective, config, _ = cri({})
+    assert isinstance(effective, ContainerdEffective)
+    debian = ContainerdVersion((1, 7, 24), "containerd github.com/containerd/containerd 1.7.24~ds1 1.7.24~ds1-6+b4")
+    assert cni_folders(facts(replace(effective, source="files"), config, debian))[0] == "/usr/lib/cni"
+    assert cni_folders(facts(effective, config, debian))[0] == "/opt/cni/bin"
+
+
 def test_without_a_word_from_containerd_cni_is_where_everybody_has_it() -> None:
     assert cni_folders(facts()) == ("/opt/cni/bin", "/etc/cni/net.d")
     effective, *others = cri({"bin_dir": "/usr/lib/cni"})

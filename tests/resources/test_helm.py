@@ -95,7 +95,7 @@ def test_an_interrupted_upgrade_goes_back_to_what_ran_and_on_from_there(tmp_path
     host = Cluster(str(tmp_path))
     now = release().look(host)
     assert isinstance(now, Known)
-    assert now.text == "cilium-1.20.5 pending-upgrade over 1.19.11"
+    assert now.text == "cilium-1.20.5 pending-upgrade over 1.19.11, ready"
     bring(host, release())
     assert [argv[1:4] for argv in host.commands] == [("rollback", "cilium", "1"), ("upgrade", "--install", "cilium")]
     assert settled(host, release())

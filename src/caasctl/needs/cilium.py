@@ -20,6 +20,7 @@ from caasctl.syntax.needs import SysctlNeed
 
 API_PORT = 6443
 PLUGINS, NETWORKS = "/opt/cni/bin", "/etc/cni/net.d"
+_DEBIAN, _DEBIAN_PLUGINS = "~ds", "/usr/lib/cni"  # compiled into Debian's builds: the files do not tell, a dump does
 CLUSTER_NAME = "kubernetes"  # kubeadm's clusterName, which cilium-cli takes too
 CERTIFICATE_DAYS = 1095  # the chart's own default until 1.17
 # Bytes around a packet (pkg/mtu/mtu.go): VXLAN and Geneve over IPv4, 20 more over IPv6; WireGuard; ESP with 128-bit keys.
@@ -196,7 +197,10 @@ def cni_folders(facts: Facts) -> tuple[str, str]:
         return PLUGINS, NETWORKS
     cni = seen_cri(effective.data, config.files, version.version).cni
     folders = strings(cni.get("bin_dirs")) or strings([cni.get("bin_dir") or None])
-    plugins = PLUGINS if PLUGINS in {folder.rstrip("/") for folder in folders} or not folders else folders[0]
+    if not folders:
+        untold = effective.source != "dump" and _DEBIAN in version.text
+        folders = (_DEBIAN_PLUGINS,) if untold else (PLUGINS,)
+    plugins = PLUGINS if PLUGINS in {folder.rstrip("/") for folder in folders} else folders[0]
     networks = cni.get("conf_dir")
     return plugins.rstrip("/"), networks.rstrip("/") if isinstance(networks, str) and networks else NETWORKS
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from caasctl import formats
+from caasctl.facts.cilium import CiliumLive
 from caasctl.facts.containerd import ContainerdVersion
 from caasctl.facts.containerd_config import ContainerdConfig, ContainerdEffective
 from caasctl.facts.kata_host import Kvm
@@ -95,5 +96,6 @@ PHASE = Phase(
         Routes,
         Listeners,
         ForwardChains,
+        CiliumLive,
     ),
 )

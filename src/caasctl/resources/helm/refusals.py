@@ -40,8 +40,9 @@ def line(seen: Seen) -> str:
 
 def refuse(now: Known, version: str, values: Values) -> None:
     """Raises RefusedError: a Cilium of somebody else's, a minor jumped over or taken back, another pool under live pods."""
-    _refuse_foreign(now.text)
-    found = _LINE.match(now.text)
+    release = now.text.partition(", ")[0]
+    _refuse_foreign(release)
+    found = _LINE.match(release)
     running = (found["version"] if found["status"] == "deployed" else found["over"]) if found else None
     if not found or not running:
         return
@@ -58,7 +59,9 @@ def refuse(now: Known, version: str, values: Values) -> None:
         )
         raise RefusedError(f"Cilium {running} runs here, the profile wants {version}", cause=why,
                            fix=f"spec.cilium.version: {step}{'' if step == running else '.x, its newest patch'}")  # fmt: skip
-    _refuse_other_pools(_live_values(now), values)
+    live = dict(now.parts).get("values")
+    if isinstance(live, Known):
+        _refuse_other_pools(_table(live.text), values)
 
 
 def _refuse_foreign(text: str) -> None:
@@ -76,9 +79,8 @@ def _refuse_foreign(text: str) -> None:
         )
 
 
-def _live_values(now: Known) -> dict[str, Any]:
-    found = dict(now.parts).get("values")
-    data = parse_yaml(found.text, "values") if isinstance(found, Known) else {}
+def _table(text: str) -> dict[str, Any]:
+    data = parse_yaml(text, "values")
     return data if isinstance(data, dict) else {}
 
 

@@ -56,8 +56,9 @@ class HelmRelease:
         if not seen.release.status and seen.agent is None:
             return _none(files)
         good = seen.release.good
-        revision = str(good.number) if good else ""
-        return _state(refusals.line(seen), seen.values, seen.obstacle or READY, files, revision)
+        back = (("revision", Known(str(good.number))),) if good else ()
+        parts = (("values", _values(seen.values)), *back, *files)
+        return Known(f"{refusals.line(seen)}, {seen.obstacle or READY}", parts=parts)
 
     def target(self, now: State) -> State:
         """Raises RefusedError where the way there is not safe."""
@@ -67,12 +68,14 @@ class HelmRelease:
         if isinstance(now, Known):
             refusals.refuse(now, self.chart.version, self.values)
         states = dict(now.parts) if isinstance(now, Known) else {}
+        told = {"values": _values(self.values), "revision": states.get("revision", Absent())}  # never a difference
+        parts = tuple((name, state) for name, state in told.items() if name in states)
         files = tuple((_path(m), m.target(states.get(_path(m), Absent()))) for m in self.members)
-        return _state(refusals.wanted(self.chart.version), self.values, READY, files, _part(now, "revision"))
+        return Known(f"{refusals.wanted(self.chart.version)}, {READY}", parts=(*parts, *files))
 
     # -- on the way -------------------------------------------------------------------------------------------------
     def apply(self, host: Writer, now: State) -> Outcome:
-        wanted = self.target(now)
+        self.target(now)  # refuses what is not safe
         self._check_chart(host)
         try:
             seen = commands.see(host, self.address)
@@ -80,7 +83,7 @@ class HelmRelease:
             raise CaasError("the cluster cannot be asked about Cilium", cause=str(unreadable),
                             fix="mend that, then run the same command again") from unreadable  # fmt: skip
         self._write(host, now)
-        if _installed(now) == _installed(wanted):
+        if self._is_installed(now):
             self.patience.wait(host, self.address, Lifeline())
             return Done()
         if seen.release.status and not isinstance(self._file(now), Known):
@@ -93,12 +96,17 @@ class HelmRelease:
             path: was for member in self.members for path, was in (member.undo(self._file(now)).files or {}).items()
         }
         revision = _part(now, "revision")
-        if _installed(now) == _installed(self.target(now)):
+        if self._is_installed(now):
             return Undo(files, nothing="the release stays as it is")
         if revision:
             return Undo(files, ((*_helm("rollback"), revision, *WHERE),))
         left = "Cilium's interfaces and its programs in the kernel stay until the next boot"
         return Undo(files, ((*_helm("uninstall"), "--ignore-not-found", *WHERE),), left)
+
+    def _is_installed(self, now: State) -> bool:
+        """Whether the wanted chart is deployed with the wanted values: then there is only to wait."""
+        release = now.text.partition(", ")[0] if isinstance(now, Known) else ""
+        return release == refusals.wanted(self.chart.version) and _part(now, "values") == _values(self.values).text
 
     def _file(self, now: State) -> State:
         states = dict(now.parts) if isinstance(now, Known) else {}
@@ -214,16 +222,11 @@ def _none(files: tuple[tuple[str, State], ...]) -> State:
     """No release: Absent where there is not even a file of ours."""
     if not any(isinstance(state, Known) for _, state in files):
         return Absent()
-    return Known(refusals.NONE, parts=(("release", Known(refusals.NONE)), *files))
+    return Known(refusals.NONE, parts=files)
 
 
-def _state(
-    release: str, values: Mapping[str, Any], running: str, files: tuple[tuple[str, State], ...], revision: str
-) -> Known:
-    """revision: the one to go back to; the target keeps it, so that it is never a difference."""
-    told = (("release", Known(release)), ("values", Known(dump_yaml(canonical(values)))), ("running", Known(running)))
-    back = (("revision", Known(revision)),) if revision else ()
-    return Known(release, parts=(*told, *back, *files))
+def _values(values: Mapping[str, Any]) -> Known:
+    return Known(dump_yaml(canonical(values)))
 
 
 def _path(member: Resource) -> str:
@@ -233,7 +236,3 @@ def _path(member: Resource) -> str:
 def _part(state: State, name: str) -> str:
     found = dict(state.parts).get(name) if isinstance(state, Known) else None
     return found.text if isinstance(found, Known) else ""
-
-
-def _installed(state: State) -> tuple[str, str]:
-    return _part(state, "release"), _part(state, "values")
