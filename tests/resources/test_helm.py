@@ -309,7 +309,7 @@ def test_a_password_in_an_address_is_refused_before_it_gets_into_a_command_line(
 def test_the_way_back_is_known_before_the_change(tmp_path: Path) -> None:
     host = Cluster(str(tmp_path)).begin()
     fresh = release().undo(Absent())
-    assert fresh.commands[0][:4] == ("helm", "uninstall", "cilium", "--ignore-not-found")
+    assert fresh.first[0][:4] == ("helm", "uninstall", "cilium", "--ignore-not-found")
     assert fresh.files == {FILE: None}
     bring(host, release("1.19.11"))
     now = release().look(host)

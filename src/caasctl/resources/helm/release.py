@@ -101,7 +101,8 @@ class HelmRelease:
         if revision:
             return Undo(files, ((*_helm("rollback"), revision, *WHERE),))
         left = "Cilium's interfaces and its programs in the kernel stay until the next boot"
-        return Undo(files, ((*_helm("uninstall"), "--ignore-not-found", *WHERE),), left)
+        uninstall = (*_helm("uninstall"), "--ignore-not-found", *WHERE)
+        return Undo(files, nothing=left, first=(uninstall,), loses="the network of every pod")
 
     def _is_installed(self, now: State) -> bool:
         """Whether the wanted chart is deployed with the wanted values: then there is only to wait."""
