@@ -205,6 +205,13 @@ def cni_folders(facts: Facts) -> tuple[str, str]:
     return plugins.rstrip("/"), networks.rstrip("/") if isinstance(networks, str) and networks else NETWORKS
 
 
+def cni_of(facts: Facts, profile: NodeProfile) -> tuple[str, str]:
+    """Where Cilium puts plugins and networks: the profile's own word, else as phase cilium tells it, else the chart's default."""
+    plugins, networks = cni_folders(facts) if profile.begins_cluster else (PLUGINS, NETWORKS)
+    own = profile.spec.cilium.values
+    return str(at(own, "cni.binPath") or plugins), str(at(own, "cni.confPath") or networks)
+
+
 # -- without kube-proxy ------------------------------------------------------------------------------------------------
 def conntrack(profile: NodeProfile, cpus: int) -> SysctlNeed | None:
     """The size of the kernel's table of connections as kube-proxy would set it; None where there is a kube-proxy."""
