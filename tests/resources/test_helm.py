@@ -13,7 +13,7 @@ from tests.standins.cluster import Cluster
 
 from caasctl.formats import dump_yaml
 from caasctl.model import CaasError, CommandError, RefusedError
-from caasctl.protocol import Absent, Done, Known, State, Unknown
+from caasctl.protocol import Absent, Completed, Done, Known, State, Unknown
 from caasctl.resources.files import File
 from caasctl.resources.helm.commands import Chart
 from caasctl.resources.helm.release import HelmRelease
@@ -244,6 +244,36 @@ def test_where_the_host_s_own_network_is_lost_a_fresh_cilium_is_uninstalled(
     assert host.now["revisions"] == []
     assert host.now["default"]
     assert host.list("/sys/class/net") == ("eth0",)
+
+
+def test_a_helm_that_fails_half_way_with_the_network_gone_is_taken_back_too(tmp_path: Path) -> None:
+    host = Cluster(str(tmp_path), fails="half").begin()
+    with pytest.raises(CaasError) as back:
+        bring(host, release())
+    assert "default gateway 192.0.2.1" in back.value.problem
+    assert host.now["revisions"] == []
+    assert isinstance(back.value.__cause__, CommandError)
+
+
+@pytest.mark.parametrize(
+    ("missing", "word"), [("helm", "helm: is not installed"), ("kubectl", "kubectl: is not installed")]
+)
+def test_without_its_programs_nothing_is_known_of_a_release(tmp_path: Path, missing: str, word: str) -> None:
+    class Without(Cluster):
+        def query(self, *argv: str, timeout_s: float = 5.0) -> Completed:
+            return Completed(argv, 127, missing=True) if argv[0] == missing else super().query(*argv)
+
+    assert release().look(Without(str(tmp_path)).begin()) == Unknown(word)
+
+
+def test_an_api_server_that_does_not_answer_is_unknown_and_no_missing_release(tmp_path: Path) -> None:
+    class Down(Cluster):
+        def query(self, *argv: str, timeout_s: float = 5.0) -> Completed:
+            return Completed(argv, 1, stderr="warning\nThe connection to the server 192.0.2.10:6443 was refused\n")
+
+    now = release().look(Down(str(tmp_path)).begin())
+    assert now == Unknown("kubectl get nodes: The connection to the server 192.0.2.10:6443 was refused")
+    assert release().target(now) == now
 
 
 def test_where_it_is_lost_in_an_upgrade_the_revision_before_comes_back(tmp_path: Path) -> None:

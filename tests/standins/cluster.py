@@ -30,7 +30,7 @@ TCP = (
 
 class Cluster(CrashingHost):
     """fails: what goes wrong. helm-dies: killed inside helm. helm-fails: the API refuses. image: never ready, for an image.
-    gateway: Cilium cuts the gateway off. route: it takes the default route away. peer: it draws the peer's route into itself.
+    half: the API refuses once the agents run, and they cut the gateway off. gateway: Cilium cuts the gateway off. route: it takes the default route away. peer: it draws the peer's route into itself.
     """
 
     def __init__(self, root: str, at: int = -1, fails: str = "") -> None:
@@ -137,7 +137,12 @@ class Cluster(CrashingHost):
             if status != "failed":
                 raise Killed
             return Completed(argv, 1, stderr="Error: UPGRADE FAILED: admission webhook denied the request")
-        return self._deploy(argv, version[1], values, revisions)
+        done = self._deploy(argv, version[1], values, revisions)
+        if self.fails == "half":
+            *others, last = self.now["revisions"]
+            self.change(revisions=[*others, {**last, "status": "failed"}], cut="gateway")
+            return Completed(argv, 1, stderr="Error: context deadline exceeded")
+        return done
 
     def _row(self, revisions: list[dict[str, Any]], version: str, values: Any, status: str) -> dict[str, Any]:
         number = revisions[-1]["revision"] + 1 if revisions else 1
