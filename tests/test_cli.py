@@ -177,7 +177,9 @@ def test_ids_are_unique_known_topics_and_name_only_what_exists() -> None:
         assert check.topic in topics, check.id
         assert set(check.after) <= set(ids), check.id
         assert set(check.gates) | ({check.fixed_by} - {""}) <= planned, check.id
-    assert [phase.id for phase in ORDER] == [p for p in ("host", "boot", "containerd") if p in {o.id for o in ORDER}]
+    assert [phase.id for phase in ORDER] == [
+        p for p in ("host", "boot", "containerd", "kubeadm", "cilium") if p in {o.id for o in ORDER}
+    ]
 
 
 def test_profiles_phases_and_the_schema_are_shown(tmp_path: Path) -> None:

@@ -137,13 +137,13 @@ def test_cni_is_looked_for_where_cilium_puts_it() -> None:
     assert only(checks.cni_folders, dump(), config()).level is Level.PASS
     usual = {"bin_dirs": ["/usr/libexec/cni", "/opt/cni/bin/"], "conf_dir": "/etc/cni/net.d"}
     assert only(checks.cni_folders, dump(cni=usual), config()).found == "/opt/cni/bin, /etc/cni/net.d"
-    listed = only(checks.cni_folders, dump(cni={"bin_dirs": ["/usr/lib/cni"]}), config())
+    listed = only(checks.cni_folders, dump(cni={"bin_dirs": ["/usr/lib/cni"]}), config(), profile=load("worker"))
     assert (listed.level, listed.subject) == (Level.WARN, "bin_dirs")
 
 
 def test_debian_s_cni_folder_is_not_cilium_s() -> None:
     where = {"bin_dir": "/usr/lib/cni", "conf_dir": "/etc/cni/net.d"}
-    found = only(checks.cni_folders, dump(cni=where), config(DEBIAN))
+    found = only(checks.cni_folders, dump(cni=where), config(DEBIAN), profile=load("worker"))
     assert (found.level, found.subject, found.found, found.wanted) == (
         Level.WARN, "bin_dir", "/usr/lib/cni", "/opt/cni/bin",
     )  # fmt: skip
@@ -151,8 +151,15 @@ def test_debian_s_cni_folder_is_not_cilium_s() -> None:
     assert found.fix
     assert "{cni: {binPath: /usr/lib/cni}}" in found.fix.text
     assert found.evidence[0].source == MAIN
-    told = load("single-node", ("cilium.values={cni: {binPath: /usr/lib/cni}}",))
+    told = load("worker", ("cilium.values={cni: {binPath: /usr/lib/cni}}",))
     assert only(checks.cni_folders, dump(cni=where), config(DEBIAN), profile=told).level is Level.PASS
+
+
+def test_where_the_cluster_begins_cilium_follows_containerd_unless_the_profile_says_otherwise() -> None:
+    where = {"bin_dir": "/usr/lib/cni", "conf_dir": "/etc/cni/net.d"}
+    assert only(checks.cni_folders, dump(cni=where), config(DEBIAN)).found == "/usr/lib/cni, /etc/cni/net.d"
+    told = load("single-node", ("cilium.values={cni: {binPath: /opt/cni/bin}}",))
+    assert only(checks.cni_folders, dump(cni=where), config(DEBIAN), profile=told).level is Level.WARN
 
 
 def test_shim_exists() -> None:

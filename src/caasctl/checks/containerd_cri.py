@@ -8,11 +8,12 @@ from caasctl.facts.containerd import ContainerdVersion
 from caasctl.facts.containerd_config import ContainerdConfig, ContainerdEffective, Shims
 from caasctl.facts.containerd_live import CriInfo
 from caasctl.model import Check, Evidence, Facts, Finding, Fix, FixKind, check, failed, passed, unknown, warned
-from caasctl.needs.containerd import NEWEST_KNOWN, cni_plugins, wanted
+from caasctl.needs.cilium import cni_of
+from caasctl.needs.containerd import NEWEST_KNOWN, wanted
 from caasctl.profile import AUTO, NodeProfile
 from caasctl.syntax.containerd.imports import replaced, seen_cri, set_by
 from caasctl.syntax.containerd.judge import contradictions
-from caasctl.syntax.containerd.tables import Cri, Data, is_runc, places, strings, systemd_cgroup, table
+from caasctl.syntax.containerd.tables import Cri, Data, is_runc, places, strings, systemd_cgroup
 
 _AFTER = ("containerd.installed", "containerd.config_parses")
 _PAUSE = "registry.k8s.io/pause:"
@@ -194,7 +195,8 @@ def key_conflicts(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
     reads=(ContainerdEffective, ContainerdConfig, ContainerdVersion),
     why="Every pod without host networking stays in ContainerCreating, with Cilium healthy beside it:"
     ' `failed to find plugin "cilium-cni" in path [/usr/lib/cni]`, or `cni plugin not initialized`.',
-    fix="The folders of Cilium's cni.binPath and cni.confPath (by default /opt/cni/bin and /etc/cni/net.d) in containerd's cni table.",
+    fix="The folders of Cilium's cni.binPath and cni.confPath (by default /opt/cni/bin and /etc/cni/net.d) in containerd's cni table; "
+    "where this node begins the cluster, phase cilium tells Cilium containerd's own.",
     source="cilium/cilium 23870; Debian's containerd: 1.6 by its file, 1.7 compiled in",
     after=_AFTER,
 )
@@ -203,8 +205,7 @@ def cni_folders(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     found = _effective(facts)
     if found is None:
         return
-    networks = str(table(profile.spec.cilium.values, "cni").get("confPath") or "/etc/cni/net.d")
-    plugins = cni_plugins(profile)
+    plugins, networks = cni_of(facts, profile)
     places_of = {"bin_dir": plugins, "bin_dirs": plugins, "conf_dir": networks}
     given = {key: strings(found.cni[key]) or (str(found.cni[key]),) for key in places_of if found.cni.get(key)}
     wrong = [

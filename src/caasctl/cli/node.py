@@ -148,6 +148,7 @@ def undo(
     run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="A run to take back; without it the last.")] = None,
     *,
     show: Annotated[bool, typer.Option("--list", help="Only lists the runs that can be taken back.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Also takes down what does not come back.")] = False,
 ) -> None:
     """Takes back what a run of init-node changed; what was edited since is left and said."""
     from caasctl import commands  # noqa: PLC0415
@@ -155,6 +156,9 @@ def undo(
 
     if show:
         print("\n".join(commands.undoable()) or "nothing to take back")
+        raise typer.Exit(Exit.OK)
+    lost = commands.lost_by_undo(run, yes=yes)
+    if lost and not typer.confirm(f"This takes down {lost}. Go on?", default=False, err=True):
         raise typer.Exit(Exit.OK)
     with progress.Progress(sys.stderr) as shown:
         steps = commands.undo(run, shown.hear)

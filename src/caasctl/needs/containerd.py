@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from caasctl.facts.kata import SHIM, KataTree, KataTrees
 from caasctl.model import Facts
 from caasctl.profile import AUTO, NodeProfile
@@ -12,7 +10,6 @@ from caasctl.syntax.containerd.wanted import Handler, Wanted
 # Tags that kubeadm's own list names (`kubeadm config images list`); the newest is used for what is newer than the table.
 PAUSE = {(1, 33): "3.10", (1, 34): "3.10.1", (1, 35): "3.10.1", (1, 36): "3.10.2", (1, 37): "3.10.2"}
 NEWEST_KNOWN = max(PAUSE)
-CILIUM_PLUGINS = "/opt/cni/bin"  # where Cilium's chart puts cilium-cni, unless its cni.binPath says otherwise
 
 
 def wanted(facts: Facts, profile: NodeProfile) -> Wanted:
@@ -24,12 +21,6 @@ def wanted(facts: Facts, profile: NodeProfile) -> Wanted:
         profile.spec.containerd.defaultRuntime,
         tuple(handler(name, tree) for name in profile.kata_handlers),
     )
-
-
-def cni_plugins(profile: NodeProfile) -> str:
-    """The folder into which Cilium puts its plugin."""
-    cni = profile.spec.cilium.values.get("cni")
-    return str((cni.get("binPath") if isinstance(cni, Mapping) else "") or CILIUM_PLUGINS)
 
 
 def sandbox_image(profile: NodeProfile) -> str:

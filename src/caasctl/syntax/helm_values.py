@@ -7,6 +7,10 @@ from typing import Any
 
 Values = Mapping[str, Any]
 
+# Of Kubernetes' own types: the schema, generated from the defaults, knows only the keys that these use.
+_KUBERNETES = ("nodeSelector", "affinity", "securityContext", "podSecurityContext", "containerSecurityContext", "updateStrategy",
+               "resources", "labels", "annotations")  # fmt: skip
+_SECRETS = ("key", "password", "token", "secret", "secretkey", "privatekey", "keys")
 # Read by Cilium's templates, but only a comment in values.yaml, from which the schema is generated:
 # install/kubernetes/cilium/values.yaml ("socketLB: # -- Disable socket lb for non-root ns", "# devices:" until 1.19).
 CILIUM_UNLISTED = ("socketLB.hostNamespaceOnly", "devices")
@@ -15,7 +19,8 @@ CILIUM_UNLISTED = ("socketLB.hostNamespaceOnly", "devices")
 def unknown_paths(values: Values, schema: Values, unlisted: tuple[str, ...] = CILIUM_UNLISTED) -> tuple[str, ...]:
     """Dotted key paths of `values` that a chart's schema does not name; the schemas are open, so passing them proves little.
 
-    An object without `properties` (labels, extraConfig) may hold any key. unlisted: known from elsewhere.
+    An object without `properties` (labels, extraConfig) may hold any key; so may the items of a list where the schema only
+    has samples of them (anyOf). unlisted: known from elsewhere.
     """
     found = _unknown(values, schema, schema, "")
     return tuple(path for path in found if not any(path == known or path.startswith(f"{known}.") for known in unlisted))
@@ -26,7 +31,7 @@ def _unknown(value: Any, node: Any, whole: Values, path: str) -> Iterator[str]:
     if isinstance(value, Mapping):
         yield from _unknown_keys(value, forms, whole, path)
     elif isinstance(value, (list, tuple)):
-        items = {"anyOf": [form["items"] for form in forms if form.get("items")]}
+        items = {"anyOf": [form["items"] for form in forms if form.get("items") and "anyOf" not in form["items"]]}
         for at, item in enumerate(value):
             yield from _unknown(item, items, whole, f"{path}[{at}]")
 
@@ -38,9 +43,9 @@ def _unknown_keys(value: Values, forms: tuple[Values, ...], whole: Values, path:
     for key, inner in value.items():
         known = [form["properties"][key] for form in tables if key in form["properties"]]
         here = f"{path}.{key}" if path else str(key)
-        if known:
+        if known and key not in _KUBERNETES:
             yield from _unknown(inner, {"anyOf": known}, whole, here)
-        else:
+        elif not known:
             yield here
 
 
@@ -88,3 +93,11 @@ def at(values: Values, path: str, default: Any = None) -> Any:
             return default
         found = found[key]
     return found
+
+
+def holds_secret(values: Any) -> bool:
+    """Whether a key or password stands in the values themselves (tls.ca.key): then they are shown as a hash only."""
+    if isinstance(values, Mapping):
+        named = (key for key, value in values.items() if isinstance(value, str) and value)
+        return any(str(key).lower() in _SECRETS for key in named) or any(map(holds_secret, values.values()))
+    return isinstance(values, (list, tuple)) and any(map(holds_secret, values))
