@@ -6,7 +6,6 @@ import re
 
 # Cilium: cilium_host, cilium_net, cilium_vxlan, lxc + 9 to 12 hex digits, lxc_health. LXC's own lxcbr0 is not one of them.
 _CILIUM = re.compile(r"^(cilium_\w+|lxc[0-9a-f]{9,12}|lxc_health)$")
-_CLUSTER = re.compile(r"^(cni0|kube-ipvs0)$")  # a bridge CNI's; kube-proxy's, which holds the addresses of services
 # Interfaces of other pod networks: the cluster's as long as it lives, leftovers afterwards.
 _OTHERS = re.compile(
     r"^(cni0|flannel[\w.-]*|cali[0-9a-f]{11}|vxlan\.calico|wireguard\.cali|tunl0|weave|kube-bridge|antrea-gw0)$"
@@ -19,7 +18,16 @@ _TAILSCALE = re.compile(r"^tailscale\d*$")
 
 def of_cluster(name: str) -> bool:
     """Whether Cilium (or a bridge CNI, or kube-proxy) made the interface: its addresses and routes are ours, not the site's."""
-    return bool(_CILIUM.match(name) or _CLUSTER.match(name))
+    return of_cilium(name) or of_proxy(name) or name == "cni0"
+
+
+def of_cilium(name: str) -> bool:
+    return bool(_CILIUM.match(name))
+
+
+def of_proxy(name: str) -> bool:
+    """kube-proxy's interface, which holds the addresses of services."""
+    return name == "kube-ipvs0"
 
 
 def of_other_cni(name: str) -> bool:
