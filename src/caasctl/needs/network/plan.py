@@ -14,7 +14,7 @@ from caasctl.syntax.cidr import IPV4, IPV6, Network, Ranges, parse, words
 from caasctl.syntax.cidr import judge as rules
 from caasctl.syntax.cidr.choice import first_free, pair, pod_candidates, service_candidates
 from caasctl.syntax.cidr.judge import Use, Wrong
-from caasctl.syntax.cidr.obstacles import Obstacle, Taken, inside, overlapping
+from caasctl.syntax.cidr.obstacles import Obstacle, Taken
 
 _SHOWN = 5
 _MASKS = {IPV4: 24, IPV6: 64}  # to propose a block by where the profile's own share fits none
@@ -145,17 +145,18 @@ def _candidates(use: Use, family: int, mask: int) -> tuple[Network, ...]:
 
 def _widest(found: Iterable[Obstacle]) -> tuple[Obstacle, ...]:
     """Without those that lie inside another; they come wide ones first."""
-    kept: list[Obstacle] = []
+    kept: dict[Network, Obstacle] = {}
     for one in found:
-        if not any(inside(one.network, wider.network) for wider in kept):
-            kept.append(one)
-    return tuple(kept)
+        network = one.network
+        if not any(network.supernet(new_prefix=length) in kept for length in range(network.prefixlen + 1)):
+            kept[network] = one
+    return tuple(kept.values())
 
 
 def _judged(one: Range, found: Iterable[Obstacle]) -> Range:
     if one.origin not in ("live", "profile"):
         return one
-    way = tuple(o for o in found if any(overlapping(network, (o,)) for network in one.networks))
+    way = tuple(o for o in found if any(network.overlaps(o.network) for network in one.networks))
     return Range(one.key, one.use, one.origin, one.networks, way, one.wrong)
 
 
@@ -169,6 +170,8 @@ def _with_free(
         bool(services.in_the_way) or any(one.fatal for one in services.wrong) or (clash and not bad_pods)
     )
     bad_pods = bad_pods or (clash and services.origin == "live" and pods.origin == "profile")
+    if not bad_pods and not bad_services:
+        return pods, services
     sought = (
         Range(pods.key, pods.use, "auto") if bad_pods else pods,
         Range(services.key, services.use, "auto") if bad_services else services,

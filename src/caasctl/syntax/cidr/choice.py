@@ -12,7 +12,8 @@ from caasctl.syntax.cidr.obstacles import Taken
 MAX_DIFFERENCE = 16  # bits between the pods' range and a node's share of it: kubeadm, ValidatePodSubnetNodeMask
 LENGTHS = {4: (16, 18, 20), 6: (56,)}  # of blocks for pods, the first that is free
 _SERVICES_6 = 112  # kubeadm takes /108 and longer
-_SHORTEST_6, _BITS_6 = 48, 128  # shorter shares of a node than /48 leave no room for services beside them
+_BITS = {IPV4: 32, IPV6: 128}
+_SHORTEST_6 = 48  # shorter shares of a node than /48 leave no room for services beside them
 _TENS = tuple(dict.fromkeys((244, *range(200, 255))))  # 10.244.0.0/16 is what everybody knows
 _BLOCKS_4 = (
     *(f"10.{n}.0.0/16" for n in _TENS),
@@ -26,8 +27,10 @@ _PREFIXES_6 = tuple(f"fd{n:02x}:10" for n in range(256))
 
 def pod_lengths(family: int, mask: int) -> tuple[int, ...]:
     """Prefix lengths of a pods' range that kubeadm takes with this share of a node; none where the share is no good."""
+    if mask > _BITS[family]:
+        return ()
     fit = tuple(length for length in LENGTHS[family] if length <= mask <= length + MAX_DIFFERENCE)
-    if fit or family == IPV4 or not _SHORTEST_6 <= mask <= _BITS_6:
+    if fit or family == IPV4 or mask < _SHORTEST_6:
         return fit
     return (mask - MAX_DIFFERENCE if mask > LENGTHS[IPV6][-1] else mask,)
 
@@ -69,10 +72,13 @@ def first_free(candidates: Iterable[Network], taken: Taken) -> Network | None:
 
 def pair(family: int, mask: int, taken: Taken) -> tuple[Network | None, Network | None]:
     """The first block for pods that leaves one for services, and that one; what cannot be had is None."""
-    pods = [one for one in pod_candidates(family, mask) if not taken.overlaps(one)]
-    services = [one for one in service_candidates(family) if not taken.overlaps(one)]
-    for one in pods:
-        other = next((service for service in services if not service.overlaps(one)), None)
+    pods, services = pod_candidates(family, mask), service_candidates(family)
+    first, second = first_free(pods, taken), first_free(services, taken)
+    if first is None or second is None or not first.overlaps(second):
+        return first, second
+    left = [one for one in services if not taken.overlaps(one)]
+    for one in (one for one in pods if not taken.overlaps(one)):
+        other = next((service for service in left if not service.overlaps(one)), None)
         if other:
             return one, other
-    return next(iter(pods), None), None if pods else next(iter(services), None)
+    return first, None
