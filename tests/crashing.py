@@ -27,8 +27,8 @@ class CrashingHost(LiveHost):
         self._die(1)
         self.changes += 1
 
-    def write(self, path: str, data: bytes, mode: int = 0o644) -> None:
-        self._around(lambda: super(CrashingHost, self).write(path, data, mode))
+    def write(self, path: str, data: bytes, mode: int = 0o644, owner: tuple[int, int] | None = None) -> None:
+        self._around(lambda: super(CrashingHost, self).write(path, data, mode, owner))
 
     def write_value(self, path: str, text: str) -> None:
         self._around(lambda: super(CrashingHost, self).write_value(path, text))

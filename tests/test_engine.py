@@ -429,6 +429,32 @@ def test_undo_leaves_containerd_alone_under_live_pods(host: LiveHost, phase: str
     assert ledger.runs(host) == ("run1",)
 
 
+class Cluster(Note):
+    """A note whose way back takes something down first."""
+
+    def undo(self, now: State) -> Undo:
+        there = {"/etc/used": (b"before", 0o644)}
+        return Undo(there, (("restart", "it"),), first=(("reset", "it"),), loses="the cluster on this node")
+
+
+def test_undo_takes_down_first_and_goes_no_further_where_that_fails(host: LiveHost, tmp_path: Path) -> None:
+    _run(host, _phase("one", Cluster("a")))
+    host.write("/etc/used", b"wanted")
+    (step,) = ledger.take_back(host, "run1")  # no command runs in a tree
+    assert (step.done, host.read("/etc/used"), ledger.runs(host)) == (False, "wanted", ("run1",))
+    running = CrashingHost(str(tmp_path))
+    texts = [step.text for step in ledger.take_back(running, "run1")]
+    assert texts == ["`reset it` ran", "/etc/used restored", "`restart it` ran"]
+
+
+def test_undo_of_a_run_that_began_a_cluster_says_what_goes_and_is_not_refused_for_its_pods(host: LiveHost) -> None:
+    _run(host, _phase("containerd", Cluster("a")))
+    assert ledger.losses(host, "run1") == ("the cluster on this node",)
+    pod = "/sys/fs/cgroup/kubepods.slice/kubepods-pod1a2b3c4d_1111_2222_3333_444455556666.slice"
+    host.write(f"{pod}/cgroup.events", b"populated 1\nfrozen 0\n")
+    commands.refuse_under_pods(host, "run1")
+
+
 def test_undo_of_an_unknown_run_names_those_there_are(host: LiveHost) -> None:
     with pytest.raises(CaasError, match="no run x"):
         tuple(ledger.take_back(host, "x"))

@@ -63,3 +63,13 @@ def test_a_file_stays_its_owners(tmp_path: Path) -> None:
     LiveHost(str(tmp_path)).write("/x", b"new", 0o640)
     there = (tmp_path / "x").stat()
     assert (there.st_uid, there.st_gid, there.st_mode & 0o777) == (1234, 4321, 0o640)
+
+
+@pytest.mark.root
+def test_a_file_for_another_user_is_his_with_the_folders_that_are_made(tmp_path: Path) -> None:
+    host = LiveHost(str(tmp_path))
+    host.write("/home/ann/.kube/config", b"x", 0o600, (1234, 1235))
+    owners = [(tmp_path / path).stat() for path in ("home/ann", "home/ann/.kube", "home/ann/.kube/config")]
+    assert [(there.st_uid, there.st_gid) for there in owners] == [(1234, 1235)] * 3
+    host.write("/home/ann/.kube/config", b"y", 0o600)
+    assert (tmp_path / "home/ann/.kube/config").stat().st_uid == 1234

@@ -45,6 +45,7 @@ Output = Annotated[Format, typer.Option("-o", "--output", help="What stdout carr
 Bundle = Annotated[str | None, typer.Option("--facts", metavar="BUNDLE", help="A recorded host instead of this one.")]
 Root = Annotated[str, typer.Option("--root", metavar="DIR", help="A host's file tree instead of this host.")]
 OnlyPhase = Annotated[list[str] | None, typer.Option("--phase", metavar="ID", help="Only this phase.")]
+SkipPhases = Annotated[list[str] | None, typer.Option("--skip-phases", metavar="ID", help="Not this phase.")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Shows what passes, too.")]
 
 
@@ -128,9 +129,7 @@ def init_node(
     settings: Settings = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Shows every change, makes none, needs no root.")] = False,
     phase: OnlyPhase = None,
-    skip_phases: Annotated[
-        list[str] | None, typer.Option("--skip-phases", metavar="ID", help="Not this phase.")
-    ] = None,
+    skip_phases: SkipPhases = None,
     facts: Bundle = None,
     root: Root = "/",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Makes the changes without asking.")] = False,
@@ -165,6 +164,7 @@ def undo(
     run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="A run to take back; without it the last.")] = None,
     *,
     show: Annotated[bool, typer.Option("--list", help="Only lists the runs that can be taken back.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Also takes down what does not come back.")] = False,
 ) -> None:
     """Takes back what a run of init-node changed; what was edited since is left and said."""
     from caasctl import commands  # noqa: PLC0415
@@ -172,6 +172,9 @@ def undo(
 
     if show:
         print("\n".join(commands.undoable()) or "nothing to take back")
+        raise typer.Exit(Exit.OK)
+    lost = commands.lost_by_undo(run, yes=yes)
+    if lost and not typer.confirm(f"This takes down {lost}. Go on?", default=False, err=True):
         raise typer.Exit(Exit.OK)
     with progress.Progress(sys.stderr) as shown:
         steps = commands.undo(run, shown.hear)
@@ -202,9 +205,7 @@ def render(
 
 
 @app.command()
-def explain(
-    check_id: Annotated[str | None, typer.Argument(metavar="ID", help="Without it all are listed.")] = None,
-) -> None:
+def explain(check_id: Annotated[str | None, typer.Argument(metavar="ID", help="Without it: all.")] = None) -> None:
     """What a check looks at, why it matters, how to mend it, and where the rule comes from."""
     from caasctl.checks import CHECKS  # noqa: PLC0415
     from caasctl.report import explain as text  # noqa: PLC0415
@@ -288,8 +289,7 @@ def schema(what: Annotated[str, typer.Argument(metavar="report")] = "report") ->
     """The JSON Schema of the report."""
     from caasctl import shipped  # noqa: PLC0415
 
-    text = shipped.text("schemas", f"{what}.schema.json")
-    if text is None:
+    if (text := shipped.text("schemas", f"{what}.schema.json")) is None:
         raise UsageError(f"there is no schema {what}", cause="there is: report", fix="caasctl schema report")
     print(text, end="")
 

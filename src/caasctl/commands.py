@@ -170,6 +170,17 @@ def may_change(*, yes: bool, bundle: str | None, root: str) -> None:
         )
 
 
+def lost_by_undo(run: str | None, *, yes: bool) -> str:
+    """What goes for good when a run is taken back, to be asked about. Raises UsageError where there is nobody to ask."""
+    host = LiveHost()
+    there = ledger.runs(host) if is_root() and not yes else ()
+    lost = "; ".join(ledger.losses(host, run or there[-1])) if there else ""
+    if lost and not sys.stdin.isatty():
+        raise UsageError(f"undo takes down {lost}", cause="there is no terminal to ask on, and it does not come back",
+                         fix="add --yes if it may go")  # fmt: skip
+    return lost
+
+
 def undo(run: str | None, progress: Say) -> tuple[ledger.Step, ...]:
     """Takes back a run, the last one where none is named. Raises UsageError, LockedError."""
     host = LiveHost(progress=progress)
@@ -185,8 +196,11 @@ def undo(run: str | None, progress: Say) -> tuple[ledger.Step, ...]:
 
 
 def refuse_under_pods(host: Reader, run: str) -> None:
-    """Raises RefusedError where taking a run back would give live pods a containerd with another cgroup driver."""
-    if "containerd" not in ledger.phases(host, run):
+    """Raises RefusedError where taking a run back would give live pods a containerd with another cgroup driver.
+
+    A run that began the cluster takes its pods down before.
+    """
+    if "containerd" not in ledger.phases(host, run) or ledger.losses(host, run):
         return
     pods = engine.collect(host, [probe for probe in PROBES if probe.fact is PodCgroups]).get(PodCgroups)
     if pods and pods.live:

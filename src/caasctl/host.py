@@ -95,7 +95,7 @@ class LiveHost:
             raise Unreadable(argv[0], "a command of this machine says nothing about the tree at --root")
         return processes.query(argv, timeout_s)
 
-    def write(self, path: str, data: bytes, mode: int = 0o644) -> None:
+    def write(self, path: str, data: bytes, mode: int = 0o644, owner: tuple[int, int] | None = None) -> None:
         target = self._inside(path, follow=False)
         there = self.stat(path, follow=False)
         if there and there.kind is not FileKind.FILE:
@@ -103,15 +103,15 @@ class LiveHost:
         folder, name = os.path.split(target)
         temporary = os.path.join(folder, f".{name}.caasctl-new")
         try:
-            os.makedirs(folder, mode=0o755, exist_ok=True)
+            _make_folders(folder, owner)
             with suppress(FileNotFoundError):
                 os.unlink(temporary)  # left by a run that was killed
             fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             try:
                 with os.fdopen(fd, "wb") as file:
                     file.write(data)
-                    if there and is_root():
-                        os.fchown(fd, there.uid, there.gid)
+                    if (keep := owner or (there and (there.uid, there.gid))) and is_root():
+                        os.fchown(fd, *keep)
                     os.fchmod(fd, mode)
                     file.flush()
                     os.fsync(fd)
@@ -248,6 +248,18 @@ def user_file(path: str) -> str:
     if text is None:
         raise UsageError(f"{path} does not exist", cause="it was named on the command line", fix="check the path")
     return text
+
+
+def _make_folders(folder: str, owner: tuple[int, int] | None) -> None:
+    """The folder and its missing parents, each given to `owner` where there is one."""
+    missing = []
+    while not os.path.isdir(folder) and folder != "/":
+        missing.append(folder)
+        folder = os.path.dirname(folder)
+    for path in reversed(missing):
+        os.mkdir(path, 0o755)
+        if owner and is_root():
+            os.chown(path, *owner, follow_symlinks=False)
 
 
 def _sync_folder(folder: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from caasctl.protocol import Change, Known, Reader, State, Undo, Writer
 
 FOLDER = "/var/lib/caasctl/runs"
 SCHEMA_VERSION = 1
+TAKE_DOWN_TIMEOUT_S = 900.0  # stops every pod of a node
 
 
 def digest(data: bytes) -> str:
@@ -59,6 +60,8 @@ class Ledger:
             "files": files,
             "commands": [list(argv) for argv in undo.commands],
             "nothing": undo.nothing,
+            "first": [list(argv) for argv in undo.first],
+            "loses": undo.loses,
         }
         self._host.write(f"{FOLDER}/{self.run}/{self._seq:04d}.json", formats.dump_json(entry).encode(), 0o600)
         return undo
@@ -86,12 +89,25 @@ def _entries(host: Reader, run: str) -> tuple[str, ...]:
 
 def phases(host: Reader, run: str) -> frozenset[str]:
     """The phases whose changes a run's record holds."""
-    texts = (host.read(f"{FOLDER}/{run}/{name}") or "{}" for name in _entries(host, run))
-    return frozenset(str(formats.parse_json(text, run).get("phase", "")) for text in texts)
+    return frozenset(str(entry.get("phase", "")) for entry in _read(host, run))
+
+
+def losses(host: Reader, run: str) -> tuple[str, ...]:
+    """What goes for good when a run is taken back."""
+    return tuple(dict.fromkeys(str(entry["loses"]) for entry in _read(host, run) if entry.get("loses")))
+
+
+def _read(host: Reader, run: str) -> Iterator[Mapping[str, Any]]:
+    """The entries of a run, last change first."""
+    for name in reversed(_entries(host, run)):
+        yield formats.parse_json(host.read(f"{FOLDER}/{run}/{name}") or "{}", name)
 
 
 def take_back(host: Writer, run: str) -> Iterator[Step]:
-    """Undoes a run, last change first; what was edited since is left and said. Raises UsageError for an unknown run."""
+    """Undoes a run, last change first: what uses files is taken down, files come back, then they take effect.
+
+    What was edited since is left and said. Raises UsageError for an unknown run.
+    """
     names = _entries(host, run)
     if not names:
         raise UsageError(
@@ -99,19 +115,28 @@ def take_back(host: Writer, run: str) -> Iterator[Step]:
             cause=f"{FOLDER} holds {', '.join(runs(host)) or 'none'}",
             fix="name one of these, or none for the last",
         )
-    commands: list[tuple[str, str, tuple[str, ...]]] = []
-    for name in reversed(names):
-        entry = formats.parse_json(host.read(f"{FOLDER}/{run}/{name}") or "{}", name)
+    entries = tuple(_read(host, run))
+    for resource, argv in _commands(entries, "first"):
+        step = _run(host, resource, argv, TAKE_DOWN_TIMEOUT_S)
+        yield step
+        if not step.done:
+            return
+    for entry in entries:
         for file in entry["files"]:
             yield _restore(host, run, entry["resource"], file)
-        commands += [(name, entry["resource"], tuple(argv)) for argv in entry["commands"]]
         if entry["nothing"]:
             yield Step(entry["resource"], entry["nothing"], done=True)
-    last = {argv: (name, resource) for name, resource, argv in reversed(commands)}
-    ran = [_run(host, last[argv][1], argv) for argv in dict.fromkeys(argv for _, _, argv in commands)]
+    ran = [_run(host, resource, argv) for resource, argv in _commands(entries, "commands")]
     yield from ran
     if all(step.done for step in ran):  # a command that failed is tried again by the next undo
         host.write(f"{FOLDER}/{run}/undone", b"")
+
+
+def _commands(entries: Iterable[Mapping[str, Any]], key: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """(resource, command), last change first, each command once, named after the earliest change that asks for it."""
+    asked = [(entry["resource"], tuple(argv)) for entry in entries for argv in entry.get(key) or ()]
+    named = {argv: resource for resource, argv in asked}
+    return tuple((named[argv], argv) for argv in dict.fromkeys(argv for _, argv in asked))
 
 
 def _restore(host: Writer, run: str, resource: str, file: Mapping[str, Any]) -> Step:
@@ -133,9 +158,9 @@ def _restore(host: Writer, run: str, resource: str, file: Mapping[str, Any]) -> 
     return Step(resource, f"{path} restored", done=True)
 
 
-def _run(host: Writer, resource: str, argv: tuple[str, ...]) -> Step:
+def _run(host: Writer, resource: str, argv: tuple[str, ...], timeout_s: float = 120.0) -> Step:
     try:
-        host.execute(*argv)
+        host.execute(*argv, timeout_s=timeout_s)
     except CaasError as error:
         return Step(resource, f"`{' '.join(argv)}` failed: {error.cause or error.problem}", done=False)
     return Step(resource, f"`{' '.join(argv)}` ran", done=True)

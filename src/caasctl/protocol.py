@@ -75,8 +75,11 @@ class Reader(Protocol):
 class Writer(Reader, Protocol):
     """Changes a host. Only the engine's apply holds one."""
 
-    def write(self, path: str, data: bytes, mode: int = 0o644) -> None:
-        """Replaces a file whole and atomically (temporary file, fsync, rename); makes missing parents."""
+    def write(self, path: str, data: bytes, mode: int = 0o644, owner: tuple[int, int] | None = None) -> None:
+        """Replaces a file whole and atomically (temporary file, fsync, rename); makes missing parents.
+
+        owner: (uid, gid) of the file and of the parents that are made; None keeps that of the file before, else root's.
+        """
 
     def write_value(self, path: str, text: str) -> None:
         """Writes into a kernel file (/proc/sys, /sys) in place."""
@@ -146,17 +149,21 @@ Outcome = Union[Done, NeedsReboot, Impossible]
 class Undo:
     """The way back, known and shown before the change.
 
-    files: path -> (bytes before, mode), None where the file was not there. commands: run after the files are back.
-    nothing: why there is no way back, or none is needed.
+    first: commands that take down what uses the files, run before any file of the run is back; where one fails, nothing
+    else is taken back. files: path -> (bytes before, mode), None where the file was not there. commands: run after the
+    files are back. loses: what goes for good, which undo asks about. nothing: why there is no way back, or none is needed.
     """
 
     files: Mapping[str, tuple[bytes, int] | None] | None = None
     commands: tuple[tuple[str, ...], ...] = ()
     nothing: str = ""
+    first: tuple[tuple[str, ...], ...] = ()
+    loses: str = ""
 
     @property
     def text(self) -> str:
-        said = [f"restore {path}" if was else f"remove {path}" for path, was in (self.files or {}).items()]
+        said = [" ".join(argv) for argv in self.first]
+        said += [f"restore {path}" if was else f"remove {path}" for path, was in (self.files or {}).items()]
         said += [" ".join(argv) for argv in self.commands]
         return "; ".join(said) or self.nothing
 

@@ -165,11 +165,11 @@ class FullFrom(LiveHost):
         super().__init__(root)
         self._left = writes
 
-    def write(self, path: str, data: bytes, mode: int = 0o644) -> None:
+    def write(self, path: str, data: bytes, mode: int = 0o644, owner: tuple[int, int] | None = None) -> None:
         self._left -= 1
         if self._left < 0:
             raise CaasError(f"cannot write {path}", cause="no space left on device", fix="free space")
-        super().write(path, data, mode)
+        super().write(path, data, mode, owner)
 
 
 def test_a_disk_that_is_full_on_the_way_back_hides_neither_error(tmp_path: Path) -> None:
