@@ -38,6 +38,7 @@ from caasctl.facts import (
     os_swap,
     os_sysctl,
     os_system,
+    os_users,
     os_upgrades,
 )
 from caasctl.protocol import Probe
@@ -48,6 +49,7 @@ PROBES: tuple[Probe, ...] = (
     *os_swap.PROBES,
     *os_sysctl.PROBES,
     *os_system.PROBES,
+    *os_users.PROBES,
     *os_upgrades.PROBES,
     *cgroup.PROBES,
     *boot.PROBES,
