@@ -16,7 +16,7 @@ from tests.lab import containerds, kubectl
 
 TOP = Path(__file__).parents[2]
 UNSHARE = ("unshare", "-m", "-n", "-u", "-p", "-f", "--kill-child", "--mount-proc")
-CONTAINERD = "sid"
+CONTAINERD, RUNC = "sid", "bookworm"  # sid's runc wants a newer C library than older hosts have
 ENVIRONMENT = {
     "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
     "LC_ALL": "C.UTF-8",
@@ -36,8 +36,10 @@ class Programs(NamedTuple):
 
 def programs(folder: Path) -> Programs:
     """Raises Unavailable where Debian's packages cannot be had."""
-    found = Programs(folder, containerds.fetch()[CONTAINERD], kubectl.fetch())
-    tree.make(folder, found.containerd)
+    trees = containerds.fetch()
+    found = Programs(folder, trees[CONTAINERD], kubectl.fetch())
+    runc = next(path for path in trees[RUNC].glob("usr/*bin/runc") if not path.is_symlink())
+    tree.make(folder, found.containerd, runc)
     return found
 
 

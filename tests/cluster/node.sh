@@ -29,6 +29,7 @@ for place in etc opt root usr var; do
   mount -t overlay overlay -o "lowerdir=$lower,upperdir=$work/$place,workdir=$work/$place.work" "/$place"
 done
 mount -t tmpfs tmpfs /run
+umount -R -l /sys
 mount -t sysfs sysfs /sys
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 echo cpuset cpu io memory hugetlb pids | bind /sys/fs/cgroup/cgroup.controllers

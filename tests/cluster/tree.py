@@ -57,7 +57,7 @@ PACKAGES = {"kubelet": "1.36.4-1.1", "kubeadm": "1.36.4-1.1", "kubectl": "1.36.4
             "helm": "3.19.0-1"}  # fmt: skip
 
 
-def make(folder: Path, containerd: Path) -> None:
+def make(folder: Path, containerd: Path, runc: Path) -> None:
     """Everything node.sh wants at STANDINS."""
     links = install.install(folder / "standins", programs=(*install.NODE, *install.SYSTEM))
     install.repository(
@@ -71,6 +71,8 @@ def make(folder: Path, containerd: Path) -> None:
     texts = {"iptables": IPTABLES, "modprobe": MODPROBE} | {name: TRUE.format(name, name) for name in IDLE}
     for name, text in texts.items():
         _program(programs / name, text)
+    (folder / "usr/sbin").mkdir()
+    (folder / "usr/sbin/runc").symlink_to(runc)
     _program(folder / "kthreadd", SLEEPS)
     units = folder / "units"
     (units / "kubelet.service.d").mkdir(parents=True)
