@@ -6,7 +6,7 @@ from caasctl.facts.kubernetes_manifests import ControlPlane
 from caasctl.facts.network import Links
 from caasctl.facts.network_routes import Routes
 from caasctl.model import Facts
-from caasctl.needs.network.live import Live, families, live_ranges, node_addresses, node_link, reachable
+from caasctl.needs.network.live import Live, auto_ipv6, families, live_ranges, node_addresses, node_link, reachable
 from caasctl.needs.network.plan import Plan, Range, live_fix, mask_key, plan, ranges, shown
 from caasctl.needs.network.taken import OPTIONAL, obstacles
 from caasctl.profile import NodeProfile
@@ -24,6 +24,7 @@ __all__ = [
     "Obstacle",
     "Plan",
     "Range",
+    "auto_ipv6",
     "direct",
     "families",
     "live_fix",

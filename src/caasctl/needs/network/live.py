@@ -76,6 +76,16 @@ def families(facts: Facts, profile: NodeProfile) -> tuple[int, ...]:
     return found or (_family_of_node(facts[Links], facts[Routes], network.nodeIP),)
 
 
+def auto_ipv6(facts: Facts, profile: NodeProfile) -> bool:
+    """Whether pods get IPv6 because the node has nothing else, or the cluster that runs here has it; as far as facts tell."""
+    links, routes, plane = facts.get(Links), facts.get(Routes), facts.get(ControlPlane)
+    if plane is not None and plane.pods:
+        return ":" in plane.pods
+    if links is None or routes is None or profile.spec.network.podCIDR != AUTO or not profile.begins_cluster:
+        return False
+    return _family_of_node(links, routes, profile.spec.network.nodeIP) == IPV6
+
+
 def _family_of_node(links: Links, routes: Routes, wanted: str) -> int:
     """IPv4 where the node has such an address that others can reach, else IPv6 where it has only that."""
     if wanted != AUTO:
