@@ -47,6 +47,7 @@ class Host:
     """address: with its prefix length. router: the other end of the node's network, its default gateway."""
 
     def __init__(self, found: Programs, address: str = "10.1.0.5/24", router: str = "10.1.0.1") -> None:
+        self._others: list[subprocess.Popen[bytes]] = []
         words = (*UNSHARE, str(TOP / "tests/cluster/node.sh"), *map(str, found), address, router)
         self._begun = subprocess.Popen((*words, "sh", "-c", "echo ready; sleep 1000"), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                        stdin=subprocess.DEVNULL, text=True, cwd="/")  # fmt: skip
@@ -61,6 +62,8 @@ class Host:
     def close(self) -> None:
         os.kill(self.pid, signal.SIGKILL)
         self._begun.wait()
+        for other in self._others:
+            other.wait()
         for pipe in (self._begun.stdout, self._begun.stderr):
             assert pipe
             pipe.close()
@@ -80,6 +83,12 @@ class Host:
         inside = ("nsenter", "-t", str(self.pid), "-m", "-n", "-u", "-p", "--", *argv)
         return subprocess.Popen(inside, env={**ENVIRONMENT, **(environment or {})}, cwd="/", stdin=subprocess.DEVNULL,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
+
+    def background(self, *argv: str) -> None:
+        """Runs until the node ends."""
+        inside = ("nsenter", "-t", str(self.pid), "-m", "-n", "-u", "-p", "--", *argv)
+        null = subprocess.DEVNULL
+        self._others.append(subprocess.Popen(inside, env=ENVIRONMENT, cwd="/", stdin=null, stdout=null, stderr=null))
 
     def run(self, *argv: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         process = self.start(*argv, environment=environment)

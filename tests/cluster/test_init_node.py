@@ -16,7 +16,7 @@ SET = ("--set", "runtimes=[runc]")
 CONVERGED, FAILED, LOCKED = 0, 3, 5
 HELM = f"helm --kubeconfig {ADMIN} -n kube-system"
 # Somebody logged in: the node's end of a connection to port 22, and the other end behind the router.
-SSHD = "import socket,time; s=socket.create_server(('', 22)); print('listens', flush=True); c=s.accept(); time.sleep(300)"
+SSHD = "import socket,time; s=socket.create_server(('', 22)); c=s.accept(); time.sleep(300)"
 SSH = "import socket,time; c=socket.create_connection(('10.1.0.5', 22), source_address=('203.0.113.9', 0)); time.sleep(300)"
 
 
@@ -72,7 +72,7 @@ def killed(host: Host, done: set[str]) -> str:
     for line in process.stderr:
         _, _, change = line.strip().partition(": ")
         if ":" in change and " " not in change and change not in done:
-            host.sh(f"kill -9 $(pgrep -f '[m] caasctl init-node')")
+            host.sh("kill -9 $(pgrep -f '[m] caasctl init-node')")
             process.communicate()
             return change
     process.communicate()
@@ -160,16 +160,12 @@ def test_cilium_goes_again_where_the_gateway_is_lost_to_it(host: Host) -> None:
 def test_cilium_goes_again_where_who_is_logged_in_is_lost_to_it(new_host: NewHost) -> None:
     host = new_host()
     host.sh("ip -n router addr add 203.0.113.9/32 dev lo")
-    server = host.start(sys.executable, "-c", SSHD)
-    assert server.stdout
-    assert server.stdout.readline() == "listens\n"
-    ends = [server, host.start("ip", "netns", "exec", "router", sys.executable, "-c", SSH)]
+    host.background(sys.executable, "-c", SSHD)
+    host.until("ss -Hltn | grep -q ':22 '")
+    host.background("ip", "netns", "exec", "router", sys.executable, "-c", SSH)
     host.until("ss -Htn state established | grep -q 203.0.113.9")
     host.fail("cilium-network", "once peer 203.0.113.9")
     done = init(host)
-    for end in ends:
-        end.kill()
-        end.communicate()
     assert done.returncode == FAILED
     assert "203.0.113.9" in said(done)
     assert "dev eth0" in host.sh("ip route get 203.0.113.9")

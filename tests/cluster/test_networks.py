@@ -50,7 +50,11 @@ def test_auto_finds_other_ranges_there_and_they_arrive_everywhere(seed: Host) ->
     again = seed.caasctl("init-node", "--yes", *SET)
     assert "nothing had to change" in again.stdout
     report = json.loads(seed.caasctl("preflight", *SET, "-o", "json").stdout)
-    assert not [one["id"] for one in report["results"] if one["level"] in ("fail", "unknown") and one["id"].startswith("network.")]
+    assert not [
+        one["id"]
+        for one in report["results"]
+        if one["level"] in ("fail", "unknown") and one["id"].startswith("network.")
+    ]
 
 
 def test_a_host_with_ipv6_alone(new_host: NewHost) -> None:

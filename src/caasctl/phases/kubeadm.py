@@ -22,7 +22,7 @@ from caasctl.model import CaasError, Facts
 from caasctl.needs.kubernetes.documents import documents, join_document
 from caasctl.needs.kubernetes.kubelet import patch
 from caasctl.needs.kubernetes.server import admission, audit_policy
-from caasctl.needs.network import node_addresses, ranges
+from caasctl.needs.network import READS, node_addresses, ranges
 from caasctl.profile import Join, NodeProfile
 from caasctl.protocol import Phase, Resource
 from caasctl.resources.files import File
@@ -106,7 +106,7 @@ PHASE = Phase(
     "kubeadm",
     "The control plane, or this node's place in a cluster",
     desired,
-    reads=(Cpu, Hostname, Links, Memory, Resolvers, Routes, Users),
+    reads=tuple(dict.fromkeys((Cpu, Hostname, Memory, Resolvers, Users, *READS))),
     disturbs=(
         CgroupLayout,
         Cluster,
