@@ -96,19 +96,33 @@ def reachable(links: Links, family: int | None = None) -> Iterator[tuple[Link, A
 
 
 def node_link(facts: Facts, profile: NodeProfile, family: int | None = None) -> tuple[Link | None, Address | None]:
-    """The node's interface and its main address of a family, by default the first; None for what there is not."""
+    """The node's interface and its main address of a family, by default the first; None for what there is not.
+
+    The second family's address is the main one of the same interface.
+    """
     links, routes, wanted = facts[Links], facts[Routes], profile.spec.network.nodeIP
-    family = family or families(facts, profile)[0]
+    first = families(facts, profile)[0]
+    family = family or first
     if wanted != AUTO:
         link = links.with_address(wanted)
         same = ipaddress.ip_address(wanted).version == family
         return link, (links.node_address("", wanted) if same else links.main_address(link.name if link else "", family))
-    device = next((route.dev for route in routes.defaults(family)), "")
-    address = links.main_address(device, family)
-    lo = next((link for link in links.links if link.kind == "loopback"), None)
-    if device and address is None and lo and links.main_address(lo.name, family):
-        return lo, links.main_address(lo.name, family)  # routed hosts have their address there; kubeadm looks there too
-    return links.named(device), address
+    for way in dict.fromkeys((first, family)):
+        device = next((route.dev for route in routes.defaults(way)), "")
+        link, address = _of_device(links, device, family)
+        if address:
+            return link, address
+    return link, None
+
+
+def _of_device(links: Links, device: str, family: int) -> tuple[Link | None, Address | None]:
+    """Routed hosts have their address on lo; kubeadm looks there too."""
+    lo = next((link.name for link in links.links if link.kind == "loopback"), "")
+    for name in (device, lo) if device else ():
+        address = links.main_address(name, family)
+        if address:
+            return links.named(name), address
+    return links.named(device), None
 
 
 def node_addresses(facts: Facts, profile: NodeProfile) -> tuple[str, ...]:

@@ -187,13 +187,14 @@ def _proposing(one: Range, blocks: tuple[Network, ...], order: Sequence[int], *,
 
 
 def ranges(facts: Facts, profile: NodeProfile) -> Ranges:
-    """The cluster's ranges: disjoint, and clear of all that this node uses. Raises CaasError naming what is in the way,
-    or that this node is told its ranges by the cluster that it joins; FactUnread.
+    """The cluster's ranges: disjoint, and clear of all that this node uses; those of a live cluster as they are, whatever
+    came into their way since (the checks say so). Raises CaasError naming what is in the way, or that this node is told its
+    ranges by the cluster that it joins; FactUnread.
     """
     found = plan(facts, profile)
     for one in found.both:
         _raise_for(one, found.pods)
-    for pods, services in found.clashes:
+    for pods, services in found.clashes if "profile" in (found.pods.origin, found.services.origin) else ():
         raise CaasError(
             f"pods {pods} and services {services} overlap",
             cause="an address would be a pod's and a service's at once",
@@ -224,11 +225,11 @@ def _raise_for(one: Range, pods: Range) -> None:
         )
     if one.origin == "auto" and not one.networks:
         raise _none_free(one, pods)
-    if one.blockers and one.networks:
+    if one.blockers and one.origin == "profile":
         raise CaasError(
             f"the range of {one.use} {words(one.networks)} overlaps {shown(one.blockers)}",
             cause="the cluster would take packets that are meant for those machines",
-            fix=one.setting if one.origin == "profile" else live_fix(one),
+            fix=one.setting,
         )
     fatal = next((wrong for wrong in one.wrong if wrong.fatal and one.origin == "profile"), None)
     if fatal:

@@ -49,7 +49,7 @@ def obstacles(facts: Facts, profile: NodeProfile) -> tuple[Obstacle, ...]:
         *_routes(facts, profile, live),
         *_rules(facts, live),
         *_bridges(facts, live),
-        *gateways(facts),
+        *gateways(facts, live),
         *resolvers(facts),
         *servers(facts, profile, live),
     )
