@@ -217,7 +217,7 @@ def test_ranges_that_overlap_each_other_are_refused() -> None:
         ("network.podCIDR=10.50.0.0/29", "10.50.0.0/29 has 8 addresses"),
         ("network.serviceCIDR=10.0.0.0/11", "has 2^21 addresses"),
         ("network.podCIDR=169.254.0.0/16", "169.254.0.0/16 is reserved: link-local"),
-        ("network.nodeCIDRMaskSize=12", "no range of pods fits the profile's share of a node"),
+        ("network.nodeCIDRMaskSize=12", "no block for pods can be shared out to nodes by nodeCIDRMaskSize 12"),
     ],
 )
 def test_ranges_that_are_wrong_by_themselves_are_refused(setting: str, said: str) -> None:
