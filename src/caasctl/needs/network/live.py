@@ -101,11 +101,13 @@ def node_link(facts: Facts, profile: NodeProfile, family: int | None = None) -> 
     The second family's address is the main one of the same interface.
     """
     links, routes, wanted = facts[Links], facts[Routes], profile.spec.network.nodeIP
-    first = families(facts, profile)[0]
+    first, *second = families(facts, profile)
     family = family or first
     if wanted != AUTO:
-        link = links.with_address(wanted)
-        same = ipaddress.ip_address(wanted).version == family
+        link, version = links.with_address(wanted), ipaddress.ip_address(wanted).version
+        if version not in (first, *second):
+            return link, None
+        same = version == family
         return link, (links.node_address("", wanted) if same else links.main_address(link.name if link else "", family))
     for way in dict.fromkeys((first, family)):
         device = next((route.dev for route in routes.defaults(way)), "")
