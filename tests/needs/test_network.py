@@ -344,9 +344,17 @@ def test_leftovers_of_another_pod_network_are_in_the_way_once_its_cluster_is_gon
     assert chosen(host(links=(ours,), routes=(Route("10.244.0.0/24", "10.244.0.1", "cilium_host"),))) == USUAL
 
 
-def test_a_live_range_that_is_no_network_names_the_manifest() -> None:
-    error = refused(host(plane("nonsense", "10.60.0.0/20")))
-    assert error.fix == "correct --cluster-cidr in /etc/kubernetes/manifests/kube-controller-manager.yaml"
+def test_a_live_range_that_is_no_network_is_unread_and_names_the_manifest() -> None:
+    with pytest.raises(
+        FactUnread, match=r"kube-controller-manager.yaml: --cluster-cidr is 'nonsense', which is no network"
+    ):
+        network.ranges(host(plane("nonsense", "10.60.0.0/20")), profile())
+
+
+def test_a_control_plane_that_only_root_can_read_hides_no_address_of_the_node() -> None:
+    facts = Facts([Links((LO, ENS3)), Routes((DEFAULT, OWN))], {ControlPlane: "permission denied"})
+    assert network.node_addresses(facts, profile()) == ("10.254.192.244",)
+    assert network.direct(facts, profile())[:2] == ("10.254.192.244", "10.254.192.0/24")
 
 
 def test_a_control_plane_without_a_pods_range_keeps_its_services() -> None:

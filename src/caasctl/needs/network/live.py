@@ -34,7 +34,7 @@ class Live:
 
 
 def live_ranges(facts: Facts) -> Live | None:
-    """None where no control plane runs here. Raises FactUnread, CaasError."""
+    """None where no control plane runs here. Raises FactUnread."""
     reason = facts.unread().get(ControlPlane)
     if reason:  # a range chosen beside a cluster that cannot be seen would be worse than none
         raise FactUnread(ControlPlane, reason)
@@ -60,20 +60,26 @@ def _parsed(text: str, component: str, argument: str) -> tuple[Network, ...]:
     try:
         return parse(text) if text else ()
     except ValueError as error:
-        raise CaasError(
-            f"--{argument} of the live {component} is {text!r}, which is no network",
-            cause="the networks of a cluster that is here already are kept as they are",
-            fix=f"correct --{argument} in {FOLDER}/{component}.yaml",
+        raise FactUnread(
+            ControlPlane, f"{FOLDER}/{component}.yaml: --{argument} is {text!r}, which is no network"
         ) from error
 
 
 def families(facts: Facts, profile: NodeProfile) -> tuple[int, ...]:
     """(4,), (6,) or both, the first the one of the node's main address: of the live ranges, of the profile's, of the node."""
-    live, network = live_ranges(facts), profile.spec.network
+    live, network = _live_or_none(facts), profile.spec.network
     told = (live.networks and (live.pods or live.services)) if live else ()
     named = next((parse(text) for text in (network.podCIDR, network.serviceCIDR) if text != AUTO), ())
     found = tuple(dict.fromkeys(one.version for one in (told or named)))
     return found or (_family_of_node(facts[Links], facts[Routes], network.nodeIP),)
+
+
+def _live_or_none(facts: Facts) -> Live | None:
+    """A control plane that only root can read hides no address of the node."""
+    try:
+        return live_ranges(facts)
+    except FactUnread:
+        return None
 
 
 def _family_of_node(links: Links, routes: Routes, wanted: str) -> int:

@@ -40,7 +40,7 @@ _NOWHERE = ("blackhole", "unreachable", "prohibit")
 
 
 def obstacles(facts: Facts, profile: NodeProfile) -> tuple[Obstacle, ...]:
-    """All of them, in an order that does not depend on that of the facts. Raises FactUnread, CaasError."""
+    """All of them, in an order that does not depend on that of the facts. Raises FactUnread."""
     live = live_ranges(facts)
     found = (
         *RESERVED,
