@@ -9,7 +9,7 @@ from caasctl.facts.network import Links
 from caasctl.facts.network_bridges import DAEMON
 from caasctl.facts.network_routes import Routes
 from caasctl.model import Check, Evidence, Facts, Finding, Fix, FixKind, check, failed, passed, warned
-from caasctl.needs.network import OPTIONAL, Plan, Range, live_fix, plan, shown
+from caasctl.needs.network import OPTIONAL, Plan, Range, live_fix, none_free, plan, shown
 from caasctl.profile import AUTO, NodeProfile
 from caasctl.syntax.cidr import parse, words
 from caasctl.syntax.cidr.judge import Wrong
@@ -134,7 +134,7 @@ def service_cidr_free(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
 
 def _free(one: Range, found: Plan, facts: Facts) -> Iterator[Finding]:
     evidence = tuple(Evidence(way.source, way.what) for way in one.in_the_way[:_MANY])
-    if one.origin == "auto" and not one.networks:
+    if one.origin == "auto" and not one.networks and not one.wrong:  # network.node_mask says what is wrong
         yield _none(one, found, evidence)
     elif one.blockers:
         yield failed(
@@ -150,8 +150,7 @@ def _free(one: Range, found: Plan, facts: Facts) -> Iterator[Finding]:
 
 
 def _none(one: Range, found: Plan, evidence: tuple[Evidence, ...]) -> Finding:
-    way = one.in_the_way or found.pods.in_the_way
-    said = f"no block is free: in the way are {shown(way)}" if way else "no block fits the share of a node"
+    said = f"no block is free: {none_free(one, found)}"
     return failed(said, wanted=f"a free block for {one.use}", fix=Fix(one.setting, FixKind.EDIT), evidence=evidence)
 
 

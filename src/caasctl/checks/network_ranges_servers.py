@@ -90,8 +90,9 @@ def _hits(one: Range, found: Iterable[Obstacle]) -> list[Obstacle]:
 def node_mask(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     """Lengths of the pods' range and of a node's share, of the profile or live; spec.kubernetes.kubelet.maxPods (110)."""
     found, most = plan(facts, profile), _max_pods(profile)
-    if not found.pods.networks and found.pods.origin == "auto" and not found.pods.in_the_way:
-        yield _no_fit(profile)
+    for wrong in found.pods.wrong if found.pods.origin == "auto" else ():
+        fix = Fix("in the profile: spec.network: {nodeCIDRMaskSize: 24, nodeCIDRMaskSizeIPv6: 64}", FixKind.EDIT)
+        yield failed(wrong.found, wanted=wrong.wanted, cause=wrong.cause, fix=fix)
     for network, mask in zip(found.pods.networks, found.masks, strict=True):
         if found.pods.origin == "live" and mask != getattr(profile.spec.network, mask_key(network.version)):
             yield _differs(network, mask, profile)
@@ -101,16 +102,6 @@ def node_mask(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
 def _max_pods(profile: NodeProfile) -> int:
     said = profile.spec.kubernetes.kubelet.get("maxPods", _MAX_PODS)
     return said if type(said) is int and said > 0 else _MAX_PODS
-
-
-def _no_fit(profile: NodeProfile) -> Finding:
-    network = profile.spec.network
-    return failed(
-        f"/{network.nodeCIDRMaskSize} (IPv6: /{network.nodeCIDRMaskSizeIPv6}) for each node",
-        wanted="/24 (IPv6: /64), or podCIDR named too",
-        fix=Fix("in the profile: spec.network: {nodeCIDRMaskSize: 24, nodeCIDRMaskSizeIPv6: 64}", FixKind.EDIT),
-        cause="None of the blocks that caasctl chooses from can be shared out so: kubeadm takes at most 16 bits between the two.",
-    )
 
 
 def _differs(network: Network, mask: int, profile: NodeProfile) -> Finding:

@@ -7,7 +7,7 @@ from caasctl.facts.network import Links
 from caasctl.facts.network_routes import Routes
 from caasctl.model import Facts
 from caasctl.needs.network.live import Live, auto_ipv6, families, live_ranges, node_addresses, node_link, reachable
-from caasctl.needs.network.plan import Plan, Range, live_fix, mask_key, plan, ranges, shown
+from caasctl.needs.network.plan import Plan, Range, live_fix, mask_key, none_free, plan, ranges, shown
 from caasctl.needs.network.taken import OPTIONAL, obstacles
 from caasctl.profile import NodeProfile
 from caasctl.syntax.cidr import Network, Ranges
@@ -32,6 +32,7 @@ __all__ = [
     "mask_key",
     "node_addresses",
     "node_link",
+    "none_free",
     "obstacles",
     "plan",
     "ranges",

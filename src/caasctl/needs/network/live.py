@@ -34,7 +34,7 @@ class Live:
 
 
 def live_ranges(facts: Facts) -> Live | None:
-    """None where no control plane runs here. Raises FactUnread, CaasError."""
+    """None where no control plane runs here. Raises FactUnread."""
     reason = facts.unread().get(ControlPlane)
     if reason:  # a range chosen beside a cluster that cannot be seen would be worse than none
         raise FactUnread(ControlPlane, reason)
@@ -60,16 +60,14 @@ def _parsed(text: str, component: str, argument: str) -> tuple[Network, ...]:
     try:
         return parse(text) if text else ()
     except ValueError as error:
-        raise CaasError(
-            f"--{argument} of the live {component} is {text!r}, which is no network",
-            cause="the networks of a cluster that is here already are kept as they are",
-            fix=f"correct --{argument} in {FOLDER}/{component}.yaml",
+        raise FactUnread(
+            ControlPlane, f"{FOLDER}/{component}.yaml: --{argument} is {text!r}, which is no network"
         ) from error
 
 
 def families(facts: Facts, profile: NodeProfile) -> tuple[int, ...]:
     """(4,), (6,) or both, the first the one of the node's main address: of the live ranges, of the profile's, of the node."""
-    live, network = live_ranges(facts), profile.spec.network
+    live, network = _live_or_none(facts), profile.spec.network
     told = (live.networks and (live.pods or live.services)) if live else ()
     named = next((parse(text) for text in (network.podCIDR, network.serviceCIDR) if text != AUTO), ())
     found = tuple(dict.fromkeys(one.version for one in (told or named)))
@@ -84,6 +82,14 @@ def auto_ipv6(facts: Facts, profile: NodeProfile) -> bool:
     if links is None or routes is None or profile.spec.network.podCIDR != AUTO or not profile.begins_cluster:
         return False
     return _family_of_node(links, routes, profile.spec.network.nodeIP) == IPV6
+
+
+def _live_or_none(facts: Facts) -> Live | None:
+    """A control plane that only root can read hides no address of the node."""
+    try:
+        return live_ranges(facts)
+    except FactUnread:
+        return None
 
 
 def _family_of_node(links: Links, routes: Routes, wanted: str) -> int:
@@ -106,19 +112,35 @@ def reachable(links: Links, family: int | None = None) -> Iterator[tuple[Link, A
 
 
 def node_link(facts: Facts, profile: NodeProfile, family: int | None = None) -> tuple[Link | None, Address | None]:
-    """The node's interface and its main address of a family, by default the first; None for what there is not."""
+    """The node's interface and its main address of a family, by default the first; None for what there is not.
+
+    The second family's address is the main one of the same interface.
+    """
     links, routes, wanted = facts[Links], facts[Routes], profile.spec.network.nodeIP
-    family = family or families(facts, profile)[0]
+    first, *second = families(facts, profile)
+    family = family or first
     if wanted != AUTO:
-        link = links.with_address(wanted)
-        same = ipaddress.ip_address(wanted).version == family
+        link, version = links.with_address(wanted), ipaddress.ip_address(wanted).version
+        if version not in (first, *second):
+            return link, None
+        same = version == family
         return link, (links.node_address("", wanted) if same else links.main_address(link.name if link else "", family))
-    device = next((route.dev for route in routes.defaults(family)), "")
-    address = links.main_address(device, family)
-    lo = next((link for link in links.links if link.kind == "loopback"), None)
-    if device and address is None and lo and links.main_address(lo.name, family):
-        return lo, links.main_address(lo.name, family)  # routed hosts have their address there; kubeadm looks there too
-    return links.named(device), address
+    for way in dict.fromkeys((first, family)):
+        device = next((route.dev for route in routes.defaults(way)), "")
+        link, address = _of_device(links, device, family)
+        if address:
+            return link, address
+    return link, None
+
+
+def _of_device(links: Links, device: str, family: int) -> tuple[Link | None, Address | None]:
+    """Routed hosts have their address on lo; kubeadm looks there too."""
+    lo = next((link.name for link in links.links if link.kind == "loopback"), "")
+    for name in (device, lo) if device else ():
+        address = links.main_address(name, family)
+        if address:
+            return links.named(name), address
+    return links.named(device), None
 
 
 def node_addresses(facts: Facts, profile: NodeProfile) -> tuple[str, ...]:

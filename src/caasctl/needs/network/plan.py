@@ -71,7 +71,7 @@ class Plan:
 
 
 def plan(facts: Facts, profile: NodeProfile) -> Plan:
-    """What the ranges are to be, and all that speaks against it. Raises FactUnread, and CaasError for a live one unread."""
+    """What the ranges are to be, and all that speaks against it. Raises FactUnread."""
     live, found = live_ranges(facts), obstacles(facts, profile)
     network, order = profile.spec.network, families(facts, profile)
     pods = _given("podCIDR", "pods", network.podCIDR, live.pods if live else (), profile)
@@ -135,8 +135,18 @@ def _filled(
         return Range(one.key, one.use, one.origin, blocks, free=blocks)
     have = {block.version for block in blocks}
     left = [family for family in order if family not in have]
+    unfit = tuple(_unfit(family, masks[family]) for family in left if not _candidates(one.use, family, masks[family]))
     wide = Taken(block for family in left for block in _candidates(one.use, family, masks[family]))
-    return Range(one.key, one.use, one.origin, in_the_way=_widest(o for o in found if wide.overlaps(o.network)))
+    way = _widest(o for o in found if wide.overlaps(o.network))
+    return Range(one.key, one.use, one.origin, in_the_way=way, wrong=unfit)
+
+
+def _unfit(family: int, mask: int) -> Wrong:
+    return Wrong(
+        f"no block for pods can be shared out to nodes by {mask_key(family)} {mask}",
+        f"{_MASKS[family]}, or podCIDR named too",
+        "kubeadm takes at most 16 bits between the pods' range and a node's share of it.",
+    )
 
 
 def _candidates(use: Use, family: int, mask: int) -> tuple[Network, ...]:
@@ -187,13 +197,18 @@ def _proposing(one: Range, blocks: tuple[Network, ...], order: Sequence[int], *,
 
 
 def ranges(facts: Facts, profile: NodeProfile) -> Ranges:
-    """The cluster's ranges: disjoint, and clear of all that this node uses. Raises CaasError naming what is in the way,
-    or that this node is told its ranges by the cluster that it joins; FactUnread.
+    """The cluster's ranges: disjoint, and clear of all that this node uses; those of a live cluster as they are, whatever
+    came into their way since (the checks say so). Raises CaasError naming what is in the way, or that this node is told its
+    ranges by the cluster that it joins; FactUnread.
     """
     found = plan(facts, profile)
-    for one in found.both:
-        _raise_for(one, found.pods)
-    for pods, services in found.clashes:
+    for (
+        one
+    ) in found.both:  # what lies there explains most, and a choice may fail for what is wrong with the other range
+        _raise_for_blockers(one)
+    for one in sorted(found.both, key=lambda one: one.origin != "profile"):
+        _raise_for(one, found)
+    for pods, services in found.clashes if "profile" in (found.pods.origin, found.services.origin) else ():
         raise CaasError(
             f"pods {pods} and services {services} overlap",
             cause="an address would be a pod's and a service's at once",
@@ -215,7 +230,16 @@ def mask_key(family: int) -> str:
     return "nodeCIDRMaskSize" if family == IPV4 else "nodeCIDRMaskSizeIPv6"
 
 
-def _raise_for(one: Range, pods: Range) -> None:
+def _raise_for_blockers(one: Range) -> None:
+    if one.blockers and one.origin == "profile":
+        raise CaasError(
+            f"the range of {one.use} {words(one.networks)} overlaps {shown(one.blockers)}",
+            cause="the cluster would take packets that are meant for those machines",
+            fix=one.setting,
+        )
+
+
+def _raise_for(one: Range, found: Plan) -> None:
     if one.origin == "cluster":
         raise CaasError(
             f"spec.network.{one.key} is auto on a node that joins a cluster",
@@ -223,31 +247,29 @@ def _raise_for(one: Range, pods: Range) -> None:
             fix=f"name the cluster's range in the profile as spec.network.{one.key}",
         )
     if one.origin == "auto" and not one.networks:
-        raise _none_free(one, pods)
-    if one.blockers and one.networks:
-        raise CaasError(
-            f"the range of {one.use} {words(one.networks)} overlaps {shown(one.blockers)}",
-            cause="the cluster would take packets that are meant for those machines",
-            fix=one.setting if one.origin == "profile" else live_fix(one),
-        )
+        raise _none_free(one, found)
     fatal = next((wrong for wrong in one.wrong if wrong.fatal and one.origin == "profile"), None)
     if fatal:
         raise CaasError(f"spec.network.{one.key}: {fatal.found}", cause=fatal.cause, fix=one.setting)
 
 
-def _none_free(one: Range, pods: Range) -> CaasError:
-    if not one.in_the_way and one.use == "pods":
-        return CaasError(
-            "no range of pods fits the profile's share of a node",
-            cause="kubeadm takes at most 16 bits between the two",
-            fix=f"in the profile: spec.network.{mask_key(IPV4)}: {_MASKS[IPV4]} and {mask_key(IPV6)}: {_MASKS[IPV6]}",
-        )
-    way = one.in_the_way or pods.in_the_way
+def _none_free(one: Range, found: Plan) -> CaasError:
+    for wrong in one.wrong:
+        told = ", ".join(f"{mask_key(family)}: {length}" for family, length in _MASKS.items())
+        return CaasError(wrong.found, cause=wrong.cause, fix=f"in the profile: spec.network: {{{told}}}")
     return CaasError(
-        f"no block is free for {one.use}: in the way are {shown(way)}",
+        f"no block is free for {one.use}: {none_free(one, found)}",
         cause="every block that caasctl chooses from overlaps a network that this node uses",
         fix=one.setting,
     )
+
+
+def none_free(one: Range, found: Plan) -> str:
+    """All that is in the way of a choice, the other range where it is not to be moved."""
+    other = found.services if one.use == "pods" else found.pods
+    way = one.in_the_way or other.in_the_way
+    beside = f"the range of {other.use} {words(other.networks)}" if other.networks else ""
+    return "in the way are " + " and ".join(said for said in (shown(way), beside) if said)
 
 
 def shown(found: Sequence[Obstacle]) -> str:

@@ -15,6 +15,7 @@ from caasctl.needs.network.live import Live
 from caasctl.profile import AUTO, NodeProfile
 from caasctl.syntax.cidr.obstacles import Obstacle, inside
 from caasctl.syntax.endpoints import host_of
+from caasctl.syntax.interfaces import of_other_cni
 
 
 def servers(facts: Facts, profile: NodeProfile, live: Live | None) -> Iterator[Obstacle]:
@@ -60,11 +61,15 @@ def _of_profile(profile: NodeProfile) -> Iterator[Server]:
     yield from (Server(host_of(text), what, source) for text, what, source in named if text)
 
 
-def gateways(facts: Facts) -> Iterator[Obstacle]:
+def gateways(facts: Facts, live: Live | None) -> Iterator[Obstacle]:
+    """Not those of a live pod network, which are addresses of its own."""
     routes = facts[Routes]
     for route in routes.routes:
-        if route.via and not route.ours and not ipaddress.ip_address(route.via.partition("%")[0]).is_link_local:
-            yield _obstacle(route.via.partition("%")[0], f"gateway {route.via} dev {route.dev or '?'}", routes.source)
+        ip = ipaddress.ip_address(route.via.partition("%")[0]) if route.via and not route.ours else None
+        if ip and not ip.is_link_local:
+            one = _obstacle(str(ip), f"gateway {ip} dev {route.dev or '?'}", routes.source)
+            if not (of_other_cni(route.dev) and _of_cluster(one, live)):
+                yield one
 
 
 def resolvers(facts: Facts) -> Iterator[Obstacle]:

@@ -40,7 +40,7 @@ _NOWHERE = ("blackhole", "unreachable", "prohibit")
 
 
 def obstacles(facts: Facts, profile: NodeProfile) -> tuple[Obstacle, ...]:
-    """All of them, in an order that does not depend on that of the facts. Raises FactUnread, CaasError."""
+    """All of them, in an order that does not depend on that of the facts. Raises FactUnread."""
     live = live_ranges(facts)
     found = (
         *RESERVED,
@@ -49,7 +49,7 @@ def obstacles(facts: Facts, profile: NodeProfile) -> tuple[Obstacle, ...]:
         *_routes(facts, profile, live),
         *_rules(facts, live),
         *_bridges(facts, live),
-        *gateways(facts),
+        *gateways(facts, live),
         *resolvers(facts),
         *servers(facts, profile, live),
     )
