@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from caasctl import shipped
@@ -139,12 +140,10 @@ def edit_toml(text: str, edits: Edits, what: str) -> str:
 
 def schema_error(data: Any, schema: str, kind: str) -> str:
     """The first thing in `data` that the definition `kind` of a shipped schema does not allow, key path first; "" where none."""
-    import fastjsonschema  # noqa: PLC0415 - 20 ms, and 40 ms to compile a schema
+    import fastjsonschema  # noqa: PLC0415 - 20 ms
 
-    whole = json.loads(shipped.text("schemas", f"{schema}.schema.json") or "{}")
-    judge = fastjsonschema.compile({**whole["$defs"][kind], "$defs": whole["$defs"]})
     try:
-        judge(data)
+        _judge(schema, kind)(data)
     except fastjsonschema.JsonSchemaException as error:
         return str(error).removeprefix("data").removeprefix(".").strip()
     return ""
@@ -154,6 +153,15 @@ def schema_properties(schema: str, kind: str) -> tuple[str, ...]:
     """The fields of the definition `kind` of a shipped schema."""
     whole = json.loads(shipped.text("schemas", f"{schema}.schema.json") or "{}")
     return tuple(whole["$defs"][kind]["properties"])
+
+
+@cache
+def _judge(schema: str, kind: str) -> Callable[[Any], Any]:
+    import fastjsonschema  # noqa: PLC0415 - 20 ms, and 40 ms to compile a schema
+
+    whole = json.loads(shipped.text("schemas", f"{schema}.schema.json") or "{}")
+    judge: Callable[[Any], Any] = fastjsonschema.compile({**whole["$defs"][kind], "$defs": whole["$defs"]})
+    return judge
 
 
 def render(template: str, **values: Any) -> str:

@@ -214,16 +214,33 @@ def test_what_no_proxy_lacks_is_named() -> None:
     setting = ProxySetting("containerd", "/etc/p.conf", https="http://p:3128", no_proxy="localhost,127.0.0.1")
     found = one(network_names.proxy, Proxies((setting,)), *NODE, settings=RANGES)
     assert found.level is Level.WARN
-    assert found.found == "http://p:3128, NO_PROXY lacks 192.0.2.2, 10.244.0.0/16, 10.96.0.0/16, .svc, .cluster.local"
+    assert (
+        found.found
+        == "http://p:3128, NO_PROXY lacks 192.0.2.2, 192.0.2.0/24, 10.244.0.0/16, 10.96.0.0/16, .svc, .cluster.local"
+    )
     assert found.fix
     assert found.fix.kind is FixKind.EDIT
     assert text(found).startswith("/etc/p.conf: NO_PROXY=localhost,127.0.0.1,192.0.2.2,")
 
 
+def test_ranges_that_are_chosen_here_are_asked_for_too() -> None:
+    setting = ProxySetting(
+        "containerd", "/etc/p.conf", https="http://p:3128", no_proxy="192.0.2.0/24,.svc,.cluster.local"
+    )
+    found = one(network_names.proxy, Proxies((setting,)), *NODE)
+    assert found.found.endswith("NO_PROXY lacks 10.244.0.0/16, 10.96.0.0/16, localhost, 127.0.0.1")
+
+
+def test_ranges_in_conflict_do_not_break_the_check_of_the_proxy() -> None:
+    setting = ProxySetting("containerd", "/etc/p.conf", https="http://p:3128", no_proxy=FULL)
+    found = one(network_names.proxy, Proxies((setting,)), *NODE, settings=("network.podCIDR=192.0.0.0/16",))
+    assert (found.level, found.found.partition(" lacks ")[2]) == (Level.WARN, "192.0.0.0/16")
+
+
 def test_ranges_that_are_still_to_be_chosen_are_not_asked_for() -> None:
     setting = ProxySetting("kubelet", "/etc/p.conf", http="http://p:3128")
     found = one(network_names.proxy, Proxies((setting,)))
-    assert found.found == "http://p:3128, NO_PROXY lacks .svc, .cluster.local, 127.0.0.1, localhost"
+    assert found.found == "http://p:3128, NO_PROXY lacks .svc, .cluster.local, localhost, 127.0.0.1"
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def plant(folder: Path, flags: str = "vmx") -> Node:
 
 def desired(host: LiveHost, profile: NodeProfile = NODE) -> tuple[Resource, ...]:
     facts = engine.collect(host, PROBES)
-    return tuple(PHASE.desired(Facts([facts[kind] for kind in PHASE.reads]), profile))
+    return tuple(PHASE.desired(Facts([fact for kind in PHASE.reads if (fact := facts.get(kind))]), profile))
 
 
 def converge(host: LiveHost, profile: NodeProfile = NODE) -> None:

@@ -3,34 +3,24 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Iterator
 
 from caasctl.facts.network import Address, Link, Links
 from caasctl.facts.network_routes import Route, Routes
 from caasctl.model import Check, Facts, Finding, Fix, FixKind, check, failed, passed, unknown, warned
+from caasctl.needs.network import families, node_link, reachable
 from caasctl.profile import AUTO, NodeProfile
+from caasctl.syntax.cidr import IPV4, IPV6
+from caasctl.syntax.interfaces import of_guests
 
 _OVERHEAD = 50  # bytes of VXLAN and Geneve over IPv4
 _SMALL, _COMMON, _JUMBO = 1450, 1500, 9000
-# Bridges that Docker, libvirt, LXC, LXD and Podman make; a bridge by another name may well carry the node.
-_GUESTS = re.compile(r"^(docker\d+|br-[0-9a-f]{12}|virbr\d+|lxcbr\d+|lxdbr\d+|(cni-)?podman\d+)$")
 _CARD_KINDS = ("physical", "bond", "vlan", "team", "macvlan")
 
 
 def _way(route: Route) -> str:
     via = f"via {route.via} " if route.via else ""
     return f"{via}dev {route.dev or '?'}" + (f" metric {route.metric}" if route.metric else "")
-
-
-def _candidates(links: Links) -> tuple[tuple[Link, Address], ...]:
-    """Interfaces and addresses that a node could go by."""
-    return tuple(
-        (link, address)
-        for link in links.links
-        for address in link.addresses
-        if address.family == 4 and address.scope == "global" and not link.ours and not _GUESTS.match(link.name)  # noqa: PLR2004 - IPv4
-    )
 
 
 @check(
@@ -44,14 +34,16 @@ def _candidates(links: Links) -> tuple[tuple[Link, Address], ...]:
     gates=("kubeadm", "cilium"),
 )
 def default_route(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
-    """Default routes of the main table: `ip -j route show table all`, or /proc/net/route."""
-    routes = facts[Routes]
-    found = routes.defaults()
+    """Default routes of the main table, of IPv4 or, where the node goes by IPv6, of IPv6: `ip -j route show table all`,
+    or /proc/net/route.
+    """
+    routes, family = facts[Routes], families(facts, profile)[0]
+    found = routes.defaults(family)
     best = [route for route in found if route.metric == found[0].metric]
     if not found:
-        yield _no_route(facts, profile, routes.defaults(6))
+        yield _no_route(facts, profile, family)
     elif len({route.dev for route in best}) > 1 and profile.spec.network.nodeIP == AUTO:
-        address = facts[Links].main_address(best[0].dev)
+        address = facts[Links].main_address(best[0].dev, family)
         yield warned(
             "; ".join(_way(route) for route in best),
             wanted="one with the lowest metric",
@@ -63,15 +55,18 @@ def default_route(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
         yield passed("; ".join(_way(route) for route in found))
 
 
-def _no_route(facts: Facts, profile: NodeProfile, six: tuple[Route, ...]) -> Finding:
-    found = "none for IPv4" + (f", for IPv6 {_way(six[0])}" if six else "")
-    dev = next((link.name for link, _ in _candidates(facts[Links]) if link.carrier), "INTERFACE")
-    fix = Fix(f"ip route add default via GATEWAY dev {dev}   # and the same in the network's configuration")
+def _no_route(facts: Facts, profile: NodeProfile, family: int) -> Finding:
+    other = {IPV4: IPV6, IPV6: IPV4}[family]
+    beside = facts[Routes].defaults(other)
+    found = f"none for IPv{family}" + (f", for IPv{other} {_way(beside[0])}" if beside else "")
+    dev = next((link.name for link, _ in reachable(facts[Links], family) if link.carrier), "INTERFACE")
+    six = "-6 " if family == IPV6 else ""
+    fix = Fix(f"ip {six}route add default via GATEWAY dev {dev}   # and the same in the network's configuration")
     if profile.spec.network.nodeIP == AUTO:
-        return failed(found, wanted="one IPv4 default route", fix=fix)
+        return failed(found, wanted=f"one IPv{family} default route", fix=fix)
     return warned(
         found,
-        wanted="one IPv4 default route",
+        wanted=f"one IPv{family} default route",
         fix=fix,
         cause="The profile names the node's address, but Cilium finds its devices by the default route: without one its"
         " agent says `unable to determine direct routing device` unless spec.cilium.devices names them.",
@@ -91,16 +86,18 @@ def _no_route(facts: Facts, profile: NodeProfile, six: tuple[Route, ...]) -> Fin
 )
 def node_ip(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     """spec.network.nodeIP, or for `auto` the address of the default route's interface; the addresses of all interfaces."""
-    links, device, wanted = facts[Links], facts[Routes].device, profile.spec.network.nodeIP
-    address = links.node_address(device, wanted)
-    link = links.named(device) if wanted == AUTO else links.with_address(wanted)
+    links, wanted, family = facts[Links], profile.spec.network.nodeIP, families(facts, profile)[0]
+    device = next((route.dev for route in facts[Routes].defaults(family)), "")
+    link, address = node_link(facts, profile, family)
     if address is None or link is None:
-        yield _no_address(links, device, wanted)
+        yield _no_address(links, device, wanted, family)
         return
     found = f"{address.ip}/{address.prefix} on {link.name}"
     problem = _problem(address, link, profile)
     if problem:
-        yield failed(found, wanted="a global address of an interface of this host", cause=problem, fix=_name_one(links))
+        yield failed(
+            found, wanted="a global address of an interface of this host", cause=problem, fix=_name_one(links, family)
+        )
     elif address.dynamic and profile.spec.role != "worker":
         yield warned(
             f"{found}, from DHCP",
@@ -113,19 +110,27 @@ def node_ip(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
         yield passed(found)
 
 
-def _name_one(links: Links) -> Fix:
-    fit = [address.ip for _, address in _candidates(links)]
+def _name_one(links: Links, family: int) -> Fix:
+    fit = dict.fromkeys(address.ip for _, address in reachable(links, family))
     return Fix(f"in the profile: spec.network.nodeIP: {' or '.join(fit) or 'ADDRESS'}", FixKind.EDIT)
 
 
-def _no_address(links: Links, device: str, wanted: str) -> Finding:
+def _no_address(links: Links, device: str, wanted: str, family: int) -> Finding:
+    fix = _name_one(links, family)
     if wanted == AUTO:
-        found = f"no global IPv4 address on {device}" if device else "no default route to take it from"
-        return failed(found, wanted="a global IPv4 address", fix=_name_one(links))
+        found = f"no global IPv{family} address on {device}" if device else "no default route to take it from"
+        return failed(found, wanted=f"a global IPv{family} address", fix=fix)
+    if links.with_address(wanted):
+        return failed(
+            f"{wanted}, where the cluster's first range is of IPv{family}",
+            wanted=f"an IPv{family} address",
+            fix=fix,
+            cause="The API server stops unless its address is of the family of the services' first range.",
+        )
     return failed(
         f"{wanted} is on no interface",
         wanted="an address of this host",
-        fix=_name_one(links),
+        fix=fix,
         cause="The API server and etcd cannot bind to an address of another machine:"
         " `bind: cannot assign requested address`.",
     )
@@ -147,7 +152,7 @@ def _problem(address: Address, link: Link, profile: NodeProfile) -> str:
         (ip.is_loopback, "A loopback address means every machine its own: nothing else reaches this node by it."),
         (ip.is_link_local, "A link-local address is valid on one cable only and may be on several interfaces."),
         (link.ours, f"{link.name} is made by the cluster's network and goes away with it."),
-        (bool(_GUESTS.match(link.name)), f"{link.name} is a bridge for containers or virtual machines of this host."),
+        (of_guests(link.name), f"{link.name} is a bridge for containers or virtual machines of this host."),
         (not link.up, f"{link.name} is switched off."),
         (bool(inside), f"The node's address lies inside {inside}: Cilium would take its packets for pods'."),
     )
@@ -170,9 +175,8 @@ def _networks(cidrs: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network
 def mtu(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     """MTU of the default route's interface and of the other cards; spec.cilium.mtu, spec.runtimes."""
     links = facts[Links]
-    address = links.node_address(facts[Routes].device, profile.spec.network.nodeIP)
-    link = links.with_address(address.ip) if address else None
-    if link is None:
+    link, address = node_link(facts, profile)
+    if link is None or address is None:
         yield unknown("the node's interface is not known, see network.node_ip")
         return
     if not link.mtu:

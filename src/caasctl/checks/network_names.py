@@ -6,11 +6,26 @@ import ipaddress
 from collections.abc import Iterator
 
 from caasctl.facts.kubernetes import Kubelet
+from caasctl.facts.kubernetes_manifests import ControlPlane
 from caasctl.facts.network import Links
 from caasctl.facts.network_dns import CONF, UPSTREAM, Resolvers
 from caasctl.facts.network_proxy import Proxies, ProxySetting
 from caasctl.facts.network_routes import Routes
-from caasctl.model import Check, Evidence, Facts, Finding, Fix, FixKind, check, failed, passed, warned
+from caasctl.model import (
+    CaasError,
+    Check,
+    Evidence,
+    Facts,
+    FactUnread,
+    Finding,
+    Fix,
+    FixKind,
+    check,
+    failed,
+    passed,
+    warned,
+)
+from caasctl.needs.network import direct, ranges
 from caasctl.profile import AUTO, NodeProfile
 
 _MOST_SERVERS = 3  # the C library and kubelet take no more
@@ -92,7 +107,7 @@ def _loop(servers: str, path: str, where: str, *, made: bool = True) -> Finding:
 @check(
     "network.proxy",
     "Whoever needs the proxy knows it, and what must not pass through it",
-    reads=(Proxies,),
+    reads=(Proxies, Links, Routes, ControlPlane),
     why="kubeadm copies the shell's proxy into the control plane's pods, and kubelet and containerd use their units': what"
     ' NO_PROXY lacks is sent to the proxy, which knows no pod and no service: `connection to "..." uses proxy`.',
     fix="Set the proxy for containerd in a drop-in of its unit, and NO_PROXY wherever a proxy is set.",
@@ -129,14 +144,15 @@ def _not_for_containerd(shell: ProxySetting, needed: tuple[str, ...]) -> Finding
 
 
 def _needed(facts: Facts, profile: NodeProfile) -> tuple[str, ...]:
-    """What must not pass through a proxy; ranges that are still to be chosen are not asked for."""
-    links, routes = facts.get(Links), facts.get(Routes)
+    """What must not pass through a proxy. Of ranges that cannot be chosen yet only those that the profile names."""
+    try:
+        chosen = ranges(facts, profile)
+    except (CaasError, FactUnread):  # network.pod_cidr_free and its kin say why
+        chosen = None
     network = profile.spec.network
-    node = links.node_address(routes.device, network.nodeIP) if links and routes else None
-    ranges = (
-        cidr.strip() for text in (network.podCIDR, network.serviceCIDR) if text != AUTO for cidr in text.split(",")
-    )
-    return (*((node.ip,) if node else ()), *ranges, ".svc", f".{network.dnsDomain}", "127.0.0.1", "localhost")
+    named = tuple(text for text in (network.podCIDR, network.serviceCIDR) if text != AUTO and not chosen)
+    needed = (*direct(facts, profile, chosen), *(cidr.strip() for text in named for cidr in text.split(",")))
+    return tuple("127.0.0.1" if name == "127.0.0.0/8" else name for name in needed)  # the rest of it is never sent out
 
 
 def _no_proxy(setting: ProxySetting, facts: Facts, profile: NodeProfile) -> Finding:

@@ -9,6 +9,7 @@ from caasctl.facts.os import Cpu, Kernel, Memory, Modules, OsRelease
 from caasctl.facts.os_swap import Swap
 from caasctl.facts.os_sysctl import SysctlConfig, SysctlLive
 from caasctl.model import Evidence, Facts, Finding, Fix, FixKind, check, failed, passed, warned
+from caasctl.needs.network import auto_ipv6
 from caasctl.profile import NodeProfile
 from caasctl.syntax import needs, swap, sysctl
 from caasctl.syntax.sysctl import Setting
@@ -159,7 +160,7 @@ def _package(release: str, facts: Facts) -> Fix:
 def sysctl_overridden(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     """sysctl.d of /etc, /run, /usr/local/lib and /usr/lib in systemd's order, /etc/sysctl.conf, ufw's, and /proc/sys."""
     config, live = facts[SysctlConfig], facts[SysctlLive]
-    wanted = needs.sysctls(profile, ipv6=live.ipv6)
+    wanted = needs.sysctls(profile, ipv6=live.ipv6, pods_ipv6=auto_ipv6(facts, profile))
     later = [setting for setting in config.settings if not setting.ours and _name(setting) > _OURS]
     found = [
         _wins_later(setting, wanted[key].value, cause, stops=_insists(profile) or key.endswith(_STOPS))

@@ -6,11 +6,7 @@ from dataclasses import dataclass
 
 from caasctl.model import Unreadable
 from caasctl.protocol import Probe, Reader
-
-ADMIN = "/etc/kubernetes/admin.conf"
-ASK = ("kubectl", "--kubeconfig", ADMIN, "--request-timeout=3s", "-n", "kube-system",
-       "get", "configmap", "kubeadm-config", "-o", "jsonpath={.data.ClusterConfiguration}")  # fmt: skip
-_NOT_FOUND = "NotFound"
+from caasctl.syntax.kubeadm import ADMIN, ASK, NOT_FOUND
 
 
 @dataclass(frozen=True)
@@ -33,7 +29,7 @@ def ask(host: Reader) -> ClusterApi:
     if done.missing:
         raise Unreadable(ADMIN, "is there, but there is no kubectl to ask the API server with")
     said = (done.stderr.strip().splitlines() or ["no answer"])[-1]
-    if done.ok or _NOT_FOUND in done.stderr:
+    if done.ok or NOT_FOUND in done.stderr:
         return ClusterApi(asked=True, answers=True, configuration=done.stdout, said="" if done.ok else said)
     if "permission denied" in done.stderr:
         raise Unreadable(ADMIN, "permission denied")

@@ -18,7 +18,7 @@ from caasctl.facts.os import Cpu, Modules
 from caasctl.facts.os_sysctl import SysctlConfig, SysctlLive
 from caasctl.model import HEADER, Facts
 from caasctl.needs.cilium import CONNTRACK, conntrack, direct, node_address, values
-from caasctl.needs.network import ranges
+from caasctl.needs.network import READS, ranges
 from caasctl.profile import NodeProfile
 from caasctl.protocol import Phase, Resource
 from caasctl.resources.files import File
@@ -79,11 +79,10 @@ PHASE = Phase(
         Cpu,
         Modules,
         SysctlConfig,
-        Links,
-        Routes,
         ContainerdVersion,
         ContainerdConfig,
         ContainerdEffective,
+        *READS,
     ),
     disturbs=(
         Modules,

@@ -6,11 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from caasctl import formats
 from caasctl.facts.kata_host import Kvm, KvmOpens, Vhost
+from caasctl.facts.kubernetes_manifests import ControlPlane
+from caasctl.facts.network import Links
+from caasctl.facts.network_routes import Routes
 from caasctl.facts.network_sysctl import Forwarding, RpFilterFiles
 from caasctl.facts.os import Cpu, Memory, Modules
 from caasctl.facts.os_swap import Swap, SwapUnit
 from caasctl.facts.os_sysctl import SysctlConfig, SysctlLive
 from caasctl.model import HEADER, Facts
+from caasctl.needs.network import auto_ipv6
 from caasctl.profile import NodeProfile
 from caasctl.protocol import Phase, Resource
 from caasctl.resources.files import File
@@ -31,7 +35,7 @@ _GROUPS = (
 def desired(facts: Facts, profile: NodeProfile) -> Iterator[Resource]:
     built_in = facts[Modules].builtin
     modules = needs.modules(facts[Cpu].flags, profile)
-    wanted = _settings(facts[SysctlConfig], needs.sysctls(profile, ipv6=facts[SysctlLive].ipv6))
+    wanted = _settings(facts[SysctlConfig], needs.sysctls(profile, ipv6=facts[SysctlLive].ipv6, pods_ipv6=auto_ipv6(facts, profile)))
     yield File(MODULES_FILE, formats.render("modules-load.conf.j2", header=HEADER, modules=modules))
     loaded = tuple(KernelModule(name) for name in modules if name not in built_in)
     yield from loaded
@@ -78,6 +82,6 @@ PHASE = Phase(
     "host",
     "Kernel modules, kernel settings, no swap",
     desired,
-    reads=(Cpu, Modules, SysctlConfig, SysctlLive, Swap),
+    reads=(Cpu, Modules, SysctlConfig, SysctlLive, Swap, Links, Routes, ControlPlane),
     disturbs=(Modules, Vhost, Kvm, KvmOpens, SysctlConfig, SysctlLive, Forwarding, RpFilterFiles, Swap, Memory),
 )

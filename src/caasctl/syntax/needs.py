@@ -66,9 +66,9 @@ def modules(flags: frozenset[str], profile: NodeProfile) -> tuple[str, ...]:
     return ("overlay", "br_netfilter", *(kata if profile.kata_handlers else ()))
 
 
-def sysctls(profile: NodeProfile, *, ipv6: bool) -> Mapping[str, SysctlNeed]:
-    """Kernel settings by key. ipv6: whether the host has it."""
-    pods = _IPV6_PODS if ipv6 and ipv6_pods(profile) else {}
+def sysctls(profile: NodeProfile, *, ipv6: bool, pods_ipv6: bool = False) -> Mapping[str, SysctlNeed]:
+    """Kernel settings by key. ipv6: whether the host has it. pods_ipv6: whether its pods get it without the profile's word."""
+    pods = _IPV6_PODS if ipv6 and (pods_ipv6 or ipv6_pods(profile)) else {}
     return {**_ALWAYS, **(_IPV6 if ipv6 else {}), **pods}
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Union
 
 Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
+IPV4, IPV6 = 4, 6
 API_OFFSET, DNS_OFFSET = 1, 10  # kubeadm: cmd/kubeadm/app/constants, GetAPIServerVirtualIP and GetDNSIP
 
 
@@ -30,11 +31,11 @@ class Ranges:
     @property
     def pod_subnet(self) -> str:
         """As kubeadm's networking.podSubnet wants it."""
-        return ",".join(str(network) for network in self.pods)
+        return words(self.pods)
 
     @property
     def service_subnet(self) -> str:
-        return ",".join(str(network) for network in self.services)
+        return words(self.services)
 
     @property
     def dns(self) -> tuple[str, ...]:
@@ -55,6 +56,11 @@ class Ranges:
 def parse(text: str) -> tuple[Network, ...]:
     """The networks of "10.244.0.0/16,fd00:10:244::/56", host bits cleared. Raises ValueError."""
     return tuple(ipaddress.ip_network(part.strip(), strict=False) for part in text.split(","))
+
+
+def words(networks: Iterable[Network]) -> str:
+    """As a profile and kubeadm's subnets write them."""
+    return ",".join(str(network) for network in networks)
 
 
 def of_family(networks: Iterable[Network], family: int) -> tuple[Network, ...]:

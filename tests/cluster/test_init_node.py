@@ -1,0 +1,171 @@
+"""The whole of init-node on a node of stand-ins: from nothing to a cluster with Cilium, again, killed, failed, and back."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+from tests.cluster.conftest import NewHost
+from tests.cluster.host import ADMIN, Host
+
+pytestmark = [pytest.mark.root, pytest.mark.slow]
+SET = ("--set", "runtimes=[runc]")
+CONVERGED, FAILED, LOCKED = 0, 3, 5
+HELM = f"helm --kubeconfig {ADMIN} -n kube-system"
+# Somebody logged in: the node's end of a connection to port 22, and the other end behind the router.
+SSHD = "import socket,time; s=socket.create_server(('', 22)); c=s.accept(); time.sleep(300)"
+SSH = "import socket,time; c=socket.create_connection(('10.1.0.5', 22), source_address=('203.0.113.9', 0)); time.sleep(300)"
+
+
+def init(host: Host, *words: str) -> subprocess.CompletedProcess[str]:
+    return host.caasctl("init-node", "--yes", *SET, *words)
+
+
+def said(done: subprocess.CompletedProcess[str]) -> str:
+    """All that was printed, without its line breaks."""
+    return " ".join((done.stdout + done.stderr).split())
+
+
+def statuses(host: Host) -> list[str]:
+    return [one["status"] for one in json.loads(host.sh(f"{HELM} history cilium -o json"))]
+
+
+def test_from_nothing_to_a_node_again_without_a_change_and_back(host: Host) -> None:
+    before = host.sh("ip route").splitlines()
+    first = init(host)
+    assert first.returncode == CONVERGED, said(first)
+    assert "changes made and verified" in said(first)
+    assert statuses(host) == ["deployed"]
+    (node,) = host.get("nodes")["items"]
+    assert {one["type"]: one["status"] for one in node["status"]["conditions"]}["Ready"] == "True"
+    assert node["spec"].get("taints", []) == []
+    host.sh("kubectl get pods")  # by root's own kubeconfig
+    calls = len(host.calls("kubeadm init")), len(host.calls("helm upgrade"))
+    second = init(host)
+    assert second.returncode == CONVERGED
+    assert "Converged: nothing had to change" in said(second)
+    assert (len(host.calls("kubeadm init")), len(host.calls("helm upgrade"))) == calls == (1, 1)
+    looked = host.caasctl("preflight", *SET)
+    assert looked.returncode == 0, looked.stdout
+    assert " FAIL " not in looked.stdout
+    assert "token" not in host.text("/etc/kubernetes/caasctl/kubeadm.yaml").lower()
+    undone = host.caasctl("undo", "--yes")
+    assert undone.returncode == 0, said(undone)
+    assert not host.path(ADMIN).exists()
+    assert not host.path("/etc/kubernetes/manifests/etcd.yaml").exists()
+    assert not host.path("/root/.kube/config").exists()
+    assert "10250" not in host.sh("ss -Hltn")
+    assert "stay until the next boot" in said(undone)
+    assert [line for line in host.sh("ip route").splitlines() if "cilium_host" not in line] == before
+    again = init(host)  # what Cilium left behind is in nobody's way
+    assert again.returncode == CONVERGED, said(again)
+    assert host.get("nodes")["items"][0]["spec"]["podCIDR"] == node["spec"]["podCIDR"]
+
+
+def killed(host: Host, done: set[str]) -> str:
+    """Runs init-node and kills it when it begins a change that is not in `done`; "" where it comes to its end."""
+    process = host.start(sys.executable, "-m", "caasctl", "init-node", "--yes", *SET)
+    assert process.stderr
+    for line in process.stderr:
+        _, _, change = line.strip().partition(": ")
+        if ":" in change and " " not in change and change not in done:
+            host.sh("kill -9 $(pgrep -f '[m] caasctl init-node')")
+            process.communicate()
+            return change
+    process.communicate()
+    assert process.returncode == CONVERGED
+    return ""
+
+
+def test_killed_at_every_change_it_goes_on_to_the_end(host: Host) -> None:
+    done: set[str] = set()
+    while change := killed(host, done):
+        done.add(change)
+        deadline = time.monotonic() + 30  # a program that it had started goes on and holds the lock
+        while host.caasctl("init-node", "--yes", *SET, "--phase", "boot").returncode == LOCKED:
+            assert time.monotonic() < deadline, change
+            time.sleep(0.2)
+    assert {"kubeadm:init", "helm:cilium", "unit:kubelet.service"} <= done
+    assert said(init(host)).count("Converged: nothing had to change") == 1
+    assert len(host.calls("kubeadm init")) == 1
+
+
+@pytest.mark.parametrize("at", ["certs", "/etc/kubernetes/pki/ca.crt", "/etc/kubernetes/admin.conf", "kubelet-start"])
+def test_an_init_that_died_is_said_to_be_partial_and_is_not_run_over(host: Host, at: str) -> None:
+    host.fail("kubeadm-kill", f"{at} parent")
+    assert init(host, "--skip-phases", "cilium").returncode != CONVERGED
+    again = init(host, "--skip-phases", "cilium")
+    if at == "certs":  # nothing was written yet
+        assert again.returncode == CONVERGED, said(again)
+        return
+    assert again.returncode != CONVERGED
+    assert "kubeadm reset" in said(again)
+    assert len(host.calls("kubeadm init")) == 1
+    host.sh("kubeadm reset --force --cri-socket unix:///run/containerd/containerd.sock")
+    assert init(host, "--skip-phases", "cilium").returncode == CONVERGED
+
+
+def test_what_somebody_else_began_is_not_offered_to_be_reset(host: Host) -> None:
+    host.write("/etc/kubernetes/pki/ca.crt", "theirs")
+    host.write("/etc/kubernetes/kubelet.conf", "theirs")
+    done = init(host, "--skip-phases", "cilium")
+    assert done.returncode != CONVERGED
+    assert "/etc/kubernetes/kubelet.conf" in said(done)
+    assert host.calls("kubeadm init") == []
+    assert host.text("/etc/kubernetes/pki/ca.crt") == "theirs"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("kubelet", "failed to run Kubelet: running with swap on is not supported, please disable swap", "running with swap on is not supported"),
+        ("kube-apiserver", 'E1125 run.go:72] "command failed" err="failed to create listener: bind: address already in use"', "address already in use"),
+        ("kubeadm-pull", "kube-apiserver", "no such host"),
+    ],
+)  # fmt: skip
+def test_a_failed_init_says_the_reason_of_who_failed(host: Host, name: str, text: str, words: str) -> None:
+    host.put("wait-seconds", "2")
+    host.fail(name, text)
+    done = init(host, "--skip-phases", "cilium")
+    assert done.returncode == FAILED
+    assert words in said(done)
+
+
+def test_a_failed_or_killed_release_is_mended_by_the_next_run(host: Host) -> None:
+    host.fail("helm-fail", "once context deadline exceeded")
+    first = init(host)
+    assert first.returncode == FAILED
+    assert "context deadline exceeded" in said(first)
+    host.fail("helm-kill", "pending parent")
+    assert init(host).returncode != CONVERGED
+    assert statuses(host)[-1].startswith("pending")
+    last = init(host)
+    assert last.returncode == CONVERGED, said(last)
+    assert statuses(host)[-1] == "deployed"
+
+
+def test_cilium_goes_again_where_the_gateway_is_lost_to_it(host: Host) -> None:
+    host.fail("cilium-network", "once peer 10.1.0.1")
+    done = init(host)
+    assert done.returncode == FAILED
+    assert "10.1.0.1" in said(done)
+    host.until("ip route get 10.1.0.1 | grep -q 'dev eth0'")
+    assert "cilium_host" not in host.sh("ip link")
+    assert init(host).returncode == CONVERGED
+
+
+def test_cilium_goes_again_where_who_is_logged_in_is_lost_to_it(new_host: NewHost) -> None:
+    host = new_host()
+    host.sh("ip -n router addr add 203.0.113.9/32 dev lo")
+    host.background(sys.executable, "-c", SSHD)
+    host.until("ss -Hltn | grep -q ':22 '")
+    host.background("ip", "netns", "exec", "router", sys.executable, "-c", SSH)
+    host.until("ss -Htn state established | grep -q 203.0.113.9")
+    host.fail("cilium-network", "once peer 203.0.113.9")
+    done = init(host)
+    assert done.returncode == FAILED
+    assert "203.0.113.9" in said(done)
+    assert "dev eth0" in host.sh("ip route get 203.0.113.9")
