@@ -86,7 +86,7 @@ def _follows(live: CiliumLive, wanted: Minor, profile: NodeProfile) -> Iterator[
 @check(
     "cilium.pool_matches",
     "kubeadm, the controller manager and Cilium give pods addresses of one range",
-    reads=(CiliumLive, ControlPlane),
+    reads=(CiliumLive, ControlPlane, ClusterApi),
     why="Cilium's own default is 10.0.0.0/8: a pool that nobody chose lies over the services and the host's networks, and SSH"
     " is gone.",
     fix="Keep a live pool as it is, and say so in the profile; a new range is for a new cluster.",
