@@ -99,6 +99,15 @@ class Host:
             raise
         return subprocess.CompletedProcess(argv, process.returncode, out, err)
 
+    def kill(self, process: subprocess.Popen[str]) -> None:
+        """Ends what was started, not nsenter before it, as `kill -9` does; what it started itself goes on."""
+        for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+            os.kill(int(child), signal.SIGKILL)
+        process.wait()
+        for pipe in (process.stdout, process.stderr):
+            assert pipe
+            pipe.close()
+
     def sh(self, text: str) -> str:
         """What a command line prints; it must succeed."""
         done = self.run("sh", "-ec", text)

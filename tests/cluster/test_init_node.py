@@ -72,8 +72,7 @@ def killed(host: Host, done: set[str]) -> str:
     for line in process.stderr:
         _, _, change = line.strip().partition(": ")
         if ":" in change and " " not in change and change not in done:
-            host.sh("kill -9 $(pgrep -f '[m] caasctl init-node')")
-            process.communicate()
+            host.kill(process)
             return change
     process.communicate()
     assert process.returncode == CONVERGED
@@ -93,7 +92,7 @@ def test_killed_at_every_change_it_goes_on_to_the_end(host: Host) -> None:
     assert len(host.calls("kubeadm init")) == 1
 
 
-@pytest.mark.parametrize("at", ["certs", "/etc/kubernetes/pki/ca.crt", "/etc/kubernetes/admin.conf", "kubelet-start"])
+@pytest.mark.parametrize("at", ["certs", "/etc/kubernetes/admin.conf", "kubelet-start"])
 def test_an_init_that_died_is_said_to_be_partial_and_is_not_run_over(host: Host, at: str) -> None:
     host.fail("kubeadm-kill", f"{at} parent")
     assert init(host, "--skip-phases", "cilium").returncode != CONVERGED
