@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from caasctl.checks import kubernetes_config, kubernetes_kubelet
+from caasctl.checks import kubernetes_config, kubernetes_drift, kubernetes_kubelet
 from caasctl.facts.kubernetes import Cluster, Kubelet
 from caasctl.facts.kubernetes_api import ClusterApi
 from caasctl.facts.kubernetes_config import KubeadmFile
@@ -156,9 +156,8 @@ def test_a_profile_that_now_asks_for_another_cluster_warns_with_what_differs() -
     cluster = {"apiVersion": "kubeadm.k8s.io/v1beta4", "kind": "ClusterConfiguration",
                "networking": {"podSubnet": "10.244.0.0/16"}, "apiServer": {"certSANs": ("a",)}}  # fmt: skip
     same = (cluster, {"kind": "KubeletConfiguration", "maxPods": 110})
-    assert list(kubernetes_config.frozen(same, same)) == []
-    assert list(kubernetes_config.frozen((), same)) == []
-    (found,) = kubernetes_config.frozen(same, ({**cluster, "networking": {}}, {"kind": "KubeletConfiguration"}))
+    assert list(kubernetes_drift.differing(same, same)) == []
+    (found,) = kubernetes_drift.differing(same, ({**cluster, "networking": {}}, {"kind": "KubeletConfiguration"}))
     assert found.level is Level.WARN
     said = (
         'ClusterConfiguration.networking.podSubnet: "10.244.0.0/16" in the cluster, not set by the profile, and 1 more'

@@ -17,7 +17,7 @@ from caasctl.facts.os import Cpu, Memory
 from caasctl.facts.os_system import Hostname
 from caasctl.model import Facts
 from caasctl.needs.kubernetes.documents import documents, join_document
-from caasctl.needs.kubernetes.kubelet import kube_cpu, overlaid, patch
+from caasctl.needs.kubernetes.kubelet import joining_patch, kube_cpu, overlaid
 from caasctl.needs.kubernetes.server import admission, audit_policy
 from caasctl.profile import Join, NodeProfile
 from caasctl.syntax import kubeadm
@@ -164,7 +164,7 @@ def test_the_profiles_fields_are_laid_over_ours_key_by_key() -> None:
 
 
 def test_a_node_that_joins_keeps_its_own_part_of_the_kubelets_configuration() -> None:
-    own = patch(FACTS, profile("kubernetes.kubelet={maxPods: 64}", name="worker"))
+    own = joining_patch(FACTS, profile("kubernetes.kubelet={maxPods: 64}", name="worker"))
     assert own["resolvConf"] == UPSTREAM
     assert (own["maxPods"], "kubeReserved" in own, "clusterDNS" in own) == (64, True, False)
     assert formats.schema_error({"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration", **own},
@@ -174,7 +174,7 @@ def test_a_node_that_joins_keeps_its_own_part_of_the_kubelets_configuration() ->
 @given(st.integers(1, 1024), st.integers(1_700_000, 4_000_000_000))
 def test_what_is_held_back_leaves_most_of_the_machine(count: int, total_kib: int) -> None:
     facts = Facts([Cpu("", count, frozenset()), Memory(total_kib, 0), Resolvers(("9.9.9.9",)), Hostname("n")])
-    own = patch(facts, profile())
+    own = joining_patch(facts, profile())
     held = sum(int(own[key]["memory"].removesuffix("Mi")) for key in ("kubeReserved", "systemReserved"))
     assert 0 < held <= total_kib // 1024 // 4
     assert 60 <= kube_cpu(count) <= 1000 * count * 0.1
@@ -184,7 +184,7 @@ def test_what_is_held_back_leaves_most_of_the_machine(count: int, total_kib: int
 def test_a_little_more_memory_holds_back_the_same() -> None:
     less = Facts([Cpu("", 4, frozenset()), Memory(8 * GIB - 4096, 0), Resolvers(("9.9.9.9",)), Hostname("n")])
     more = Facts([Cpu("", 4, frozenset()), Memory(8 * GIB - 1024, 0), Resolvers(("9.9.9.9",)), Hostname("n")])
-    assert patch(less, profile()) == patch(more, profile())
+    assert joining_patch(less, profile()) == joining_patch(more, profile())
 
 
 def test_the_audit_policy_writes_down_no_secret_and_no_noise() -> None:

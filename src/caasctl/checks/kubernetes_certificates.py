@@ -22,7 +22,7 @@ _KUBELETS = "/var/lib/kubelet/pki/"
 @check(
     "kubernetes.certificates",
     "The cluster's certificates are in time and name what is called",
-    reads=(NodeCertificates, Clock),
+    reads=(NodeCertificates, Kubeconfigs, Clock),
     why="Everything in a cluster calls everything by TLS: `x509: certificate has expired or is not yet valid`.",
     fix="kubeadm certs renew all, then start the control plane's pods anew.",
     source="https://kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-certs/; kubernetes#58921",

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import difflib
-import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from caasctl import formats
@@ -19,7 +18,6 @@ from caasctl.syntax import versions
 _GROUP = "kubeadm.k8s.io/"
 _CURRENT = "kubeadm.k8s.io/v1beta4"
 _SCHEMA, _KIND = "kubelet-v1beta1", "KubeletConfiguration"
-_SHOWN = 8  # of differing fields, as evidence
 _HEAD = {"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": _KIND}
 
 
@@ -66,39 +64,6 @@ def _old(where: str, spec: str, kind: str, *, gone: bool) -> Finding:
     return make(
         f"{spec} ({kind})", wanted=_CURRENT, subject=where, cause=cause, fix=fix, evidence=(Evidence(where, spec),)
     )
-
-
-def frozen(written: Iterable[Mapping[str, Any]], wanted: Iterable[Mapping[str, Any]]) -> Iterator[Finding]:
-    """What the profile now asks of a cluster's documents that differs from the file by which the cluster was begun."""
-    now, then = _leaves(wanted), _leaves(written)
-    changed = sorted(path for path in {*now, *then} if now.get(path) != then.get(path))
-    if not then or not changed:
-        return
-    first = changed[0]
-    more = f", and {len(changed) - 1} more" if len(changed) > 1 else ""
-    yield warned(
-        f"{first}: {then.get(first, 'not set')} in the cluster, {now.get(first, 'not set')} by the profile{more}",
-        wanted="a profile that says what the cluster is",
-        subject=KUBEADM_FILE,
-        cause="A cluster that lives is not begun anew: caasctl leaves its documents as they are, whatever the profile says.",
-        fix=Fix("take the profile's change back, or make it in the cluster: kubectl -n kube-system edit configmap kubeadm-config",
-                FixKind.EDIT),
-        evidence=tuple(Evidence(KUBEADM_FILE, f"{path}: {then.get(path, 'not set')}") for path in changed[:_SHOWN]),
-    )  # fmt: skip
-
-
-def _leaves(documents: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """ClusterConfiguration.networking.podSubnet -> its value as JSON; a list is one value."""
-    found: dict[str, str] = {}
-    for document in documents:
-        found |= _below(document, str(document.get("kind", "")))
-    return found
-
-
-def _below(value: Any, path: str) -> dict[str, str]:
-    if not isinstance(value, Mapping):
-        return {path: json.dumps(value, default=list)}
-    return {leaf: said for key, inner in value.items() for leaf, said in _below(inner, f"{path}.{key}").items()}
 
 
 def _overlay(fields: Mapping[str, Any]) -> Iterator[Finding]:

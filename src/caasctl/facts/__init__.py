@@ -38,8 +38,8 @@ from caasctl.facts import (
     os_swap,
     os_sysctl,
     os_system,
-    os_users,
     os_upgrades,
+    os_users,
 )
 from caasctl.protocol import Probe
 

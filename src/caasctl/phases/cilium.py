@@ -9,10 +9,14 @@ from caasctl.facts.cilium import CiliumLive
 from caasctl.facts.containerd import ContainerdVersion
 from caasctl.facts.containerd_config import ContainerdConfig, ContainerdEffective
 from caasctl.facts.kata_host import Kvm
+from caasctl.facts.kubernetes_kubelet import KubeletService
+from caasctl.facts.kubernetes_leftovers import CniFiles
 from caasctl.facts.network import Links
+from caasctl.facts.network_bridges import CniConfigs
 from caasctl.facts.network_firewall import ForwardChains
 from caasctl.facts.network_ports import Listeners
 from caasctl.facts.network_routes import Routes
+from caasctl.facts.network_rules import PolicyRules
 from caasctl.facts.network_sysctl import Forwarding, RpFilterFiles
 from caasctl.facts.os import Cpu, Modules
 from caasctl.facts.os_sysctl import SysctlConfig, SysctlLive
@@ -96,5 +100,9 @@ PHASE = Phase(
         Listeners,
         ForwardChains,
         CiliumLive,
+        CniConfigs,
+        CniFiles,
+        KubeletService,
+        PolicyRules,
     ),
 )

@@ -35,7 +35,9 @@ _GROUPS = (
 def desired(facts: Facts, profile: NodeProfile) -> Iterator[Resource]:
     built_in = facts[Modules].builtin
     modules = needs.modules(facts[Cpu].flags, profile)
-    wanted = _settings(facts[SysctlConfig], needs.sysctls(profile, ipv6=facts[SysctlLive].ipv6, pods_ipv6=auto_ipv6(facts, profile)))
+    wanted = _settings(
+        facts[SysctlConfig], needs.sysctls(profile, ipv6=facts[SysctlLive].ipv6, pods_ipv6=auto_ipv6(facts, profile))
+    )
     yield File(MODULES_FILE, formats.render("modules-load.conf.j2", header=HEADER, modules=modules))
     loaded = tuple(KernelModule(name) for name in modules if name not in built_in)
     yield from loaded

@@ -9,6 +9,11 @@ from caasctl.facts.cgroup import CgroupLayout
 from caasctl.facts.containerd_live import PodCgroups
 from caasctl.facts.kubernetes import Cluster, EtcdData, Kubelet, StaticPods
 from caasctl.facts.kubernetes_api import ClusterApi
+from caasctl.facts.kubernetes_certificates import Kubeconfigs, NodeCertificates
+from caasctl.facts.kubernetes_config import KubeadmFile
+from caasctl.facts.kubernetes_join import JoinFiles
+from caasctl.facts.kubernetes_kubelet import KubeletFlags, KubeletService
+from caasctl.facts.kubernetes_leftovers import BegunHere
 from caasctl.facts.kubernetes_manifests import ControlPlane
 from caasctl.facts.network import Links
 from caasctl.facts.network_dns import Resolvers
@@ -20,7 +25,7 @@ from caasctl.facts.os_users import Users
 from caasctl.formats import dump_yaml
 from caasctl.model import CaasError, Facts
 from caasctl.needs.kubernetes.documents import documents, join_document
-from caasctl.needs.kubernetes.kubelet import patch
+from caasctl.needs.kubernetes.kubelet import joining_patch
 from caasctl.needs.kubernetes.server import admission, audit_policy
 from caasctl.needs.network import READS, node_addresses, ranges
 from caasctl.profile import Join, NodeProfile
@@ -64,7 +69,7 @@ def _begun(facts: Facts, profile: NodeProfile) -> KubeadmInit:
 def _joined(facts: Facts, profile: NodeProfile, join: Join) -> KubeadmJoin:
     told = join_document(facts, profile, join, node_addresses(facts, profile))
     files = _server_files(profile) if profile.spec.role != "worker" else ()
-    own = _file(kubeadm.KUBELET_PATCH, patch(facts, profile))
+    own = _file(kubeadm.KUBELET_PATCH, joining_patch(facts, profile))
     return KubeadmJoin(
         told["nodeRegistration"]["name"],
         told,
@@ -108,14 +113,21 @@ PHASE = Phase(
     desired,
     reads=tuple(dict.fromkeys((Cpu, Hostname, Memory, Resolvers, Users, *READS))),
     disturbs=(
+        BegunHere,
         CgroupLayout,
         Cluster,
         ClusterApi,
         ControlPlane,
         EtcdData,
+        JoinFiles,
+        KubeadmFile,
+        Kubeconfigs,
         Kubelet,
+        KubeletFlags,
+        KubeletService,
         Links,
         Listeners,
+        NodeCertificates,
         PodCgroups,
         Routes,
         StaticPods,

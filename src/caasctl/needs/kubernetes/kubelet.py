@@ -49,7 +49,7 @@ def configuration(facts: Facts, profile: NodeProfile, dns: tuple[str, ...]) -> d
     return overlaid(ours, profile.spec.kubernetes.kubelet)
 
 
-def patch(facts: Facts, profile: NodeProfile) -> dict[str, Any]:
+def joining_patch(facts: Facts, profile: NodeProfile) -> dict[str, Any]:
     """For a node that joins, a merge patch: what is its own in the configuration that it gets from the cluster."""
     return overlaid(_of_this_host(facts, profile), profile.spec.kubernetes.kubelet)
 
