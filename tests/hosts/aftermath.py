@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
+
+import yaml
+from tests.hosts import cluster
 
 from caasctl import engine, profile_load
 from caasctl.bundle import BundleHost
@@ -11,6 +15,7 @@ from caasctl.phases import ORDER
 from caasctl.protocol import Known, Resource
 from caasctl.resources.cmdline import Cmdline
 from caasctl.resources.kernel import KernelModule, Sysctl
+from caasctl.resources.kubeadm.begin import KubeadmInit
 from caasctl.resources.units import Unit
 from caasctl.syntax import sysctl
 
@@ -32,12 +37,17 @@ def resources(recording: Path) -> list[Resource]:
     return [resource for phase in ORDER for resource in phase.desired(facts, profile_load.load())]
 
 
+def host_of(recording: Path) -> BundleHost:
+    return BundleHost(str(recording))
+
+
 def rendered(recording: Path) -> None:
     """Writes the files of the plan, and nothing else."""
     files, lost = engine.render(BundleHost(str(recording)), profile_load.load(), ORDER)
     assert not lost, lost
     for path, wanted in files.items():
         put(recording, path, wanted.text)
+        (recording / f"root{path}").chmod(wanted.mode or 0o644)
 
 
 def take_effect(recording: Path) -> None:
@@ -57,7 +67,19 @@ def take_effect(recording: Path) -> None:
             _mask(recording, resource.unit)
         elif isinstance(resource, Cmdline):
             _reboot(recording, resource.wanted)
+        elif isinstance(resource, KubeadmInit):
+            cluster.manifests(recording, resource)
+            _cilium(recording)
     put(recording, "/proc/swaps", SWAPS)
+
+
+def _cilium(recording: Path) -> None:
+    """Its interfaces and routes, where the recording has the answers of `ip`."""
+    pods = yaml.safe_load((recording / "root/etc/kubernetes/caasctl/cilium-values.yaml").read_text())
+    (pool,) = pods["ipam"]["operator"]["clusterPoolIPv4PodCIDRList"]
+    every = json.loads((recording / "commands.json").read_text())
+    text = json.dumps(cluster.with_cilium(every, pool), indent=2, ensure_ascii=False)
+    (recording / "commands.json").write_text(text + "\n")
 
 
 def _mask(recording: Path, unit: str) -> None:

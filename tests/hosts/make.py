@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from tests.hosts import aftermath
+from tests.hosts import aftermath, cluster
 
 from caasctl import engine, profile_load
 from caasctl.bundle import BundleHost
@@ -116,12 +116,26 @@ def manifest() -> None:
     save(NODE, "commands.json", commands)
 
 
+def the_cluster() -> None:
+    """What `kubeadm init` and Cilium leave, and the programs that made it."""
+    cluster.files(NODE)
+    found = data(NODE, "manifest.json")
+    found["stats"] |= cluster.stats()
+    save(NODE, "manifest.json", found)
+    told = cluster.commands(NODE)
+    replaced = {tuple(one["argv"]) for one in told}
+    save(
+        NODE,
+        "commands.json",
+        [*(one for one in data(NODE, "commands.json") if tuple(one["argv"]) not in replaced), *told],
+    )
+
+
 def cri() -> dict[str, Any]:
     """The part of `crictl info` that caasctl reads."""
     kata = {f"kata-{name}": {"runtimeType": f"io.containerd.kata-{name}.v2", "options": {}} for name in ("qemu", "clh")}
     runc = {"runc": {"runtimeType": "io.containerd.runc.v2", "options": {"SystemdCgroup": True}}}
-    network = {"type": "NetworkReady", "status": False, "reason": "NetworkPluginNotReady",
-               "message": "Network plugin returns error: cni plugin not initialized"}  # fmt: skip
+    network = {"type": "NetworkReady", "status": True}
     return {"status": {"conditions": [{"type": "RuntimeReady", "status": True}, network]},
             "config": {"containerd": {"defaultRuntimeName": "runc", "runtimes": runc | kata},
                        "sandboxImage": "registry.k8s.io/pause:3.10.2"}}  # fmt: skip
@@ -137,6 +151,7 @@ def already_a_node() -> None:
         administrator()
         manifest()
         aftermath.take_effect(NODE)
+        the_cluster()
     except BaseException:
         shutil.rmtree(NODE / "root", ignore_errors=True)
         before.rename(NODE / "root")
