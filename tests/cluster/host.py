@@ -23,6 +23,7 @@ ENVIRONMENT = {
     "HOME": "/root",
     "PYTHONPATH": str(TOP / "src"),
 }
+SEED, SEEDS_ROUTER = "10.254.192.244/24", "10.254.192.1"  # the field report's network
 ADMIN = "/etc/kubernetes/admin.conf"
 
 
@@ -99,6 +100,15 @@ class Host:
             raise
         return subprocess.CompletedProcess(argv, process.returncode, out, err)
 
+    def kill(self, process: subprocess.Popen[str]) -> None:
+        """Ends what was started, not nsenter before it, as `kill -9` does; what it started itself goes on."""
+        for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+            os.kill(int(child), signal.SIGKILL)
+        process.wait()
+        for pipe in (process.stdout, process.stderr):
+            assert pipe
+            pipe.close()
+
     def sh(self, text: str) -> str:
         """What a command line prints; it must succeed."""
         done = self.run("sh", "-ec", text)
@@ -136,3 +146,14 @@ class Host:
         while self.run("sh", "-ec", text).returncode:
             assert time.monotonic() < deadline, text
             time.sleep(0.1)
+
+
+def arrived(host: Host) -> dict[str, str]:
+    """Where the ranges arrived: kubeadm's ranges, the controller manager's arguments, Cilium's pool, the node's share."""
+    manifests = host.text("/etc/kubernetes/manifests/kube-controller-manager.yaml") + host.text(
+        "/etc/kubernetes/manifests/kube-apiserver.yaml"
+    )
+    found = dict(line.strip(" -").partition("=")[::2] for line in manifests.splitlines() if "=" in line)
+    config = host.get("configmap", "cilium-config", "-n", "kube-system")["data"]
+    (node,) = host.get("nodes")["items"]
+    return {**found, **config, "node": ",".join(node["spec"]["podCIDRs"])}

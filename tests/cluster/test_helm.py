@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.cluster.conftest import NewHost
-from tests.cluster.documents import CILIUM, CLUSTER, INIT, KUBEADM, KUBELET, VALUES, Document, changed, file
+from tests.cluster.documents import CILIUM, CLUSTER, INIT, KUBEADM, KUBELET, VALUES, changed, file
 from tests.cluster.host import ADMIN, Host
 
 pytestmark = [pytest.mark.root]
@@ -62,25 +62,25 @@ def test_a_release_brings_ciliums_pods_and_the_nodes_route(cluster: Host) -> Non
     cluster.until(f"! kubectl --kubeconfig {ADMIN} -n kube-system get pods | grep -q cilium")
 
 
-@pytest.mark.parametrize(
-    ("path", "value", "said"),
-    [
-        (
-            "kubeProxyReplacement",
-            "strict",
-            "kubeProxyReplacement must be explicitly set to a valid value (true or false) to continue.",
-        ),
-        ("routingMode", "native", "ipv4NativeRoutingCIDR must be set when routingMode is native"),
-        ("operator.replicas", "1", "- at '/operator/replicas': got string, want integer"),
-        ("ipam.operator.clusterPoolIPv4Pod", "10.0.0.0/8", "has no value ipam.operator.clusterPoolIPv4Pod"),
-    ],
+WRONG: tuple[tuple[str, Any, str], ...] = (
+    (
+        "kubeProxyReplacement",
+        "strict",
+        "kubeProxyReplacement must be explicitly set to a valid value (true or false) to continue.",
+    ),
+    ("routingMode", "native", "ipv4NativeRoutingCIDR must be set when routingMode is native"),
+    ("operator.replicas", "1", "- at '/operator/replicas': got string, want integer"),
+    ("ipam.operator.clusterPoolIPv4Pod", "10.0.0.0/8", "has no value ipam.operator.clusterPoolIPv4Pod"),
 )
-def test_values_are_judged_by_the_chart(cluster: Host, path: str, value: Any, said: str) -> None:
-    cluster.write(VALUES, json.dumps(changed(CILIUM, path, value)))
-    done = cluster.run(*UPGRADE.split(), "1.20.5")
-    assert done.returncode
-    assert said in done.stderr
-    assert "release: not found" in cluster.run(*f"{HELM} status cilium".split()).stderr
+
+
+def test_values_are_judged_by_the_chart(cluster: Host) -> None:
+    for path, value, said in WRONG:
+        cluster.write(VALUES, json.dumps(changed(CILIUM, path, value)))
+        done = cluster.run(*UPGRADE.split(), "1.20.5")
+        assert done.returncode
+        assert said in done.stderr
+        assert "release: not found" in cluster.run(*f"{HELM} status cilium".split()).stderr
 
 
 def test_a_killed_install_stays_pending_and_locks_until_it_is_mended(cluster: Host) -> None:
@@ -124,19 +124,19 @@ def test_charts_come_from_a_registry_or_a_path_too(cluster: Host) -> None:
     assert 'chart "cilium" matching version "1.20.9" not found' in absent.stderr
 
 
-@pytest.mark.parametrize(
-    ("name", "text", "values", "said"),
-    [
-        ("image", "quay.io/cilium/cilium:", CILIUM, "ErrImagePull"),
-        ("none", "", changed(CILIUM, "k8sServiceHost", None), "Unable to contact k8s api-server"),
-        ("none", "", changed(CILIUM, "k8sServiceHost", "10.1.0.77"), "dial tcp 10.1.0.77:6443"),
-    ],
-)
-def test_pods_that_do_not_come_up_say_why(cluster: Host, name: str, text: str, values: Document, said: str) -> None:
-    cluster.fail(name, text)
-    cluster.write(VALUES, json.dumps(values))
-    cluster.sh(f"{UPGRADE} 1.20.5")
-    cluster.until(f"kubectl --kubeconfig {ADMIN} -n kube-system get pods -l k8s-app=cilium -o json | grep -q '{said}'")
+def test_pods_that_do_not_come_up_say_why(cluster: Host) -> None:
+    cluster.fail("image", "quay.io/cilium/cilium:")
+    for values, said in (
+        (CILIUM, "ErrImagePull"),
+        (changed(CILIUM, "k8sServiceHost", None), "Unable to contact k8s api-server"),
+        (changed(CILIUM, "k8sServiceHost", "10.1.0.77"), "dial tcp 10.1.0.77:6443"),
+    ):
+        cluster.write(VALUES, json.dumps(values))
+        cluster.sh(f"{UPGRADE} 1.20.5")
+        cluster.until(
+            f"kubectl --kubeconfig {ADMIN} -n kube-system get pods -l k8s-app=cilium -o json | grep -q '{said}'"
+        )
+        cluster.mend("image")
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,7 @@ def test_preflight_names_what_is_in_the_way(host: Host) -> None:
 )
 def test_failures_on_demand(host: Host, name: str, text: str, said: str) -> None:
     ready(host)
-    host.put("wait-seconds", "2")
+    host.put("wait-seconds", "1.5")
     host.fail(name, text)
     done = host.run("kubeadm", "init", "--config", KUBEADM)
     assert done.returncode == 1
@@ -148,7 +148,7 @@ def test_failures_on_demand(host: Host, name: str, text: str, said: str) -> None
 def test_an_api_server_that_is_given_what_is_not_there_says_so(host: Host) -> None:
     arguments = [{"name": "audit-policy-file", "value": "/etc/kubernetes/caasctl/audit-policy.yaml"}]
     ready(host, INIT, changed(CLUSTER, "apiServer.extraArgs", arguments), KUBELET)
-    host.put("wait-seconds", "2")
+    host.put("wait-seconds", "1.5")
     assert host.run("kubeadm", "init", "--config", KUBEADM).returncode == 1
     assert "open /etc/kubernetes/caasctl/audit-policy.yaml: no such file or directory" in host.sh(
         "cat /var/log/pods/kube-system_kube-apiserver-*/*/*.log"

@@ -27,6 +27,7 @@ class ApiError(Exception):
 class Client:
     def __init__(self, server: str, ca: bytes, token: str = "", crt: bytes = b"", key: bytes = b"") -> None:
         self.server, self._token = server, token
+        self._connection: http.client.HTTPSConnection | None = None
         self._tls = ssl.create_default_context()
         if ca:
             self._tls.load_verify_locations(cadata=ca.decode())
@@ -47,24 +48,35 @@ class Client:
                    _of(user, "client-key"))  # fmt: skip
 
     def call(self, method: str, path: str, body: Object | None = None, kind: str = "application/json") -> Any:
-        where = urlsplit(self.server)
-        host = where.hostname or ""
-        connection = http.client.HTTPSConnection(host, where.port or 443, timeout=10, context=self._tls)
         headers = {"Accept": "application/json", **({"Content-Type": kind} if body is not None else {})}
         headers |= {"Authorization": f"Bearer {self._token}"} if self._token else {}
-        try:
-            connection.request(method, path, json.dumps(body) if body is not None else None, headers)
-            answer = connection.getresponse()
-            text = answer.read().decode()
-        except (OSError, http.client.HTTPException) as error:
-            said = f'{method.title()} "{self.server}{path}": dial tcp {where.netloc}: {error}'
-            raise ApiError(0, "", said) from error
-        finally:
-            connection.close()
-        if answer.status >= 400:
-            status = json.loads(text) if text.startswith("{") else {"reason": "", "message": text}
-            raise ApiError(answer.status, status.get("reason", ""), status.get("message", text))
+        status, text = self._ask(method, path, json.dumps(body) if body is not None else None, headers)
+        if status >= 400:
+            told = json.loads(text) if text.startswith("{") else {"reason": "", "message": text}
+            raise ApiError(status, told.get("reason", ""), told.get("message", text))
         return json.loads(text) if text.startswith(("{", "[")) else text
+
+    def _ask(self, method: str, path: str, body: str | None, headers: dict[str, str]) -> tuple[int, str]:
+        """Over the connection that is there; where the server has closed it meanwhile, over a new one."""
+        where = urlsplit(self.server)
+        while True:
+            fresh = self._connection is None
+            connection = self._connection or http.client.HTTPSConnection(
+                where.hostname or "", where.port or 443, timeout=10, context=self._tls
+            )
+            try:
+                connection.request(method, path, body, headers)
+                answer = connection.getresponse()
+                text = answer.read().decode()
+            except (OSError, http.client.HTTPException) as error:
+                connection.close()
+                self._connection = None
+                if fresh:
+                    said = f'{method.title()} "{self.server}{path}": dial tcp {where.netloc}: {error}'
+                    raise ApiError(0, "", said) from error
+            else:
+                self._connection = connection
+                return answer.status, text
 
     def find(self, path: str) -> Object | None:
         try:
