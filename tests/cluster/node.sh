@@ -9,7 +9,7 @@ shift 5
 printf systemd >/proc/1/comm
 mount --make-rprivate /
 hostname node1
-work=$(mktemp -d)
+work=$(mktemp -d -p "$standins")
 mount -t tmpfs tmpfs "$work"
 bind() { # PATH: what stdin says is in that file from now on
   file=$work/file$(echo "$1" | tr / -)
