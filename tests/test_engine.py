@@ -33,6 +33,7 @@ from caasctl.profile import NodeProfile
 from caasctl.protocol import (
     Absent,
     Change,
+    Completed,
     Done,
     Impossible,
     Known,
@@ -445,6 +446,32 @@ def test_undo_takes_down_first_and_goes_no_further_where_that_fails(host: LiveHo
     running = CrashingHost(str(tmp_path))
     texts = [step.text for step in ledger.take_back(running, "run1")]
     assert texts == ["`reset it` ran", "/etc/used restored", "`restart it` ran"]
+
+
+class Uninstalled(CrashingHost):
+    """Its API server is silent: what should be uninstalled in the cluster is not."""
+
+    def execute(self, *argv: str, timeout_s: float = 120.0, direct: tuple[str, ...] | None = None) -> Completed:
+        if argv[0] == "uninstall":
+            raise CaasError("failed", cause="connection refused")
+        return super().execute(*argv, timeout_s=timeout_s, direct=direct)
+
+
+class Release(Note):
+    """A note that is taken down inside the cluster."""
+
+    def undo(self, now: State) -> Undo:
+        return Undo(first=(("uninstall", "it"),))
+
+
+def test_what_cannot_be_taken_down_goes_with_the_cluster_it_ran_in(host: LiveHost, tmp_path: Path) -> None:
+    _run(host, _phase("one", Cluster("a"), Release("b")))
+    host.write("/etc/used", b"wanted")
+    steps = tuple(ledger.take_back(Uninstalled(str(tmp_path)), "run1"))
+    assert [step.text.partition(":")[0] for step in steps][:2] == ["`uninstall it` failed", "`reset it` ran"]
+    assert "it went with what it ran in" in steps[0].text
+    assert all(step.done for step in steps)
+    assert (host.read("/etc/used"), ledger.runs(host)) == ("before", ())
 
 
 def test_undo_of_a_run_that_began_a_cluster_says_what_goes_and_is_not_refused_for_its_pods(host: LiveHost) -> None:

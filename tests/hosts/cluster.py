@@ -11,10 +11,11 @@ from typing import Any
 import yaml
 from tests.hosts import aftermath
 
-from caasctl.facts import cilium, kubernetes_api, kubernetes_kubelet, kubernetes_tools
+from caasctl.facts import cilium, kubernetes_kubelet, kubernetes_tools
 from caasctl.protocol import Known, Resource
 from caasctl.resources.helm.commands import WHERE
 from caasctl.resources.kubeadm.begin import KubeadmInit
+from caasctl.syntax import kubeadm
 
 PKI = Path(__file__).with_name("pki")  # made by openssl for this, on 2026-11-25; their keys are gone
 BOOTED = 1795600000  # two days before the clock of the recording, which /proc/uptime tells
@@ -107,7 +108,7 @@ def commands(recording: Path) -> list[dict[str, Any]]:
     cluster = next(document for document in documents if document["kind"] == "ClusterConfiguration")
     values = yaml.safe_load((kept / "cilium-values.yaml").read_text())
     return [
-        answer(kubernetes_api.ASK, yaml.safe_dump(cluster, sort_keys=False)),
+        answer(kubeadm.ASK, yaml.safe_dump(cluster, sort_keys=False)),
         answer(kubernetes_kubelet.SHOW, "LoadState=loaded\nActiveState=active\nSubState=running\nNRestarts=0\nUnitFileState=enabled\n"),
         answer(("systemctl", "show", "-p", "LoadState,ActiveState,UnitFileState,ActiveEnterTimestampMonotonic", "--", "kubelet.service"),
                "LoadState=loaded\nActiveState=active\nUnitFileState=enabled\nActiveEnterTimestampMonotonic=61000000\n"),
