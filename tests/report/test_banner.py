@@ -15,9 +15,12 @@ from tests.report import samples
 from tests.report.terminal import read_all
 
 from caasctl.model import CaasError
+from caasctl.protocol import Absent, Change, Known, PhaseReport, PhaseStatus
 from caasctl.report import banner
 from caasctl.report.progress import Progress
 from caasctl.report.stream import unheard
+from caasctl.resources.files import File
+from caasctl.resources.kubeadm.begin import KubeadmInit
 
 
 def said_before(*, auto: bool = False) -> str:
@@ -127,3 +130,19 @@ def test_progress_fits_the_stream_s_encoding(encoding: str) -> None:
     with Progress(out) as progress:
         progress.step("zürich")
     assert raw.getvalue().decode(encoding) == ("z\\xfcrich\n" if encoding == "ascii" else "zürich\n")
+
+
+def test_the_banner_says_what_does_not_come_back() -> None:
+    begun = KubeadmInit((File("/etc/kubernetes/caasctl/kubeadm.yaml", "kind: x\n", 0o600),))
+    absent = Known("absent", parts=(("/etc/kubernetes/caasctl/kubeadm.yaml", Absent()),))
+    change = Change("kubeadm", begun, absent, begun.target(absent))
+    plan = replace(samples.PLAN, phases=(PhaseReport("kubeadm", "A cluster", PhaseStatus.PLANNED, (change,)),))
+    out = io.StringIO()
+    banner.write(plan, out, width=80)
+    said = " ".join(out.getvalue().split())
+    assert (
+        "No return once made, undo asks first, and takes down the cluster that began on this node, with etcd's data"
+        in said
+    )
+    assert "(kubeadm:init)" in said
+    assert "No return" not in said_before()

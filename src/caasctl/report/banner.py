@@ -34,6 +34,9 @@ def terms(paper: Paper, plan: Report, *, auto_reboot: bool = False) -> None:
     """The reboot, the way back, and what the way back leaves as it is."""
     paper.hang(["Reboot"], reboot(plan, auto_reboot=auto_reboot), VALUE)
     paper.hang(["Way back"], "`caasctl undo`: each change is recorded, with what was there, before it is made.", VALUE)
+    lost = [f"{loses} ({change})" for change, loses in losses(plan)]
+    if lost:
+        paper.hang(["No return"], f"once made, undo asks first, and takes down {'; '.join(lost)}.", VALUE)
     left = left_behind(plan)
     if left:
         paper.hang(["It leaves"], "; ".join(left), VALUE)
@@ -47,6 +50,16 @@ def reboot(plan: Report, *, auto_reboot: bool) -> str:
     if auto_reboot:
         return f"after phase {phases[0]}, by itself (--auto-reboot)."
     return f"needed after phase {phases[0]}; caasctl stops there and asks, it does not reboot by itself."
+
+
+def losses(plan: Report) -> tuple[tuple[str, str], ...]:
+    """(change, what goes for good when it is taken back)."""
+    return tuple(
+        (change.resource.name, way.loses)
+        for phase in order.phases(plan)
+        for change in phase.changes
+        if (way := way_back(change)) and way.loses
+    )
 
 
 def left_behind(plan: Report) -> tuple[str, ...]:

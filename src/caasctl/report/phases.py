@@ -14,7 +14,6 @@ from caasctl.report.findings import block, field, number_of
 from caasctl.report.order import Group
 from caasctl.report.paper import Paper, cells, fill
 from caasctl.report.verdict import seconds, status_word
-from caasctl.resources.files import Transaction
 
 BODY = 6
 VALUE = 12
@@ -132,10 +131,7 @@ def _why(paper: Paper, change: Change) -> None:
         may_be = "" if may_be == now.reason else may_be
     if change.because:
         field(paper, "because", f"{', '.join(change.because)} {'changes' if len(change.because) == 1 else 'change'}")
-    if isinstance(change.resource, Transaction):
-        field(
-            paper, "then", "checked as a whole first; put in effect and proven; if that fails, the old files come back"
-        )
+    field(paper, "then", getattr(change.resource, "then", ""))
     if change.resource.reboots:
         field(paper, "when", "takes effect with the next boot")
     field(paper, "may be", f"different when its turn comes: {may_be}" if may_be else "")

@@ -108,6 +108,7 @@ class Transaction:
     after: tuple[str, ...] = ()
     secret: bool = False
     reboots: bool = False
+    then: str = "checked as a whole first; put in effect and proven; if that fails, the old files come back"
 
     def look(self, host: Reader) -> State:
         parts = tuple((member.path, member.look(host)) for member in self.members)

@@ -36,6 +36,9 @@ class HelmRelease:
     secret: bool = False
     reboots: bool = False
     patience: Patience = field(default_factory=Patience)
+    then: str = (
+        "watched until node and CoreDNS are ready; taken back if a default gateway or an SSH session of before is lost"
+    )
 
     @property
     def name(self) -> str:

@@ -29,6 +29,7 @@ class KubeadmInit:
 
     members: tuple[Member, ...]
     proof_s: float = PROOF_S
+    then: str = "validated by kubeadm first; images pulled; `kubeadm init`; proven by what the API server then has"
     name: str = kubeadm.INIT
     after: tuple[str, ...] = ()
     secret: bool = False
@@ -68,6 +69,7 @@ class KubeadmJoin:
     secrets: tuple[str, ...] = field(default=(), repr=False)
     members: tuple[Member, ...] = ()
     proof_s: float = PROOF_S
+    then: str = "validated by kubeadm first; `kubeadm join`; proven by the node that the cluster then has"
     name: str = kubeadm.JOIN
     after: tuple[str, ...] = ()
     secret: bool = False

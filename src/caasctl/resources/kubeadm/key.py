@@ -23,7 +23,7 @@ class EncryptionKey:
 
     path: str = kubeadm.ENCRYPTION
     after: tuple[str, ...] = ()
-    secret: bool = True
+    secret: bool = False  # what is shown of it is a word
     reboots: bool = False
 
     @property
