@@ -52,6 +52,7 @@ from caasctl.protocol import (
 )
 from caasctl.resources.files import File
 from caasctl.resources.kernel import Sysctl
+from caasctl.syntax.kubeadm import RESET
 
 PROFILE = profile_load.load()
 NO_FIX = Fix("none")
@@ -435,7 +436,7 @@ class Cluster(Note):
 
     def undo(self, now: State) -> Undo:
         there = {"/etc/used": (b"before", 0o644)}
-        return Undo(there, (("restart", "it"),), first=(("reset", "it"),), loses="the cluster on this node")
+        return Undo(there, (("restart", "it"),), first=(RESET,), loses="the cluster on this node")
 
 
 def test_undo_takes_down_first_and_goes_no_further_where_that_fails(host: LiveHost, tmp_path: Path) -> None:
@@ -445,7 +446,7 @@ def test_undo_takes_down_first_and_goes_no_further_where_that_fails(host: LiveHo
     assert (step.done, host.read("/etc/used"), ledger.runs(host)) == (False, "wanted", ("run1",))
     running = CrashingHost(str(tmp_path))
     texts = [step.text for step in ledger.take_back(running, "run1")]
-    assert texts == ["`reset it` ran", "/etc/used restored", "`restart it` ran"]
+    assert texts == [f"`{' '.join(RESET)}` ran", "/etc/used restored", "`restart it` ran"]
 
 
 class Uninstalled(CrashingHost):
@@ -468,7 +469,8 @@ def test_what_cannot_be_taken_down_goes_with_the_cluster_it_ran_in(host: LiveHos
     _run(host, _phase("one", Cluster("a"), Release("b")))
     host.write("/etc/used", b"wanted")
     steps = tuple(ledger.take_back(Uninstalled(str(tmp_path)), "run1"))
-    assert [step.text.partition(":")[0] for step in steps][:2] == ["`uninstall it` failed", "`reset it` ran"]
+    assert steps[0].text.startswith("`uninstall it` failed")
+    assert steps[1].text == f"`{' '.join(RESET)}` ran"
     assert "it went with what it ran in" in steps[0].text
     assert all(step.done for step in steps)
     assert (host.read("/etc/used"), ledger.runs(host)) == ("before", ())
@@ -480,6 +482,21 @@ def test_undo_of_a_run_that_began_a_cluster_says_what_goes_and_is_not_refused_fo
     pod = "/sys/fs/cgroup/kubepods.slice/kubepods-pod1a2b3c4d_1111_2222_3333_444455556666.slice"
     host.write(f"{pod}/cgroup.events", b"populated 1\nfrozen 0\n")
     commands.refuse_under_pods(host, "run1")
+
+
+class Network(Note):
+    """A note whose way back takes the network down, and leaves the pods."""
+
+    def undo(self, now: State) -> Undo:
+        return Undo(first=(("helm", "uninstall", "x"),), loses="the network of every pod")
+
+
+def test_undo_that_takes_no_cluster_down_is_refused_under_live_pods(host: LiveHost) -> None:
+    _run(host, _phase("containerd", Network("a")))
+    pod = "/sys/fs/cgroup/kubepods.slice/kubepods-pod1a2b3c4d_1111_2222_3333_444455556666.slice"
+    host.write(f"{pod}/cgroup.events", b"populated 1\nfrozen 0\n")
+    with pytest.raises(RefusedError):
+        commands.refuse_under_pods(host, "run1")
 
 
 def test_undo_of_an_unknown_run_names_those_there_are(host: LiveHost) -> None:

@@ -26,6 +26,7 @@ from caasctl.phases import ORDER
 from caasctl.profile import NodeProfile
 from caasctl.protocol import Phase, PhaseReport, PhaseStatus, Probe, Reader
 from caasctl.recording import RecordingHost
+from caasctl.syntax import kubeadm
 
 Say = Callable[[str], None]
 STDERR = 2
@@ -229,7 +230,7 @@ def refuse_under_pods(host: Reader, run: str) -> None:
 
     A run that began the cluster takes its pods down before.
     """
-    if "containerd" not in ledger.phases(host, run) or ledger.losses(host, run):
+    if "containerd" not in ledger.phases(host, run) or kubeadm.RESET in ledger.takes_down(host, run):
         return
     pods = engine.collect(host, [probe for probe in PROBES if probe.fact is PodCgroups]).get(PodCgroups)
     if pods and pods.live:

@@ -97,6 +97,11 @@ def losses(host: Reader, run: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(entry["loses"]) for entry in _read(host, run) if entry.get("loses")))
 
 
+def takes_down(host: Reader, run: str) -> tuple[tuple[str, ...], ...]:
+    """The commands that run before any file is back, when a run is taken back."""
+    return tuple(argv for _, argv in _commands(tuple(_read(host, run)), "first"))
+
+
 def _read(host: Reader, run: str) -> Iterator[Mapping[str, Any]]:
     """The entries of a run, last change first."""
     for name in reversed(_entries(host, run)):

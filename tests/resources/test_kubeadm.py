@@ -17,7 +17,7 @@ from caasctl.model import CaasError, CommandError
 from caasctl.protocol import Absent, Change, Completed, Impossible, Known, Resource, State, Unknown
 from caasctl.resources.files import File
 from caasctl.resources.kubeadm import run
-from caasctl.resources.kubeadm.begin import JOIN_FILE, KubeadmInit, KubeadmJoin
+from caasctl.resources.kubeadm.begin import JOIN_FILE, LEFT, KubeadmInit, KubeadmJoin
 from caasctl.resources.kubeadm.key import EncryptionKey
 from caasctl.resources.kubeadm.kubeconfig import Kubeconfig
 from caasctl.resources.kubeadm.stage import COMPLETE
@@ -324,6 +324,17 @@ def test_killed_while_joining_the_next_run_takes_the_token_away(tmp_path: Path) 
         host = KubeadmHost(tmp_path / str(at))
         assert text(converge(host, JOIN)) == COMPLETE
         assert host.stat(JOIN_FILE) is None
+
+
+def test_a_token_that_a_kill_left_is_removed_from_a_node_that_is_in(tmp_path: Path) -> None:
+    host = KubeadmHost(tmp_path)
+    converge(host, JOIN)
+    host.plant(JOIN_FILE, TOKEN)
+    now = JOIN.look(host)
+    assert (text(now), JOIN.undo(now).first) == (LEFT, ())
+    assert JOIN.target(JOIN.target(now)) == JOIN.target(now)
+    assert text(converge(host, JOIN)) == COMPLETE
+    assert (host.stat(JOIN_FILE), len(host.commands)) == (None, 1)
 
 
 def test_a_node_that_is_half_in_is_told_from_one_that_is_in(tmp_path: Path) -> None:

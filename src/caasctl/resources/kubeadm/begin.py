@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from caasctl.formats import dump_yaml
-from caasctl.model import CaasError
+from caasctl.model import CaasError, Unreadable
 from caasctl.protocol import Done, Known, Outcome, Reader, State, Undo, Unknown, Writer
 from caasctl.resources.kubeadm import run, stage
 from caasctl.resources.kubeadm.member import Member, text_of
@@ -16,6 +16,7 @@ from caasctl.syntax import kubeadm
 
 PROOF_S = 60.0
 JOIN_FILE = f"{run.STAGE}/join.yaml"
+LEFT = "complete, but a run that was killed left its token in /run"
 LOST_CLUSTER = "the cluster that began on this node, with etcd's data and so with every object that is in it"
 LOST_NODE = "this node's place in its cluster, with all pods that run here"
 
@@ -76,9 +77,14 @@ class KubeadmJoin:
     reboots: bool = False
 
     def look(self, host: Reader) -> State:
-        return stage.whole(stage.of_join(host, self.node, self.ca_hashes), self.members, host)
+        now = stage.whole(stage.of_join(host, self.node, self.ca_hashes), self.members, host)
+        if isinstance(now, Known) and now.text == stage.COMPLETE:
+            return _with_its_token(host, now)
+        return now
 
     def target(self, now: State) -> State:
+        if isinstance(now, Known) and now.text == LEFT:
+            return replace(now, text=stage.COMPLETE)
         return stage.wanted(now, self.members)
 
     def undo(self, now: State) -> Undo:
@@ -86,6 +92,9 @@ class KubeadmJoin:
 
     def apply(self, host: Writer, now: State) -> Outcome:
         """The document lies in /run, readable by root only, while kubeadm reads it."""
+        if isinstance(now, Known) and now.text == LEFT:
+            host.remove_tree(run.STAGE)
+            return Done()
         if isinstance(now, Known) and now.text.startswith(stage.PARTIAL):
             return run.stopped(host, now, "kubeadm join")
         hidden = run.secret_values(self.secrets)
@@ -99,6 +108,14 @@ class KubeadmJoin:
             host.remove_tree(run.STAGE)
         _prove(lambda: stage.of_join(host, self.node, self.ca_hashes), self.proof_s, "kubeadm join")
         return Done()
+
+
+def _with_its_token(host: Reader, now: Known) -> State:
+    """The state of a node that is in, where a run that was killed late left the file with the token."""
+    try:
+        return now if host.stat(JOIN_FILE) is None else replace(now, text=LEFT)
+    except Unreadable as unreadable:
+        return Unknown(str(unreadable))
 
 
 def _judge(host: Writer, text: str) -> None:
