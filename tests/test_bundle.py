@@ -15,7 +15,7 @@ import pytest
 from caasctl.bundle import BundleHost
 from caasctl.host import LiveHost
 from caasctl.model import CaasError, Unreadable, UsageError
-from caasctl.protocol import FileKind
+from caasctl.protocol import Completed, FileKind
 from caasctl.recording import RecordingHost
 
 
@@ -296,3 +296,37 @@ def test_a_file_that_is_no_archive_is_said(tmp_path: Path) -> None:
         BundleHost(str(tmp_path / "x.tar.gz"))
     with pytest.raises(UsageError):
         BundleHost(str(tmp_path / "nothing"))
+
+
+SECRETS = {
+    "/etc/kubernetes/admin.conf": "users:\n- user:\n    client-key-data: c2VjcmV0\n",
+    "/etc/kubernetes/caasctl/encryption.yaml": "kind: EncryptionConfiguration\nsecret: c2VjcmV0\n",
+    "/root/.kube/config": "users:\n- user:\n    token: c2VjcmV0\n",
+    "/etc/ssl/x.key": "-----BEGIN EC PRIVATE KEY-----\nc2VjcmV0\n",
+}
+
+
+@pytest.mark.parametrize("path", SECRETS)
+def test_what_lets_somebody_in_is_not_recorded_and_says_so(path: str, tmp_path: Path) -> None:
+    here = tmp_path / "here"
+    (here / path.lstrip("/")).parent.mkdir(parents=True)
+    (here / path.lstrip("/")).write_text(SECRETS[path])
+    host = RecordingHost(LiveHost(str(here)))
+    assert host.read(path) == SECRETS[path]
+    host.save(str(tmp_path / "out"), "x")
+    assert not [file for file in (tmp_path / "out").rglob("*") if file.is_file() and b"c2VjcmV0" in file.read_bytes()]
+    with pytest.raises(Unreadable, match="holds a key or token: it is not recorded"):
+        BundleHost(str(tmp_path / "out")).read(path)
+
+
+def test_a_command_that_prints_a_key_is_not_recorded(tmp_path: Path) -> None:
+    class Printing(LiveHost):
+        def query(self, *argv: str, timeout_s: float = 5.0) -> Completed:
+            return Completed(argv, 0, "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n")
+
+    host = RecordingHost(Printing(str(tmp_path)))
+    host.query("cat", "key")
+    host.save(str(tmp_path / "out"), "x")
+    assert "c2VjcmV0" not in (tmp_path / "out/commands.json").read_text()
+    with pytest.raises(Unreadable, match="not recorded"):
+        BundleHost(str(tmp_path / "out")).query("cat", "key")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tarfile
 import tempfile
 import threading
@@ -19,6 +20,11 @@ from caasctl.model import Unreadable, UsageError
 from caasctl.protocol import Completed, Reader, Stat
 
 T = TypeVar("T")
+# Texts that let somebody in: private keys, kubeconfigs of clients, the key of etcd's secrets, tokens of a join.
+_LETS_IN = re.compile(
+    rb"PRIVATE KEY-----|client-key-data:|^\s*token:|kind: (?:EncryptionConfiguration|JoinConfiguration)", re.MULTILINE
+)
+_KEPT_BACK = "holds a key or token: it is not recorded"
 _Key = tuple[str, ...]
 
 
@@ -72,6 +78,12 @@ class RecordingHost:
         recording.write(os.path.abspath(target))
 
 
+def _content(answer: object) -> bytes:
+    """What an answer would put into a recording, of files and commands."""
+    text = f"{answer.stdout}\n{answer.stderr}".encode() if isinstance(answer, Completed) else answer
+    return text if isinstance(text, bytes) else b""
+
+
 class _Recording:
     """The parts of a recording while it is put together."""
 
@@ -96,6 +108,8 @@ class _Recording:
         question, path = " ".join([kind, *what]), what[0]
         if isinstance(answer, Unreadable):
             self.manifest["unread"][question] = answer.reason
+        elif _LETS_IN.search(_content(answer)):
+            self.manifest["unread"][question] = _KEPT_BACK
         elif isinstance(answer, Completed):
             self.commands.append(
                 {
