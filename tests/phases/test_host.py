@@ -9,7 +9,8 @@ from tests.crashing import Killed
 from tests.standins.node import HEAD, Node
 
 from caasctl import engine
-from caasctl.facts import os, os_swap, os_sysctl
+from caasctl.facts import network_sysctl, os, os_swap, os_sysctl
+from caasctl.facts.network_routes import Route, Routes
 from caasctl.host import LiveHost
 from caasctl.model import HEADER, Facts
 from caasctl.phases.host import MODULES_FILE, PHASE, SYSCTL_FILE
@@ -185,6 +186,29 @@ def test_ipv6_is_filtered_where_it_is_on_and_forwarded_only_for_ipv6_pods(tmp_pa
     assert {bridge, forward} <= keys(desired(host, dual))
     host.plant("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1\n")
     assert {bridge, forward} & keys(desired(host, dual)) == set()
+
+
+@pytest.mark.parametrize("named", ["eth0", "eth0.100"])
+def test_a_default_route_that_the_kernel_was_advertised_outlives_forwarding(named: str, tmp_path: Path) -> None:
+    """accept_ra first: the kernel drops such routes at the moment in which it begins to forward."""
+    host = plant(tmp_path)
+    for other, value in ((named, "1"), ("eth1", "0"), ("all", "1")):
+        host.plant(f"/proc/sys/net/ipv6/conf/{other}/accept_ra", f"{value}\n")
+    default = Routes(tuple(Route("::/0", "fe80::1", device) for device in (named, "eth1")))
+    profile = load("single-node", ["network.podCIDR=fd00:10:244::/56", "network.serviceCIDR=fd00:10:96::/112"])
+
+    def wanted() -> list[str]:
+        facts = engine.collect(host, (*PROBES, *network_sysctl.PROBES))
+        known = [fact for kind in PHASE.reads if (fact := facts.get(kind))]
+        return [one.name for one in PHASE.desired(Facts([*known, default]), profile)]
+
+    key = f"net.ipv6.conf.{named.replace('.', '/')}.accept_ra"
+    assert sysctl.proc_path(key) == f"/proc/sys/net/ipv6/conf/{named}/accept_ra"
+    before = wanted()
+    assert [name for name in before if "accept_ra" in name] == [f"sysctl:{key}"]
+    assert before.index(f"sysctl:{key}") < before.index("sysctl:net.ipv6.conf.all.forwarding")
+    host.plant(sysctl.proc_path(key), "2\n")
+    assert wanted() == before
 
 
 def test_a_kubelet_that_takes_swap_keeps_it(tmp_path: Path) -> None:

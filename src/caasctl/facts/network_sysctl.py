@@ -11,6 +11,7 @@ from caasctl.model import Unreadable
 from caasctl.protocol import Probe, Reader
 
 _CONF = "/proc/sys/net/ipv4/conf"
+_CONF6 = "/proc/sys/net/ipv6/conf"
 _FOLDERS = ("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d")
 _RP_FILTER = re.compile(r"^-?net[./]ipv4[./]conf[./](?P<interface>.+)[./]rp_filter\s*=\s*(?P<value>\d+)\s*$")
 
@@ -65,6 +66,13 @@ class Ipv6:
     stack: bool
     by_argument: bool = False
     switched_off: bool = False
+
+
+@dataclass(frozen=True)
+class KernelRouters:
+    """Interfaces on which the kernel itself takes router advertisements (accept_ra 1 or 2); networkd and NetworkManager set 0."""
+
+    interfaces: tuple[str, ...] = ()
 
 
 def parse_rp_filter(path: str, text: str) -> tuple[RpFilterLine, ...]:
@@ -127,7 +135,13 @@ def read_ipv6(host: Reader) -> Ipv6:
     return Ipv6(stack, by_argument, off)
 
 
+def read_kernel_routers(host: Reader) -> KernelRouters:
+    names = (name for name in host.list(_CONF6) or () if name not in ("all", "default", "lo"))
+    return KernelRouters(tuple(n for n in names if (host.read(f"{_CONF6}/{n}/accept_ra") or "").strip() in ("1", "2")))
+
+
 PROBES: tuple[Probe, ...] = (
+    Probe(KernelRouters, read_kernel_routers),
     Probe(Forwarding, read_forwarding),
     Probe(RpFilter, read_rp_filter),
     Probe(RpFilterFiles, read_rp_filter_files),

@@ -9,7 +9,7 @@ from caasctl.facts.kata_host import Kvm, KvmOpens, Vhost
 from caasctl.facts.kubernetes_manifests import ControlPlane
 from caasctl.facts.network import Links
 from caasctl.facts.network_routes import Routes
-from caasctl.facts.network_sysctl import Forwarding, RpFilterFiles
+from caasctl.facts.network_sysctl import Forwarding, KernelRouters, RpFilterFiles
 from caasctl.facts.os import Cpu, Memory, Modules
 from caasctl.facts.os_swap import Swap, SwapUnit
 from caasctl.facts.os_sysctl import SysctlConfig, SysctlLive
@@ -25,6 +25,7 @@ from caasctl.syntax.needs import SysctlNeed
 
 MODULES_FILE = "/etc/modules-load.d/zz-caasctl.conf"
 SYSCTL_FILE = "/etc/sysctl.d/zz-caasctl.conf"
+FORWARDS_IPV6 = "net.ipv6.conf.all.forwarding"
 _GROUPS = (
     ("net.", "Pods reach each other and the world through this host; bridged packets are filtered too."),
     ("fs.inotify.", "Kubelet, containerd and every container that follows its logs take watches."),
@@ -35,9 +36,8 @@ _GROUPS = (
 def desired(facts: Facts, profile: NodeProfile) -> Iterator[Resource]:
     built_in = facts[Modules].builtin
     modules = needs.modules(facts[Cpu].flags, profile)
-    wanted = _settings(
-        facts[SysctlConfig], needs.sysctls(profile, ipv6=facts[SysctlLive].ipv6, pods_ipv6=auto_ipv6(facts, profile))
-    )
+    asked = needs.sysctls(profile, ipv6=facts[SysctlLive].ipv6, pods_ipv6=auto_ipv6(facts, profile))
+    wanted = _settings(facts[SysctlConfig], {**_routers(facts, asked), **asked})
     yield File(MODULES_FILE, formats.render("modules-load.conf.j2", header=HEADER, modules=modules))
     loaded = tuple(KernelModule(name) for name in modules if name not in built_in)
     yield from loaded
@@ -45,6 +45,15 @@ def desired(facts: Facts, profile: NodeProfile) -> Iterator[Resource]:
     yield from _live(wanted, frozenset(module.module for module in loaded))
     if not needs.keeps_swap(profile):
         yield from _swap(facts[Swap].units)
+
+
+def _routers(facts: Facts, asked: Mapping[str, SysctlNeed]) -> dict[str, SysctlNeed]:
+    """A kernel that forwards IPv6 drops the default routes that routers advertised, and SSH with them, unless accept_ra is 2."""
+    routes, kernel = facts.get(Routes), facts.get(KernelRouters)
+    if FORWARDS_IPV6 not in asked or routes is None or kernel is None:
+        return {}
+    devices = dict.fromkeys(route.dev for route in routes.defaults(6) if route.dev in kernel.interfaces)
+    return {f"net.ipv6.conf.{device.replace('.', '/')}.accept_ra": SysctlNeed("2") for device in devices}
 
 
 def _settings(configured: SysctlConfig, wanted: Mapping[str, SysctlNeed]) -> dict[str, SysctlNeed]:
@@ -84,6 +93,18 @@ PHASE = Phase(
     "host",
     "Kernel modules, kernel settings, no swap",
     desired,
-    reads=(Cpu, Modules, SysctlConfig, SysctlLive, Swap, Links, Routes, ControlPlane),
-    disturbs=(Modules, Vhost, Kvm, KvmOpens, SysctlConfig, SysctlLive, Forwarding, RpFilterFiles, Swap, Memory),
+    reads=(Cpu, Modules, SysctlConfig, SysctlLive, Swap, Links, Routes, ControlPlane, KernelRouters),
+    disturbs=(
+        Modules,
+        Vhost,
+        Kvm,
+        KvmOpens,
+        SysctlConfig,
+        SysctlLive,
+        Forwarding,
+        KernelRouters,
+        RpFilterFiles,
+        Swap,
+        Memory,
+    ),
 )
