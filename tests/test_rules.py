@@ -14,7 +14,7 @@ PLANTED: dict[str, tuple[rules.Rule, str, str]] = {
     "upwards by name": (rules.imports_go_down, "src/caasctl/model.py", "from caasctl import host"),
     "upwards in a function": (
         rules.imports_go_down,
-        "src/caasctl/host.py",
+        "src/caasctl/host/__init__.py",
         "def later() -> None:\n    import caasctl.cli",
     ),
     "upwards in a row": (rules.imports_go_down, "src/caasctl/ledger.py", "from caasctl import engine"),
@@ -32,7 +32,7 @@ PLANTED: dict[str, tuple[rules.Rule, str, str]] = {
     "rich": (rules.one_home_per_library, "src/caasctl/cli/node.py", "from rich.console import Console"),
     "yaml": (rules.one_home_per_library, "src/caasctl/facts/os.py", "def late() -> None:\n    import yaml"),
     "subprocess": (rules.one_home_per_library, "src/caasctl/bundle.py", "from subprocess import run"),
-    "a library with no home": (rules.one_home_per_library, "src/caasctl/host.py", "import socket"),
+    "a library with no home": (rules.one_home_per_library, "src/caasctl/host/__init__.py", "import socket"),
     "open": (rules.only_doors_touch_the_host, "src/caasctl/facts/os.py", "text = open('/proc/cmdline').read()"),
     "os.stat": (rules.only_doors_touch_the_host, "src/caasctl/engine.py", "import os\nthere = os.stat('/')"),
     "from os": (rules.only_doors_touch_the_host, "src/caasctl/engine.py", "from os import listdir"),
@@ -70,7 +70,7 @@ def small_tree(top: Path) -> Path:
     """A tree that keeps all rules, with a file for every unit that the planted violations import."""
     for unit in (
         "model",
-        "host",
+        "host/__init__",
         "formats",
         "ledger",
         "engine",
@@ -111,9 +111,9 @@ def test_a_planted_violation_is_seen(rule: rules.Rule, path: str, text: str, tmp
 def test_a_module_without_a_sentence_is_seen(tmp_path: Path) -> None:
     top = small_tree(tmp_path)
     (top / "src/caasctl/model.py").write_text("A = 1\n")
-    (top / "src/caasctl/host.py").write_text('"""Utilities"""\n')
+    (top / "src/caasctl/host/__init__.py").write_text('"""Utilities"""\n')
     broken = list(rules.modules_say_what_they_are_for(rules.read_tree(top)))
-    assert [said.split(":")[0] for said in broken] == ["src/caasctl/host.py", "src/caasctl/model.py"]
+    assert [said.split(":")[0] for said in broken] == ["src/caasctl/host/__init__.py", "src/caasctl/model.py"]
 
 
 def test_every_rule_is_seen_failing() -> None:

@@ -22,18 +22,18 @@ HOMES = {
     "asn1crypto": ("x509.py",),
     "ssl": ("remote.py",),
     "http": ("remote.py",),
-    "sh": ("processes.py",),
-    "subprocess": ("processes.py",),
+    "sh": ("host/",),
+    "subprocess": ("host/",),
     "tarfile": ("bundle.py", "recording.py"),
     "tempfile": ("bundle.py", "recording.py"),
-    "shutil": ("host.py",),
+    "shutil": ("host/",),
     "platform": (),  # facts of this machine come through a Reader
     "socket": ("remote.py",),
     "glob": (),
     "asyncio": (),
     "multiprocessing": (),
 }
-DOORS = ("host.py", "processes.py", "bundle.py", "recording.py", "shipped.py")
+DOORS = ("host/", "bundle.py", "recording.py", "shipped.py")
 TOUCHING_OS = re.compile(
     r"os\.(open|fdopen|popen|system|fork\w*|exec\w+|spawn\w+|posix_spawn\w*|kill\w*|listdir|scandir|f?walk|l?stat|statvfs"
     r"|readlink|remove|unlink|rename|replace|(make|remove)dirs|mkdir|rmdir|[fl]?ch(mod|own)|symlink|link|truncate|mkfifo"
@@ -48,7 +48,7 @@ MAX_FILE_LINES = 300
 
 @dataclass(frozen=True)
 class Module:
-    """A parsed file. unit: the word of the layer table that it belongs to, as `host.py` or `facts/`; "" outside of src."""
+    """A parsed file. unit: the word of the layer table that it belongs to, as `bundle.py` or `facts/`; "" outside of src."""
 
     path: str
     text: str
@@ -192,7 +192,7 @@ def checks_and_phases_never_hold_a_host(tree: Tree) -> Iterator[str]:
         if module.unit not in ("checks/", "phases/"):
             continue
         for node, name in _imports(module):
-            if _own(tree, name) in ("host.py", "bundle.py") or name.endswith(("protocol.Reader", "protocol.Writer")):
+            if _own(tree, name) in ("host/", "bundle.py") or name.endswith(("protocol.Reader", "protocol.Writer")):
                 yield module.at(node, f"{name}: a check or phase gets facts and profile, never a host")
         for node in ast.walk(module.tree):
             if isinstance(node, ast.Attribute) and node.attr in ("Reader", "Writer"):

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import PurePosixPath
 
-from caasctl import processes
 from caasctl.faults import cannot, is_root, not_a_file, why
+from caasctl.host import processes
 from caasctl.model import CaasError, LockedError, Unreadable, UsageError
 from caasctl.protocol import Completed, FileKind, Reader, Stat
 
