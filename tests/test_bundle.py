@@ -71,6 +71,35 @@ def test_a_recording_answers_as_the_host_did(tree: Path, tmp_path: Path, name: s
     assert host.manifest["host"] == "node1"
 
 
+CONFIG = "users:\n- name: admin\n  user:\n    client-certificate-data: UFVCTElD\n    client-key-data: S0VZ\n"
+VALUES = (
+    f"tls:\n  ca:\n    cert: UFVCTElD\n    key: {'S0VZ' * 12}\ntolerations:\n- key: node.cilium.io/agent-not-ready\n"
+)
+
+
+def test_no_private_key_token_or_password_is_in_a_recording(tree: Path, tmp_path: Path) -> None:
+    """A plan compares kubeconfigs with admin.conf, and values with the release's."""
+    pem = "-----BEGIN RSA PRIVATE KEY-----\nS0VZ\n-----END RSA PRIVATE KEY-----\n"
+    texts = {
+        "a": CONFIG,
+        "b": CONFIG,
+        "c": VALUES,
+        "d": '{"user":{"token":"S0VZ.x", "password": \'S0VZ\'},"e":1}',
+        "e": pem,
+    }
+    recording = RecordingHost(LiveHost(str(tree)))
+    for name, text in texts.items():
+        (tree / name).write_text(text)
+        assert recording.read(f"/{name}") == text
+    recording.save(str(tmp_path / "recorded"), "node1")
+    host = BundleHost(str(tmp_path / "recorded"))
+    kept = {name: host.read(f"/{name}") or "" for name in texts}
+    assert not [name for name, text in kept.items() if "S0VZ" in text]
+    assert kept["a"] == kept["b"] == CONFIG.replace("S0VZ", '"(hidden)"')
+    assert kept["c"] == VALUES.replace("S0VZ" * 12, '"(hidden)"')
+    assert kept["d"] == '{"user":{"token":"(hidden)", "password": "(hidden)"},"e":1}'
+
+
 def test_absent_not_recorded_and_not_readable_are_three_answers(tmp_path: Path) -> None:
     """The tree beside the manifest holds what another answer left there: the manifest decides."""
     manifest = {"schemaVersion": 1, "absent": ["read /etc/gone", "list /etc/gone", "stat /etc/gone", "link /etc/gone"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tarfile
 import tempfile
 import threading
@@ -20,6 +21,19 @@ from caasctl.protocol import Completed, Reader, Stat
 
 T = TypeVar("T")
 _Key = tuple[str, ...]
+HIDDEN = "(hidden)"
+# What lets its owner in: private keys in PEM, and in kubeconfigs and a chart's values in base64; tokens; passwords.
+_PEM = re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(-----END [A-Z ]*PRIVATE KEY-----)", re.DOTALL)
+_BEFORE = r"""(?m)((?:^[ \t-]*|[{,]\s*)["']?(?:%s)["']?:[ \t]*)"""
+_SECRET = re.compile(_BEFORE % "client-key-data|(?:id-)?token|password" + r"""("[^"\n]+"|'[^'\n]+'|[^\s"',}]+)""")
+_KEY = re.compile(_BEFORE % "key" + r"""("[\w+/=.-]{40,}"|'[\w+/=.-]{40,}'|[\w+/=.-]{40,})""")
+
+
+def without_keys(text: str) -> str:
+    """The text without private keys, tokens and passwords: a recording is handed around."""
+    for pattern in (_SECRET, _KEY):
+        text = pattern.sub(rf'\1"{HIDDEN}"', text)
+    return _PEM.sub(rf"\1 {HIDDEN} \2", text) if "PRIVATE KEY-----" in text else text
 
 
 class RecordingHost:
@@ -101,13 +115,15 @@ class _Recording:
                 {
                     "argv": list(answer.argv),
                     "rc": answer.rc,
-                    "stdout": answer.stdout,
+                    "stdout": without_keys(answer.stdout),
                     "stderr": answer.stderr,
                     **({"missing": True} if answer.missing else {}),
                 }
             )
         elif isinstance(answer, bytes):
-            self.files[path] = answer
+            self.files[path] = without_keys(answer.decode("utf-8", "surrogateescape")).encode(
+                "utf-8", "surrogateescape"
+            )
         elif isinstance(answer, Stat):
             self.manifest["stats"][question] = {
                 "kind": answer.kind.value,
