@@ -155,6 +155,30 @@ def test_a_bug_outweighs_a_failure() -> None:
     assert engine.preflight_exit([FAILS, bug], checks=[]) is Exit.BUG
 
 
+@pytest.mark.parametrize(
+    ("now", "said"), [(Known("S0VZ", parts=(("/x", Known("S0VZ")),)), "not shown"), (Absent(), "gone")]
+)
+def test_what_did_not_stay_is_said_without_its_secrets(host: LiveHost, now: State, said: str) -> None:
+    @dataclass(frozen=True)
+    class Secret(Witness):
+        secret: bool = True
+
+        def look(self, host: Reader) -> State:
+            return now
+
+        def target(self, now: State) -> State:
+            return Known("wanted")
+
+        def apply(self, host: Writer, now: State) -> Outcome:
+            return Done()
+
+    (report,) = run(host, Facts(), brings("one", Secret()))
+    assert said in report.message
+    assert "S0VZ" not in report.message
+    open_, whole = Known("line\nmore", parts=(("/x", Known("S0VZ")),)), replace(Secret(), secret=False)
+    assert apply._said(Change("p", whole, open_, now)) == "line"
+
+
 # -- the way back ------------------------------------------------------------------------------------------------------
 def test_a_file_changed_twice_comes_back_as_it_was_before_the_first_change(host: LiveHost) -> None:
     host.write("/x", b"mine", 0o640)

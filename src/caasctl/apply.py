@@ -19,6 +19,7 @@ from caasctl.protocol import (
     Change,
     FileKind,
     Impossible,
+    Known,
     NeedsReboot,
     Phase,
     PhaseReport,
@@ -31,6 +32,7 @@ from caasctl.recording import RecordingHost
 from caasctl.resources.files import File, owned_files
 
 LOCK = "/run/caasctl/lock"
+_LONGEST = 200
 Progress = Callable[[str], None]
 
 
@@ -153,10 +155,19 @@ class Run:
             names = ", ".join(change.resource.name for change in left)
             raise CaasError(
                 f"{names} did not stay as written",
-                cause=f"after the change it differs again: {left[0].before}",
+                cause=f"after the change it differs again: {_said(left[0])}",
                 fix="look for a program that rewrites it (configuration management, an operator), stop that, run again",
             )
         return engine.examine(facts, self.profile)
+
+
+def _said(change: Change) -> str:
+    """What a resource is now, in a clause: a state's parts are whole files, and may hold keys."""
+    now = change.before
+    if isinstance(now, Known):
+        line = "" if change.resource.secret else (now.text.strip().splitlines() or [""])[0]
+        return line[:_LONGEST] or "its text is not shown"
+    return now.reason if isinstance(now, Unknown) else "it is gone"
 
 
 def exit_code(reports: Sequence[PhaseReport]) -> Exit:
