@@ -12,12 +12,27 @@ import pytest
 from caasctl import apply, engine, ledger, profile_load
 from caasctl.facts.os import OsRelease
 from caasctl.facts.os_system import RebootPending
+from caasctl.formats import dump_json
 from caasctl.host import LiveHost
-from caasctl.model import Check, Evidence, Exit, Facts, Finding, Fix, Level, Waiver, check, failed, unknown
+from caasctl.model import (
+    Check,
+    CommandError,
+    Evidence,
+    Exit,
+    Facts,
+    Finding,
+    Fix,
+    Level,
+    Waiver,
+    check,
+    failed,
+    unknown,
+)
 from caasctl.profile import NodeProfile
 from caasctl.protocol import (
     Absent,
     Change,
+    Completed,
     Done,
     Known,
     Outcome,
@@ -189,3 +204,47 @@ def test_a_file_changed_twice_comes_back_as_it_was_before_the_first_change(host:
     assert all(step.done for step in ledger.take_back(host, "run1"))
     there = host.stat("/x")
     assert (host.read("/x"), there and there.mode) == ("mine", 0o640)
+
+
+class Deaf(LiveHost):
+    """Commands whose first word is in `fails` fail."""
+
+    fails: tuple[str, ...] = ()
+
+    def execute(self, *argv: str, timeout_s: float = 120.0, direct: tuple[str, ...] | None = None) -> Completed:
+        if argv[0] in self.fails:
+            raise CommandError(f"`{' '.join(argv)}` failed", cause="connection refused", fix="")
+        return Completed(argv, 0)
+
+
+@pytest.mark.parametrize(
+    ("fails", "done"), [((), True), (("helm",), True), (("kubeadm",), False), (("helm", "kubeadm"), False)]
+)
+def test_what_lived_in_a_cluster_goes_with_it(tmp_path: Path, fails: tuple[str, ...], *, done: bool) -> None:
+    """An API server that is dead, or was reset by hand, must not keep the host as it is for good."""
+
+    @dataclass(frozen=True)
+    class Begun(Witness):
+        first: str = ""
+
+        def undo(self, now: State) -> Undo:
+            return Undo({f"/{self.name}": None}, first=((self.first,),))
+
+    host = Deaf(str(tmp_path))
+    record = ledger.Ledger(host, "run1")
+    for name, first in (("cluster", "kubeadm"), ("release", "helm")):
+        record.record(Change("p", Begun(name=name, first=first), Absent(), Known("there")))
+        host.write(f"/{name}", b"there")
+    host.fails = fails
+    steps = tuple(ledger.take_back(host, "run1"))
+    assert all(step.done for step in steps) == done
+    assert (ledger.runs(host) == (), host.read("/cluster") is None) == (done, done)
+
+
+def test_a_release_in_a_cluster_that_stays_must_go_before_its_files(tmp_path: Path) -> None:
+    host = Deaf(str(tmp_path))
+    host.write(f"{ledger.FOLDER}/run1/0001.json", dump_json({"resource": "helm:cilium", "files": [], "commands": [],
+               "nothing": "", "first": [["helm"]], "loses": ""}).encode())  # fmt: skip
+    host.fails = ("helm",)
+    assert not any(step.done for step in ledger.take_back(host, "run1"))
+    assert ledger.runs(host) == ("run1",)

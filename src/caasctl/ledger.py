@@ -116,11 +116,10 @@ def take_back(host: Writer, run: str) -> Iterator[Step]:
             fix="name one of these, or none for the last",
         )
     entries = tuple(_read(host, run))
-    for resource, argv in _commands(entries, "first"):
-        step = _run(host, resource, argv, TAKE_DOWN_TIMEOUT_S)
-        yield step
-        if not step.done:
-            return
+    down = [_run(host, resource, argv, TAKE_DOWN_TIMEOUT_S) for resource, argv in _commands(entries, "first")]
+    yield from _covered(down)
+    if down and not down[-1].done:
+        return
     for entry in entries:
         for file in entry["files"]:
             yield _restore(host, run, entry["resource"], file)
@@ -130,6 +129,16 @@ def take_back(host: Writer, run: str) -> Iterator[Step]:
     yield from ran
     if all(step.done for step in ran):  # a command that failed is tried again by the next undo
         host.write(f"{FOLDER}/{run}/undone", b"")
+
+
+def _covered(down: list[Step]) -> Iterator[Step]:
+    """What lives in something that an earlier change began goes down with it: a release with its cluster, which may be
+    dead, or gone by hand. So only the last of these steps must succeed.
+    """
+    whole = bool(down) and down[-1].done
+    for step in down:
+        gone = whole and not step.done
+        yield Step(step.resource, f"{step.text}; {down[-1].resource} took it down", done=True) if gone else step
 
 
 def _commands(entries: Iterable[Mapping[str, Any]], key: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
