@@ -47,6 +47,8 @@ from caasctl.protocol import (
     Writer,
 )
 from caasctl.resources.files import File
+from caasctl.resources.helm.release import _STAGED_KEYS
+from caasctl.resources.kubeadm.begin import JOIN_FILE
 
 PROFILE = profile_load.load()
 OLD, NEW = OsRelease("debian", (), "10", "Debian 10"), 'ID=debian\nVERSION_ID="12"\nPRETTY_NAME="Debian 12"\n'
@@ -96,6 +98,14 @@ def test_a_change_is_recorded_before_it_is_made(host: LiveHost) -> None:
     witness = Witness()
     run(host, Facts(), brings("one", witness))
     assert witness.seen == [("0001.json",)]
+
+
+def test_what_a_killed_run_staged_is_gone_with_the_next_one(host: LiveHost) -> None:
+    """kubeadm may have joined when the run was killed: nothing differs then, and the token would lie there until the next boot."""
+    for path in (JOIN_FILE, _STAGED_KEYS):
+        host.write(path, b"token", 0o600)
+    run(host, Facts(), brings("one"))
+    assert host.list(apply.STAGE) is None
 
 
 def test_a_phase_sees_what_an_earlier_one_has_changed(host: LiveHost) -> None:

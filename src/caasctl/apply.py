@@ -32,6 +32,7 @@ from caasctl.recording import RecordingHost
 from caasctl.resources.files import File, owned_files
 
 LOCK = "/run/caasctl/lock"
+STAGE = "/run/caasctl/stage"  # where resources stage what they try first, some of it with tokens and keys
 _LONGEST = 200
 Progress = Callable[[str], None]
 
@@ -60,6 +61,7 @@ class Run:
 
     def phases(self, phases: Sequence[Phase], facts: Facts) -> Iterator[PhaseReport]:
         """Reports as they come to be; ends at the first phase that is blocked, failed or needs a reboot."""
+        self.host.remove_tree(STAGE)  # what a killed run left; its resource may be as wanted, and not look there again
         stale: set[type] = set()
         for at, phase in enumerate(phases):
             self.say(f"{at + 1}/{len(phases)} {phase.id}: {phase.title}")
