@@ -12,12 +12,27 @@ import pytest
 from caasctl import apply, engine, ledger, profile_load
 from caasctl.facts.os import OsRelease
 from caasctl.facts.os_system import RebootPending
+from caasctl.formats import dump_json
 from caasctl.host import LiveHost
-from caasctl.model import Check, Evidence, Exit, Facts, Finding, Fix, Level, Waiver, check, failed, unknown
+from caasctl.model import (
+    Check,
+    CommandError,
+    Evidence,
+    Exit,
+    Facts,
+    Finding,
+    Fix,
+    Level,
+    Waiver,
+    check,
+    failed,
+    unknown,
+)
 from caasctl.profile import NodeProfile
 from caasctl.protocol import (
     Absent,
     Change,
+    Completed,
     Done,
     Known,
     Outcome,
@@ -32,6 +47,8 @@ from caasctl.protocol import (
     Writer,
 )
 from caasctl.resources.files import File
+from caasctl.resources.helm.release import _STAGED_KEYS
+from caasctl.resources.kubeadm.begin import JOIN_FILE
 
 PROFILE = profile_load.load()
 OLD, NEW = OsRelease("debian", (), "10", "Debian 10"), 'ID=debian\nVERSION_ID="12"\nPRETTY_NAME="Debian 12"\n'
@@ -81,6 +98,14 @@ def test_a_change_is_recorded_before_it_is_made(host: LiveHost) -> None:
     witness = Witness()
     run(host, Facts(), brings("one", witness))
     assert witness.seen == [("0001.json",)]
+
+
+def test_what_a_killed_run_staged_is_gone_with_the_next_one(host: LiveHost) -> None:
+    """kubeadm may have joined when the run was killed: nothing differs then, and the token would lie there until the next boot."""
+    for path in (JOIN_FILE, _STAGED_KEYS):
+        host.write(path, b"token", 0o600)
+    run(host, Facts(), brings("one"))
+    assert host.list(apply.STAGE) is None
 
 
 def test_a_phase_sees_what_an_earlier_one_has_changed(host: LiveHost) -> None:
@@ -155,6 +180,30 @@ def test_a_bug_outweighs_a_failure() -> None:
     assert engine.preflight_exit([FAILS, bug], checks=[]) is Exit.BUG
 
 
+@pytest.mark.parametrize(
+    ("now", "said"), [(Known("S0VZ", parts=(("/x", Known("S0VZ")),)), "not shown"), (Absent(), "gone")]
+)
+def test_what_did_not_stay_is_said_without_its_secrets(host: LiveHost, now: State, said: str) -> None:
+    @dataclass(frozen=True)
+    class Secret(Witness):
+        secret: bool = True
+
+        def look(self, host: Reader) -> State:
+            return now
+
+        def target(self, now: State) -> State:
+            return Known("wanted")
+
+        def apply(self, host: Writer, now: State) -> Outcome:
+            return Done()
+
+    (report,) = run(host, Facts(), brings("one", Secret()))
+    assert said in report.message
+    assert "S0VZ" not in report.message
+    open_, whole = Known("line\nmore", parts=(("/x", Known("S0VZ")),)), replace(Secret(), secret=False)
+    assert apply._said(Change("p", whole, open_, now)) == "line"
+
+
 # -- the way back ------------------------------------------------------------------------------------------------------
 def test_a_file_changed_twice_comes_back_as_it_was_before_the_first_change(host: LiveHost) -> None:
     host.write("/x", b"mine", 0o640)
@@ -165,3 +214,47 @@ def test_a_file_changed_twice_comes_back_as_it_was_before_the_first_change(host:
     assert all(step.done for step in ledger.take_back(host, "run1"))
     there = host.stat("/x")
     assert (host.read("/x"), there and there.mode) == ("mine", 0o640)
+
+
+class Deaf(LiveHost):
+    """Commands whose first word is in `fails` fail."""
+
+    fails: tuple[str, ...] = ()
+
+    def execute(self, *argv: str, timeout_s: float = 120.0, direct: tuple[str, ...] | None = None) -> Completed:
+        if argv[0] in self.fails:
+            raise CommandError(f"`{' '.join(argv)}` failed", cause="connection refused", fix="")
+        return Completed(argv, 0)
+
+
+@pytest.mark.parametrize(
+    ("fails", "done"), [((), True), (("helm",), True), (("kubeadm",), False), (("helm", "kubeadm"), False)]
+)
+def test_what_lived_in_a_cluster_goes_with_it(tmp_path: Path, fails: tuple[str, ...], *, done: bool) -> None:
+    """An API server that is dead, or was reset by hand, must not keep the host as it is for good."""
+
+    @dataclass(frozen=True)
+    class Begun(Witness):
+        first: str = ""
+
+        def undo(self, now: State) -> Undo:
+            return Undo({f"/{self.name}": None}, first=((self.first,),))
+
+    host = Deaf(str(tmp_path))
+    record = ledger.Ledger(host, "run1")
+    for name, first in (("cluster", "kubeadm"), ("release", "helm")):
+        record.record(Change("p", Begun(name=name, first=first), Absent(), Known("there")))
+        host.write(f"/{name}", b"there")
+    host.fails = fails
+    steps = tuple(ledger.take_back(host, "run1"))
+    assert all(step.done for step in steps) == done
+    assert (ledger.runs(host) == (), host.read("/cluster") is None) == (done, done)
+
+
+def test_a_release_in_a_cluster_that_stays_must_go_before_its_files(tmp_path: Path) -> None:
+    host = Deaf(str(tmp_path))
+    host.write(f"{ledger.FOLDER}/run1/0001.json", dump_json({"resource": "helm:cilium", "files": [], "commands": [],
+               "nothing": "", "first": [["helm"]], "loses": ""}).encode())  # fmt: skip
+    host.fails = ("helm",)
+    assert not any(step.done for step in ledger.take_back(host, "run1"))
+    assert ledger.runs(host) == ("run1",)

@@ -19,6 +19,7 @@ from caasctl.protocol import (
     Change,
     FileKind,
     Impossible,
+    Known,
     NeedsReboot,
     Phase,
     PhaseReport,
@@ -31,6 +32,8 @@ from caasctl.recording import RecordingHost
 from caasctl.resources.files import File, owned_files
 
 LOCK = "/run/caasctl/lock"
+STAGE = "/run/caasctl/stage"  # where resources stage what they try first, some of it with tokens and keys
+_LONGEST = 200
 Progress = Callable[[str], None]
 
 
@@ -58,6 +61,7 @@ class Run:
 
     def phases(self, phases: Sequence[Phase], facts: Facts) -> Iterator[PhaseReport]:
         """Reports as they come to be; ends at the first phase that is blocked, failed or needs a reboot."""
+        self.host.remove_tree(STAGE)  # what a killed run left; its resource may be as wanted, and not look there again
         stale: set[type] = set()
         for at, phase in enumerate(phases):
             self.say(f"{at + 1}/{len(phases)} {phase.id}: {phase.title}")
@@ -153,10 +157,19 @@ class Run:
             names = ", ".join(change.resource.name for change in left)
             raise CaasError(
                 f"{names} did not stay as written",
-                cause=f"after the change it differs again: {left[0].before}",
+                cause=f"after the change it differs again: {_said(left[0])}",
                 fix="look for a program that rewrites it (configuration management, an operator), stop that, run again",
             )
         return engine.examine(facts, self.profile)
+
+
+def _said(change: Change) -> str:
+    """What a resource is now, in a clause: a state's parts are whole files, and may hold keys."""
+    now = change.before
+    if isinstance(now, Known):
+        line = "" if change.resource.secret else (now.text.strip().splitlines() or [""])[0]
+        return line[:_LONGEST] or "its text is not shown"
+    return now.reason if isinstance(now, Unknown) else "it is gone"
 
 
 def exit_code(reports: Sequence[PhaseReport]) -> Exit:

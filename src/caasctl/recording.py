@@ -20,12 +20,20 @@ from caasctl.model import Unreadable, UsageError
 from caasctl.protocol import Completed, Reader, Stat
 
 T = TypeVar("T")
-# Texts that let somebody in: private keys, kubeconfigs of clients, the key of etcd's secrets, tokens of a join.
-_LETS_IN = re.compile(
-    rb"PRIVATE KEY-----|client-key-data:|^\s*token:|kind: (?:EncryptionConfiguration|JoinConfiguration)", re.MULTILINE
-)
-_KEPT_BACK = "holds a key or token: it is not recorded"
 _Key = tuple[str, ...]
+HIDDEN = "(hidden)"
+# What lets its owner in: private keys in PEM, and in kubeconfigs and a chart's values in base64; tokens; passwords.
+_PEM = re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(-----END [A-Z ]*PRIVATE KEY-----)", re.DOTALL)
+_BEFORE = r"""(?m)((?:^[ \t-]*|[{,]\s*)["']?(?:%s)["']?:[ \t]*)"""
+_SECRET = re.compile(_BEFORE % "client-key-data|(?:id-)?token|password" + r"""("[^"\n]+"|'[^'\n]+'|[^\s"',}]+)""")
+_KEY = re.compile(_BEFORE % "key|secret" + r"""("[\w+/=.-]{40,}"|'[\w+/=.-]{40,}'|[\w+/=.-]{40,})""")
+
+
+def without_keys(text: str) -> str:
+    """The text without private keys, tokens and passwords: a recording is handed around."""
+    for pattern in (_SECRET, _KEY):
+        text = pattern.sub(rf'\1"{HIDDEN}"', text)
+    return _PEM.sub(rf"\1 {HIDDEN} \2", text) if "PRIVATE KEY-----" in text else text
 
 
 class RecordingHost:
@@ -78,12 +86,6 @@ class RecordingHost:
         recording.write(os.path.abspath(target))
 
 
-def _content(answer: object) -> bytes:
-    """What an answer would put into a recording, of files and commands."""
-    text = f"{answer.stdout}\n{answer.stderr}".encode() if isinstance(answer, Completed) else answer
-    return text if isinstance(text, bytes) else b""
-
-
 class _Recording:
     """The parts of a recording while it is put together."""
 
@@ -108,20 +110,20 @@ class _Recording:
         question, path = " ".join([kind, *what]), what[0]
         if isinstance(answer, Unreadable):
             self.manifest["unread"][question] = answer.reason
-        elif _LETS_IN.search(_content(answer)):
-            self.manifest["unread"][question] = _KEPT_BACK
         elif isinstance(answer, Completed):
             self.commands.append(
                 {
                     "argv": list(answer.argv),
                     "rc": answer.rc,
-                    "stdout": answer.stdout,
+                    "stdout": without_keys(answer.stdout),
                     "stderr": answer.stderr,
                     **({"missing": True} if answer.missing else {}),
                 }
             )
         elif isinstance(answer, bytes):
-            self.files[path] = answer
+            self.files[path] = without_keys(answer.decode("utf-8", "surrogateescape")).encode(
+                "utf-8", "surrogateescape"
+            )
         elif isinstance(answer, Stat):
             self.manifest["stats"][question] = {
                 "kind": answer.kind.value,

@@ -77,6 +77,18 @@ def test_part_of_a_cluster_fails_with_what_is_there() -> None:
     assert "reset" not in text(found)
 
 
+def test_no_reset_is_offered_where_a_cluster_was_finished_once() -> None:
+    """A manifest moved away, to restart the API server or to bring etcd back, makes no half-made cluster of a living one."""
+    moved = UP_BY_US._replace(pods=StaticPods(MANIFESTS[:1]), planes=ControlPlane({"etcd": {}}))
+    found = one(checks.leftovers, *moved.facts(SILENT, FINISHED))
+    assert found.level is Level.FAIL
+    assert found.found.startswith("a cluster was made here, and the API server does not answer")
+    assert "reset" not in text(found)
+    assert "reset" in text(one(checks.leftovers, *moved.facts(SILENT, UNFINISHED)))
+    unread = Facts(moved.facts(SILENT), {Kubeconfigs: "permission denied"})
+    assert "reset" not in text(*findings(checks.leftovers, unread, load("single-node", ())))
+
+
 def test_a_reset_is_offered_only_where_caasctl_began() -> None:
     node = Node(Cluster(ca=True, bootstrap_conf=True), begun=BegunHere(("kubeadm:join",)))
     found = one(checks.leftovers, *node.facts(ClusterApi()), named="worker")

@@ -301,7 +301,7 @@ def test_ipsec_s_key_is_made_once_and_shown_nowhere(tmp_path: Path) -> None:
     assert len(bytes.fromhex(key)) == 20
     assert not any(key in word for argv in host.commands for word in argv)
     assert not any(key in line for line in host.said)
-    assert not (tmp_path / "run/caasctl/cilium-ipsec-keys.yaml").exists()
+    assert not (tmp_path / "run/caasctl/stage/helm").exists()
     bring(host, release("1.20.6", values))
     assert host.now["keys"].split()[2] == key
 

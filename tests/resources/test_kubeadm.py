@@ -255,6 +255,25 @@ def test_a_silent_api_server_with_all_manifests_is_unknown_and_never_reset(tmp_p
     assert text(INIT.look(host)).startswith("partial: ")
 
 
+FINISHED = f"{kubeadm.KUBELET_CONF}:    client-certificate: /var/lib/kubelet/pki/kubelet-client-current.pem\n"
+
+
+@pytest.mark.parametrize("gone", [kubeadm.ADMIN, *kubeadm.MANIFESTS])
+@pytest.mark.parametrize("said", [REFUSED, MISSING])
+def test_a_cluster_that_was_finished_once_is_never_half_made(tmp_path: Path, gone: str, said: str) -> None:
+    """Who moves a manifest away (to restart the API server, to bring etcd back), or takes admin.conf off the node, has a cluster."""
+    host = KubeadmHost(tmp_path, faults=Faults(api=said))
+    for path in WRITES:
+        host.plant(path)
+    host.path(gone).unlink()
+    if gone != kubeadm.MANIFESTS[0] or said == MISSING:
+        assert text(INIT.look(host)).startswith("partial: ")
+    host.faults.answers["grep"] = FINISHED
+    now = INIT.look(host)
+    assert isinstance(now, Unknown)
+    assert now.reason.startswith("a cluster was made here, and ")
+
+
 def test_killed_at_every_change_the_next_run_converges_or_says_what_is_there(tmp_path: Path) -> None:
     whole = KubeadmHost(tmp_path / "whole")
     converge(whole, INIT)

@@ -175,7 +175,7 @@ class Cluster(CrashingHost):
         raise AssertionError(argv)
 
     def _kubectl_creates(self, argv: tuple[str, ...]) -> Completed:
-        assert list(argv[1:]) == [*WHERE, "create", "-f", "/run/caasctl/cilium-ipsec-keys.yaml"]
+        assert list(argv[1:]) == [*WHERE, "create", "-f", "/run/caasctl/stage/helm/cilium-ipsec-keys.yaml"]
         made = yaml.safe_load(Path(self.root + argv[-1]).read_text())
         self.change(
             secrets=[*self.now["secrets"], f"secret/{made['metadata']['name']}"], keys=made["stringData"]["keys"]

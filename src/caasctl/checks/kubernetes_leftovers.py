@@ -58,7 +58,8 @@ def _there(facts: Facts) -> tuple[str, ...]:
 def _stage(facts: Facts) -> _Stage:
     there, cluster, api, configs = _there(facts), facts[Cluster], facts.get(ClusterApi), facts.get(Kubeconfigs)
     kubelet = configs.found.get(KUBELET) if configs else None
-    finished = bool(kubelet and kubelet.rotated)  # kubeadm's kubelet-finalize, after it uploaded its configuration
+    # kubeadm's kubelet-finalize, after it uploaded its configuration; what cannot be read is not taken for half-made
+    finished = bool(kubelet and kubelet.rotated) or Kubeconfigs in facts.unread()
     if api and api.answers and api.configuration:
         return _Stage(there, "this node's own cluster", finished)
     joined = cluster.kubelet_conf and cluster.ca and not cluster.bootstrap_conf and not cluster.admin_conf
@@ -117,18 +118,20 @@ def _partial(stage: _Stage, facts: Facts) -> Finding:
     found = f"begun, not finished: {', '.join(stage.there)}"
     if api is None and facts[Cluster].admin_conf:
         return unknown(f"files of a cluster; whether it works cannot be seen: {facts.unread().get(ClusterApi, '')}")
-    if facts[ControlPlane].whole and not (api and api.answers):
+    whole = facts[ControlPlane].whole
+    if (whole or stage.finished) and not (api and api.answers):
         said = f"the API server does not answer: {api.said}" if api and api.said else "the API server does not answer"
         killed = bool(begun) and not stage.finished
         return failed(
-            f"all files of a control plane, and {said}",
+            f"{'all files of a control plane' if whole else 'a cluster was made here'}, and {said}",
             wanted="a control plane that works, or none",
             cause="The control plane is down, or the beginning was killed before it came up.",
             fix=Fix(f"{_RESET} && caasctl init-node" if killed else _LOOK),
             evidence=tuple(Evidence(path, "is there") for path in stage.there[:6]),
         )
-    fix = Fix(f"{_RESET} && caasctl init-node") if begun else Fix(_WHO, FixKind.WAIT)
-    cause = "" if not begun else f"caasctl's own record names {', '.join(begun)}: it was cut short."
+    cut_short = begun and not stage.finished
+    fix = Fix(f"{_RESET} && caasctl init-node") if cut_short else Fix(_WHO, FixKind.WAIT)
+    cause = "" if not cut_short else f"caasctl's own record names {', '.join(begun)}: it was cut short."
     return failed(found, wanted="nothing, or a whole cluster", cause=cause, fix=fix)
 
 

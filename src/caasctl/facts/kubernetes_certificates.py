@@ -10,14 +10,11 @@ from dataclasses import dataclass, field
 from caasctl import x509
 from caasctl.model import Unreadable
 from caasctl.protocol import Probe, Reader
+from caasctl.syntax.kubeadm import KUBECONFIG_WORDS, KUBECONFIGS, ask_kubeconfigs
 
 PKI = "/etc/kubernetes/pki"
 USER = "/root/.kube/config"
 _FOLDERS = (PKI, f"{PKI}/etcd")
-_KUBECONFIGS = tuple(
-    f"/etc/kubernetes/{name}.conf" for name in ("admin", "super-admin", "kubelet", "controller-manager", "scheduler")
-)
-_WORDS = ("server", "certificate-authority-data", "client-certificate-data", "client-certificate")
 
 
 @dataclass(frozen=True)
@@ -74,7 +71,7 @@ def parse_lines(text: str) -> dict[str, dict[str, str]]:
     for line in text.splitlines():
         path, colon, setting = line.partition(":")
         word, _, value = setting.strip().partition(":")
-        if colon and word in _WORDS:
+        if colon and word in KUBECONFIG_WORDS:
             found.setdefault(path, {}).setdefault(word, value.strip().strip("\"'"))
     return found
 
@@ -94,11 +91,10 @@ def read_certificates(host: Reader) -> NodeCertificates:
 
 def read_kubeconfigs(host: Reader) -> Kubeconfigs:
     """By grep, so that the private keys in these files are in no memory and no recording."""
-    there = [path for path in (*_KUBECONFIGS, USER) if host.stat(path)]
+    there = [path for path in (*KUBECONFIGS, USER) if host.stat(path)]
     if not there:
         return Kubeconfigs()
-    pattern = f"^[ -]*({'|'.join(_WORDS)}):"
-    told = parse_lines(host.query("grep", "-sHE", pattern, *there).stdout)
+    told = parse_lines(host.query(*ask_kubeconfigs(there)).stdout)
     lost = [path for path in there if path not in told and path != USER]
     if lost:
         raise Unreadable(lost[0], "permission denied, or no kubeconfig")

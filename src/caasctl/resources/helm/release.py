@@ -19,7 +19,8 @@ from caasctl.syntax.helm_release import Release, Revision
 from caasctl.syntax.helm_values import at, canonical
 
 IPSEC_KEYS = "cilium-ipsec-keys"
-_STAGED_KEYS = "/run/caasctl/cilium-ipsec-keys.yaml"
+_STAGE = "/run/caasctl/stage/helm"
+_STAGED_KEYS = f"{_STAGE}/cilium-ipsec-keys.yaml"
 _COMMAND_S = TIMEOUT_S + 300.0  # the chart is fetched before Helm's own time begins
 
 
@@ -172,7 +173,7 @@ class HelmRelease:
             host.write(_STAGED_KEYS, dump_yaml(_keys_manifest(name)).encode(), 0o600)
             host.execute("kubectl", *WHERE, "create", "-f", _STAGED_KEYS)
         finally:
-            host.remove(_STAGED_KEYS)
+            host.remove_tree(_STAGE)
 
     # -- back -------------------------------------------------------------------------------------------------------
     def _taken_back(self, host: Writer, lifeline: Lifeline, good: Revision | None, lost: str) -> CaasError:

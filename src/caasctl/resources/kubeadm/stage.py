@@ -9,6 +9,8 @@ from caasctl.syntax import kubeadm
 from caasctl.x509 import CertificateError, parse
 
 ABSENT, COMPLETE, PARTIAL = "absent", "complete", "partial: "
+_LIVES = "a cluster was made here"
+_USER = "/root/.kube/config"  # asked with the others, as the probe of kubeconfigs does
 RUNS = "/var/lib/caasctl/runs"
 _INIT_FILES = (
     *kubeadm.MANIFESTS,
@@ -27,6 +29,9 @@ def of_init(host: Reader) -> Known | Unknown:
         there = leftovers(host)
         if kubeadm.ADMIN in there:
             return _of_api(host, there)
+        if there and _finished(host):
+            return Unknown(f"{_LIVES}, and {kubeadm.ADMIN} is gone: `kubeadm init phase kubeconfig admin --config {kubeadm.CONFIG}` "
+                           "makes it again")  # fmt: skip
         return _partial(there) if there else Known(ABSENT)
     except Unreadable as unreadable:
         return Unknown(str(unreadable))
@@ -41,11 +46,19 @@ def _of_api(host: Reader, there: tuple[str, ...]) -> Known | Unknown:
     said = _asked(host, kubeadm.ASK)
     if said.ok:
         return Known(COMPLETE)
+    if _finished(host):  # manifests may be moved away for a while, to restart a component or bring etcd back
+        return Unknown(f"{_LIVES}, and its API server does not show it: {_last(said)}")
     if kubeadm.NOT_FOUND in said.stderr:
         return Known(f"{PARTIAL}the API server answers, but has no kubeadm-config")
     if set(kubeadm.MANIFESTS[1:]) <= set(there):
         return Unknown(f"a cluster was begun here and its API server does not answer: {_last(said)}")
     return _partial(there)
+
+
+def _finished(host: Reader) -> bool:
+    """Whether kubeadm was here to its end once: then nothing here is half-made, and a reset is nobody's fix. Raises Unreadable."""
+    there = [path for path in (*kubeadm.KUBECONFIGS, _USER) if host.stat(path)]
+    return kubeadm.KUBELET_CONF in there and kubeadm.finished(host.query(*kubeadm.ask_kubeconfigs(there)).stdout)
 
 
 def of_join(host: Reader, name: str, ca_hashes: tuple[str, ...]) -> Known | Unknown:
