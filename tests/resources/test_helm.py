@@ -293,6 +293,14 @@ def test_a_gateway_that_never_answered_is_no_reason_to_go_back(tmp_path: Path) -
     assert host.now["revisions"][-1]["status"] == "deployed"
 
 
+def test_a_notebook_that_is_shut_meanwhile_is_no_reason_to_go_back(tmp_path: Path) -> None:
+    """Its session stays open for minutes; the gateway on the way to it answers."""
+    host = Cluster(str(tmp_path), fails="asleep").begin()
+    bring(host, release())
+    assert host.now["cut"] == "asleep"
+    assert host.now["revisions"][-1]["status"] == "deployed"
+
+
 def test_ipsec_s_key_is_made_once_and_shown_nowhere(tmp_path: Path) -> None:
     values = {**VALUES, "encryption": {"enabled": True, "type": "ipsec"}}
     host = Cluster(str(tmp_path)).begin()
