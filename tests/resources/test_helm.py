@@ -65,6 +65,19 @@ def test_it_is_installed_and_then_nothing_differs(tmp_path: Path) -> None:
     assert host.said[0] == "reaches before the change: default gateway 192.0.2.1, SSH peer 198.51.100.7"
 
 
+def test_helm_fetches_the_chart_through_the_proxies_and_reaches_the_cluster_without_them(tmp_path: Path) -> None:
+    class Proxied(Cluster):
+        around: dict[str, tuple[str, ...] | None] = {}  # noqa: RUF012 - of this one test
+
+        def execute(self, *argv: str, timeout_s: float = 120.0, direct: tuple[str, ...] | None = None) -> Completed:
+            self.around[argv[1]] = direct
+            return super().execute(*argv, timeout_s=timeout_s, direct=direct)
+
+    host = Proxied(str(tmp_path)).begin()
+    bring(host, release())
+    assert Proxied.around == {"upgrade": ("192.0.2.10", "10.96.0.0/16")}
+
+
 def test_before_there_is_a_cluster_nothing_is_asked(tmp_path: Path) -> None:
     assert release().look(Cluster(str(tmp_path))) == Absent()
 
@@ -290,6 +303,14 @@ def test_a_gateway_that_never_answered_is_no_reason_to_go_back(tmp_path: Path) -
     host.change(cut="gateway")
     host.fails = "gateway"
     bring(host, release())
+    assert host.now["revisions"][-1]["status"] == "deployed"
+
+
+def test_a_notebook_that_is_shut_meanwhile_is_no_reason_to_go_back(tmp_path: Path) -> None:
+    """Its session stays open for minutes; the gateway on the way to it answers."""
+    host = Cluster(str(tmp_path), fails="asleep").begin()
+    bring(host, release())
+    assert host.now["cut"] == "asleep"
     assert host.now["revisions"][-1]["status"] == "deployed"
 
 

@@ -368,6 +368,12 @@ def test_a_node_that_is_half_in_is_told_from_one_that_is_in(tmp_path: Path) -> N
     assert text(JOIN.look(host)) == "partial: it has a kubelet.conf, but the cluster has no node n"
     host.faults.api = REFUSED
     assert isinstance(JOIN.look(host), Unknown)
+    host.faults.api = ""
+    host.plant("/cluster")
+    assert text(JOIN.look(host)) == COMPLETE
+    host.plant(kubeadm.BOOTSTRAP_CONF)  # kubeadm takes it away once the kubelet has its certificate
+    assert text(JOIN.look(host)).startswith("partial: ")
+    host.path(kubeadm.BOOTSTRAP_CONF).unlink()
     other = replace(JOIN, ca_hashes=("sha256:" + "0" * 64,))
     assert isinstance(other.look(host), Unknown)  # its ca.crt is none
 

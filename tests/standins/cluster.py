@@ -31,6 +31,7 @@ TCP = (
 class Cluster(CrashingHost):
     """fails: what goes wrong. helm-dies: killed inside helm. helm-fails: the API refuses. image: never ready, for an image.
     half: the API refuses once the agents run, and they cut the gateway off. gateway: Cilium cuts the gateway off. route: it takes the default route away. peer: it draws the peer's route into itself.
+    asleep: the peer is shut meanwhile, its session open.
     """
 
     def __init__(self, root: str, at: int = -1, fails: str = "") -> None:
@@ -150,7 +151,7 @@ class Cluster(CrashingHost):
 
     def _deploy(self, argv: tuple[str, ...], version: str, values: Any, revisions: list[dict[str, Any]]) -> Completed:
         old = [{**row, "status": "superseded"} if row["status"] == "deployed" else row for row in revisions]
-        cut = self.fails if argv[1] == "upgrade" and self.fails in ("gateway", "route", "peer") else ""
+        cut = self.fails if argv[1] == "upgrade" and self.fails in ("gateway", "route", "peer", "asleep") else ""
         self.change(revisions=[*old, self._row(old, version, values, "deployed")][-5:], agent=version, cut=cut)
         if cut == "route":
             self.change(default=False)
@@ -261,7 +262,8 @@ class Cluster(CrashingHost):
     def _ping(self, argv: tuple[str, ...]) -> Completed:
         assert argv[1:3] == ("-c1", "-W2")
         cut = self.now.get("cut", "")
-        return Completed(argv, int((cut == "gateway" and argv[3] == GATEWAY) or (cut == "peer" and argv[3] == PEER)))
+        silent = {"gateway": GATEWAY, "peer": PEER, "asleep": PEER}.get(cut)
+        return Completed(argv, int(argv[3] == silent))
 
 
 def _default() -> dict[str, Any]:

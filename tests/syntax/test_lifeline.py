@@ -8,6 +8,7 @@ from caasctl.model import Unreadable
 from caasctl.syntax.lifeline import (
     Peer,
     Sight,
+    left,
     lost,
     parse_defaults,
     parse_neighbours,
@@ -40,6 +41,21 @@ SILENT = Sight(answers=False, neighbour=True, device="eth0", source="192.0.2.10"
 def test_what_is_lost(before: Sight, after: Sight, said: str) -> None:
     assert said in lost(PEER, before, after)
     assert bool(said) == bool(lost(PEER, before, after))
+
+
+@pytest.mark.parametrize(
+    ("peer", "after", "alive", "himself"),
+    [
+        (PEER, Sight(False, None, "eth0", "192.0.2.10", session=True), {"eth0"}, True),
+        (PEER, Sight(False, None, "eth0", "192.0.2.10", session=True), {"eth1"}, False),
+        (PEER, Sight(False, False, "eth0", "192.0.2.10", session=True), {"eth0"}, True),
+        (PEER, Sight(False, None, "eth0", "10.244.0.1", session=True), {"eth0"}, False),
+        (PEER, Sight(False, None, "cilium_host", "10.244.0.1", cluster=True), {"cilium_host"}, False),
+        (GATEWAY, Sight(False, None, "eth0", "192.0.2.10"), {"eth0"}, False),
+    ],
+)
+def test_who_went_away_himself(peer: Peer, after: Sight, alive: set[str], *, himself: bool) -> None:
+    assert left(peer, GOOD, after, alive) == himself
 
 
 def test_a_gateway_has_no_session_to_say_goodbye_in() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from caasctl import formats
 from caasctl.model import Unreadable
 
 SSH = 22
+GATEWAY, SSH_PEER = "default gateway", "SSH peer"
 _ESTABLISHED = "01"
 _DEAD = ("FAILED", "INCOMPLETE")
 
@@ -61,6 +62,14 @@ def lost(peer: Peer, before: Sight, after: Sight) -> str:
     if not before.answers and before.neighbour and after.neighbour is False:
         return f"{peer} was a neighbour on {before.device} before and is none now"
     return ""
+
+
+def left(peer: Peer, before: Sight, after: Sight, alive: Collection[str]) -> bool:
+    """Whether somebody who fell silent went away himself: a notebook is shut, a VPN ends, and the session stays open for
+    minutes. The way to him is as before, and others still answer over that device. A gateway does not go away.
+    """
+    same = (before.device, before.source, before.cluster) == (after.device, after.source, after.cluster)
+    return peer.what == SSH_PEER and same and after.device in alive
 
 
 def parse_route_get(text: str) -> tuple[str, str]:

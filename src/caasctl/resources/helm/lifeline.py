@@ -37,9 +37,11 @@ class Lifeline:
         """What was there and is gone, in a clause; "" where all is as before, or nothing can be told."""
         for _, address, device in self._gone(host):
             return f"the default route over {f'{address} ({device})' if address else device} is gone"
-        for peer, before in self.seen:
-            gone = lifeline.lost(peer, before, _sight(host, peer, self.ssh_ports))
-            if gone:
+        now = tuple((peer, before, _sight(host, peer, self.ssh_ports)) for peer, before in self.seen)
+        alive = {after.device for _, before, after in now if before.answers and after.answers}
+        for peer, before, after in now:
+            gone = lifeline.lost(peer, before, after)
+            if gone and not lifeline.left(peer, before, after, alive):
                 return gone
         return ""
 
@@ -59,8 +61,8 @@ def note(host: Reader) -> Lifeline:
     """The default gateways and the SSH peers, as they are seen now."""
     ports = _ssh_ports(host)
     routes = tuple((family, *pair) for family, pairs in _routes(host).items() for pair in pairs)
-    peers = [Peer("default gateway", address, device) for _, address, device in routes if address]
-    peers += [Peer("SSH peer", address) for address in _sessions(host, ports)[:_MAX_PEERS] if _plain(address)]
+    peers = [Peer(lifeline.GATEWAY, address, device) for _, address, device in routes if address]
+    peers += [Peer(lifeline.SSH_PEER, address) for address in _sessions(host, ports)[:_MAX_PEERS] if _plain(address)]
     return Lifeline(routes, tuple((peer, _sight(host, peer, ports)) for peer in peers), ports)
 
 
