@@ -181,6 +181,15 @@ def test_what_is_held_back_leaves_most_of_the_machine(count: int, total_kib: int
     assert own["resolvConf"] == "/etc/resolv.conf"
 
 
+@pytest.mark.parametrize(
+    ("gib", "kube", "system"), [(2, "192Mi", "192Mi"), (256, "1408Mi", "2560Mi"), (1024, "1408Mi", "4096Mi")]
+)
+def test_what_is_held_back_grows_with_the_pods_and_with_the_machine(gib: int, kube: str, system: str) -> None:
+    facts = Facts([Cpu("", 4, frozenset()), Memory(gib * GIB, 0), Resolvers(("9.9.9.9",)), Hostname("n")])
+    own = joining_patch(facts, profile())
+    assert (own["kubeReserved"]["memory"], own["systemReserved"]["memory"]) == (kube, system)
+
+
 def test_a_little_more_memory_holds_back_the_same() -> None:
     less = Facts([Cpu("", 4, frozenset()), Memory(8 * GIB - 4096, 0), Resolvers(("9.9.9.9",)), Hostname("n")])
     more = Facts([Cpu("", 4, frozenset()), Memory(8 * GIB - 1024, 0), Resolvers(("9.9.9.9",)), Hostname("n")])

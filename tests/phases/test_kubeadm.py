@@ -66,8 +66,13 @@ def test_a_worker_that_joins_has_its_own_part_of_the_kubelets_configuration() ->
 
 
 def test_a_control_plane_that_joins_makes_no_key_and_has_the_files_of_its_api_server() -> None:
-    wanted = profile("control-plane", join=JOIN)
-    assert names(wanted) == ["unit:kubelet.service", "kubeadm:join", "kubeconfig:/root/.kube/config"]
+    """Whatever its own profile says: the cluster's configuration tells its API server what to mount."""
+    assert names(profile("control-plane", join=JOIN)) == [
+        "unit:kubelet.service",
+        "kubeadm:join",
+        "kubeconfig:/root/.kube/config",
+    ]
+    wanted = profile("control-plane", "kubernetes.auditLog=false", join=JOIN)
     (join,) = [each for each in desired(wanted) if isinstance(each, KubeadmJoin)]
     assert [file.path for file in join.members] == [kubeadm.KUBELET_PATCH, kubeadm.AUDIT_POLICY, kubeadm.ADMISSION]
 

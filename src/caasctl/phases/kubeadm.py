@@ -68,7 +68,8 @@ def _begun(facts: Facts, profile: NodeProfile) -> KubeadmInit:
 
 def _joined(facts: Facts, profile: NodeProfile, join: Join) -> KubeadmJoin:
     told = join_document(facts, profile, join, node_addresses(facts, profile))
-    files = _server_files(profile) if profile.spec.role != "worker" else ()
+    # The cluster's configuration says what an API server mounts: one that was begun with an audit log has its policy everywhere.
+    files = (_audit_policy(), _admission(profile)) if profile.spec.role != "worker" else ()
     own = _file(kubeadm.KUBELET_PATCH, joining_patch(facts, profile))
     return KubeadmJoin(
         told["nodeRegistration"]["name"],
@@ -80,9 +81,16 @@ def _joined(facts: Facts, profile: NodeProfile, join: Join) -> KubeadmJoin:
 
 
 def _server_files(profile: NodeProfile) -> tuple[File, ...]:
-    """What the API server of every control plane reads, beside the key."""
-    audit = (_file(kubeadm.AUDIT_POLICY, audit_policy()),) if profile.spec.kubernetes.auditLog else ()
-    return (*audit, _file(kubeadm.ADMISSION, admission(profile)))
+    """What the API server of the first control plane reads, beside the key."""
+    return (*((_audit_policy(),) if profile.spec.kubernetes.auditLog else ()), _admission(profile))
+
+
+def _audit_policy() -> File:
+    return _file(kubeadm.AUDIT_POLICY, audit_policy())
+
+
+def _admission(profile: NodeProfile) -> File:
+    return _file(kubeadm.ADMISSION, admission(profile))
 
 
 def _file(path: str, data: dict[str, Any]) -> File:
