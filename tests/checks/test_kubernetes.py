@@ -66,9 +66,11 @@ def test_missing_programs_on_an_rpm_host_and_on_one_without_packages() -> None:
     assert "https://pkgs.k8s.io/core:/stable:/v1.36/" in text(found)
 
 
-def test_a_worker_needs_neither_helm_nor_kubectl() -> None:
-    found = one(kubernetes.packages, tools("kubelet", "kubeadm", "crictl"), packages(), named="worker")
+def test_a_worker_needs_no_helm_but_kubectl_which_tells_that_it_joined() -> None:
+    found = one(kubernetes.packages, tools("kubelet", "kubeadm", "kubectl", "crictl"), packages(), named="worker")
     assert found.level is Level.PASS
+    found = one(kubernetes.packages, tools("kubelet", "kubeadm", "crictl"), packages(), named="worker")
+    assert (found.level, found.found) == (Level.FAIL, "not installed: kubectl")
 
 
 @pytest.mark.parametrize(

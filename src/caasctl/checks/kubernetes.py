@@ -55,17 +55,16 @@ _USES = {
 def packages(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     """PATH for the programs; /var/lib/dpkg/status, rpm, versionlock.list and exclude= in /etc/yum.repos.d for holds."""
     tools, installed = facts[Tools], facts[Packages]
-    wanted = [name for name in _TRIO if name != "kubectl" or profile.spec.role != "worker"]
-    missing = [name for name in wanted if name not in tools.paths]
+    missing = [name for name in _TRIO if name not in tools.paths]  # on a worker, kubectl tells that its join succeeded
     if missing:
-        yield failed(f"not installed: {', '.join(missing)}", wanted=f"{', '.join(wanted)} of {_minor(profile)}",
+        yield failed(f"not installed: {', '.join(missing)}", wanted=f"{', '.join(_TRIO)} of {_minor(profile)}",
                      fix=_install(installed, profile))  # fmt: skip
     if profile.begins_cluster and "helm" not in tools.paths:
         yield failed("not installed: helm", wanted="helm 3 or newer", subject="helm", fix=Fix(_HELM),
                      cause="Cilium is installed by its Helm chart, and only helm can do that.")  # fmt: skip
     if missing:
         return
-    yield passed(", ".join(f"{name} {tools.versions.get(name, '')}".strip() for name in wanted))
+    yield passed(", ".join(f"{name} {tools.versions.get(name, '')}".strip() for name in _TRIO))
     if "crictl" not in tools.paths:
         yield warned("not installed: crictl", wanted="crictl", subject="cri-tools", fix=_cri_tools(installed),
                      cause="Nobody can look at containers when the API server is down, which is when it is needed.")  # fmt: skip
