@@ -89,7 +89,18 @@ def test_the_short_ip_addr_has_no_kinds_but_all_else() -> None:
     )
 
 
-@pytest.mark.parametrize("text", ["", "not JSON", '{"a": 1}', "[1]", '[{"flags": []}]'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "not JSON",
+        '{"a": 1}',
+        "[1]",
+        '[{"flags": []}]',
+        '[{"ifname": "eth0", "addr_info": [{"local": "no address", "prefixlen": 24}]}]',
+        '[{"ifname": "eth0", "addr_info": [{"local": "192.0.2.2", "prefixlen": 240}]}]',
+    ],
+)
 def test_what_is_no_ip_addr_is_unreadable(text: str) -> None:
     with pytest.raises(Unreadable):
         network.parse_ip_addr(text)

@@ -95,10 +95,26 @@ def test_the_default_routes_are_sorted_and_leave_out_the_dead() -> None:
     assert Routes(()).device == ""
 
 
-@pytest.mark.parametrize("text", ["Cannot talk to rtnetlink", "{}x", '[{"dev": "eth0"}]', '[{"dst": "no/net"}]', "[1]"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Cannot talk to rtnetlink",
+        "{}x",
+        '[{"dev": "eth0"}]',
+        '[{"dst": "no/net"}]',
+        "[1]",
+        '[{"dst": "10.9.0.0/16", "gateway": "no address"}]',
+    ],
+)
 def test_what_is_no_ip_route_is_unreadable(text: str) -> None:
     with pytest.raises(Unreadable):
         network_routes.parse_ip_route(text)
+
+
+def test_mpls_labels_are_no_destinations_of_ip() -> None:
+    label = '{"dst":"100","via":{"family":"inet","host":"10.9.0.9"},"dev":"br0"}'
+    told = f'[{label},{{"dst":"default","gateway":"10.9.0.9","dev":"br0"}}]'
+    assert network_routes.parse_ip_route(told) == (Route("0.0.0.0/0", "10.9.0.9", "br0"),)
 
 
 def test_no_route_at_all_is_an_answer() -> None:

@@ -99,7 +99,7 @@ def parse_ip_addr(text: str) -> tuple[Link, ...]:
     try:
         data = formats.parse_json(text, "ip -j addr")
         return tuple(_link(entry) for entry in data if entry)  # iproute2 4.x prints {} for what it filtered
-    except (formats.FormatError, TypeError, KeyError, AttributeError) as error:
+    except (formats.FormatError, TypeError, KeyError, AttributeError, ValueError) as error:
         raise Unreadable("ip -j addr", "is not the JSON of iproute2") from error
 
 
@@ -119,9 +119,12 @@ def _link(entry: Mapping[str, Any]) -> Link:
 
 
 def _address(info: Mapping[str, Any]) -> Address:
+    ip = str(info["local"])
+    prefix = int(info.get("prefixlen", 128 if ":" in ip else 32))
+    ipaddress.ip_interface(f"{ip}/{prefix}")  # raises ValueError: what is no address must not get any further
     return Address(
-        str(info["local"]),
-        int(info.get("prefixlen", 128 if ":" in str(info["local"]) else 32)),
+        ip,
+        prefix,
         str(info.get("scope", "global")),
         bool(info.get("dynamic", False)),
         bool(info.get("secondary", False)),
@@ -184,7 +187,9 @@ def _links_of_files(host: Reader) -> Links:
     names = host.list("/sys/class/net") or parse_dev(host.read("/proc/net/dev") or "")
     names = tuple(name for name in names if name != "bonding_masters")
     if not names:
-        raise Unreadable("ip -j addr", "did not answer, and neither /sys/class/net nor /proc/net/dev is there")
+        raise Unreadable(
+            "ip -j addr", "did not answer in iproute2's JSON, and neither /sys/class/net nor /proc/net/dev is there"
+        )
     addresses: dict[str, list[Address]] = {}
     try:
         for name, address in (*_ipv4(host), *parse_if_inet6(host.read("/proc/net/if_inet6") or "")):
@@ -198,7 +203,7 @@ def _ipv4(host: Reader) -> Iterator[tuple[str, Address]]:
     """An address belongs to the interface whose connected network holds it; one without stays with lo."""
     trie = host.read("/proc/net/fib_trie")
     if trie is None:
-        raise Unreadable("ip -j addr", "did not answer, and /proc/net/fib_trie is not there")
+        raise Unreadable("ip -j addr", "did not answer in iproute2's JSON, and /proc/net/fib_trie is not there")
     connected = parse_connected(host.read("/proc/net/route") or "")
     for ip in parse_fib_trie(trie):
         address = ipaddress.IPv4Address(ip)

@@ -77,9 +77,14 @@ def parse_ip_route(text: str) -> tuple[Route, ...]:
     try:
         data = formats.parse_json(text, "ip -j route") if text.strip() else []
         family = 6 if any(":" in str(entry.get("dst", "")) for entry in data) else 4
-        return tuple(route for entry in data if entry for route in _routes(entry, family))
+        return tuple(route for entry in data if entry and not _of_labels(entry) for route in _routes(entry, family))
     except (formats.FormatError, TypeError, KeyError, AttributeError, ValueError) as error:
         raise Unreadable("ip -j route", "is not the JSON of iproute2") from error
+
+
+def _of_labels(entry: Mapping[str, Any]) -> bool:
+    """Whether it is MPLS's, which "table all" shows too: its destination is a label, and no packet of IP goes by it."""
+    return str(entry.get("dst", "")).isdigit()
 
 
 def _routes(entry: Mapping[str, Any], family: int) -> Iterator[Route]:
@@ -94,6 +99,7 @@ def _routes(entry: Mapping[str, Any], family: int) -> Iterator[Route]:
     )
     for hop in hops:
         via = str(hop.get("gateway") or hop.get("via", {}).get("host", ""))
+        ipaddress.ip_address(via or 0)  # raises ValueError: what is no address must not get any further
         dead = bool({"dead", "linkdown"} & set(hop.get("flags") or ()))
         yield replace(route, via=via, dev=str(hop.get("dev", "")), dead=dead)
 
@@ -194,7 +200,9 @@ def _said(host: Reader, argv: tuple[str, ...]) -> tuple[Route, ...] | None:
 def _routes_of_files(host: Reader) -> Routes:
     main, trie = host.read("/proc/net/route"), host.read("/proc/net/fib_trie")
     if main is None and trie is None:
-        raise Unreadable("ip -j route show table all", "did not answer, and /proc/net/route is not there")
+        raise Unreadable(
+            "ip -j route show table all", "did not answer in iproute2's JSON, and /proc/net/route is not there"
+        )
     try:
         told, more = parse_proc_route(main or ""), parse_fib_trie(trie or "")
         six = parse_ipv6_route(host.read("/proc/net/ipv6_route") or "")
