@@ -96,6 +96,28 @@ def test_required_and_optional_options_are_two_findings() -> None:
     assert levels == [Level.FAIL, Level.WARN]
 
 
+@pytest.mark.parametrize(
+    ("inline", "settings", "fix"),
+    [
+        ("{kubeProxyReplacement: false}", (), "spec.cilium.kubeProxyReplacement: false"),
+        ('{kubeProxyReplacement: "true"}', ("cilium.kubeProxyReplacement=false",), "kubeProxyReplacement: true"),
+        ("{ipam: {operator: {clusterPoolIPv4PodCIDRList: [10.9.0.0/16]}}}", (), "spec.network.podCIDR: 10.9.0.0/16"),
+        ("{ipam: {operator: {clusterPoolIPv4MaskSize: 26}}}", (), "spec.network.nodeCIDRMaskSize: 26"),
+    ],
+)
+def test_values_that_kubeadm_is_told_otherwise_fail(inline: str, settings: tuple[str, ...], fix: str) -> None:
+    found = one(cilium.values, settings=(*settings, *values(inline)))
+    assert found.level is Level.FAIL
+    assert fix in text(found)
+
+
+def test_values_that_say_what_kubeadm_is_told_pass_and_a_live_pool_is_another_check_s() -> None:
+    given = "{kubeProxyReplacement: true, ipam: {operator: {clusterPoolIPv4PodCIDRList: [10.9.0.0/16]}}}"
+    settings = ("network.podCIDR=10.8.0.0/13", *values(given))
+    assert one(cilium.values, settings=settings).level is Level.PASS
+    assert one(cilium.values, live(**POOL), settings=values(given)).level is Level.PASS
+
+
 def test_values_that_the_chart_knows_pass_and_none_say_nothing() -> None:
     given = values("{socketLB: {hostNamespaceOnly: true}, hubble: {relay: {enabled: true}}, podLabels: {a: b}}")
     assert one(cilium.values, settings=given).level is Level.PASS

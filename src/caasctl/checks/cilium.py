@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from caasctl import formats, shipped
+from caasctl.facts.cilium import CiliumLive
 from caasctl.facts.os import Kernel, KernelConfig
 from caasctl.model import Check, Evidence, Facts, Finding, Fix, FixKind, check, failed, passed, warned
 from caasctl.profile import NodeProfile
 from caasctl.syntax import helm_values, needs, versions
+from caasctl.syntax.cidr.obstacles import inside, network_of
 
 _SCHEMAS = {(1, 18): "cilium-1.18.12", (1, 19): "cilium-1.19.6", (1, 20): "cilium-1.20.0"}
 # Read by the chart's templates, but only a comment in its values.yaml, from which the schema is made:
@@ -24,6 +26,7 @@ _UNLISTED = (
     "nodePort.range",
     "policyAuditMode",
 )
+_REPLACES = "kubeProxyReplacement"
 _JSON_TYPES: Mapping[str, tuple[type, ...]] = {
     "string": (str,), "boolean": (bool,), "object": (dict,), "array": (list, tuple), "null": (type(None),),
     "integer": (int,), "number": (int, float),
@@ -168,7 +171,7 @@ def _rebuild(options: Mapping[str, str]) -> Fix:
     source="values.schema.json of the charts 1.18, 1.19 and 1.20; values that are comments there: cilium-configmap.yaml",
     gates=("cilium",),
 )
-def values(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:  # noqa: ARG001 - the profile tells all
+def values(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     """spec.cilium.values against the schema of the chart's minor version."""
     given, version = profile.spec.cilium.values, profile.spec.cilium.version
     name = _SCHEMAS.get(versions.minor(version) or (0, 0))
@@ -185,8 +188,56 @@ def values(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:  # noqa: AR
         yield failed(f"{path}: {said}", wanted="a value of the schema's type", subject=path,
                      cause="helm stops: `values don't meet the specifications of the schema(s)`.",
                      fix=Fix(f"in the profile, below spec.cilium.values: give {path} a value of its type", FixKind.EDIT))  # fmt: skip
-    if not unknown and not wrong:
+    against = tuple(_against_kubeadm(given, facts, profile))
+    yield from against
+    if not unknown and not wrong and not against:
         yield passed(f"{len(given)} of the profile, all in the chart of {version}")
+
+
+def _against_kubeadm(given: Mapping[str, Any], facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
+    """Values that kubeadm is told otherwise, from the profile's own keys. A pool that lives already is cilium.pool_matches's."""
+    replaces = helm_values.at(given, _REPLACES)
+    if replaces is not None and (str(replaces).lower() == "true") != profile.spec.cilium.kubeProxyReplacement:
+        wanted = "true" if profile.spec.cilium.kubeProxyReplacement else "false"
+        cause = (
+            "kubeadm goes by spec.cilium.kubeProxyReplacement: the cluster would have no service proxy at all, or two."
+        )
+        yield _told_twice(_REPLACES, replaces, wanted, cause, f"spec.cilium.{_REPLACES}")
+    live = facts.get(CiliumLive)
+    if live is not None and live.installed:
+        return
+    network = profile.spec.network
+    for path, mine, key in (
+        ("clusterPoolIPv4PodCIDRList", network.podCIDR.split(","), "podCIDR"),
+        ("clusterPoolIPv6PodCIDRList", network.podCIDR.split(","), "podCIDR"),
+        ("clusterPoolIPv4MaskSize", [network.nodeCIDRMaskSize], "nodeCIDRMaskSize"),
+        ("clusterPoolIPv6MaskSize", [network.nodeCIDRMaskSizeIPv6], "nodeCIDRMaskSizeIPv6"),
+    ):
+        told = helm_values.at(given, f"ipam.operator.{path}")
+        pool = told if isinstance(told, (list, tuple)) else [told]
+        if told is not None and not all(_holds(mine, str(one)) for one in pool):
+            cause = (
+                "The controller manager goes by spec.network, and nobody looks whether this node uses such addresses."
+            )
+            yield _told_twice(f"ipam.operator.{path}", told, ", ".join(map(str, mine)), cause, f"spec.network.{key}")
+
+
+def _holds(mine: Sequence[object], told: str) -> bool:
+    """Whether it is one of these words, or a network inside one of them: a part of the range is a fine pool."""
+    words = [str(one).strip() for one in mine]
+    inner, outer = network_of(told), [network for word in words if "/" in word and (network := network_of(word))]
+    return told in words or ("/" in told and inner is not None and any(inside(inner, one) for one in outer))
+
+
+def _told_twice(path: str, told: object, wanted: str, cause: str, key: str) -> Finding:
+    text = ",".join(map(str, told)) if isinstance(told, (list, tuple)) else str(told).lower()
+    return failed(
+        f"{path}: {text}, where {key} is {wanted}",
+        wanted="one word for kubeadm and Cilium",
+        subject=path,
+        cause=cause,
+        fix=Fix(f"in the profile: {key}: {text} instead of {path} below spec.cilium.values", FixKind.EDIT),
+    )
 
 
 def _wrong_types(given: Any, node: Mapping[str, Any], path: str) -> Iterator[tuple[str, str]]:
