@@ -175,3 +175,35 @@ def test_a_setting_whose_value_is_no_yaml_is_a_usage_error(setting: str) -> None
 def test_the_complete_profile_is_yaml_that_loads_again(tmp_path: Path) -> None:
     text = formats.dump_yaml(profile_load.complete("gpu-worker"))
     assert _load(tmp_path, text) == profile_load.load("gpu-worker")
+
+
+@pytest.mark.parametrize("domain", ["''", "a..b", "-a", "Cluster.Local", "cluster.local.", "corp_x"])
+def test_a_domain_that_kubeadm_refuses_is_refused(domain: str) -> None:
+    with pytest.raises(ProfileError, match=r"spec\.network\.dnsDomain"):
+        profile_load.load("single-node", [f"network.dnsDomain={domain}"])
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "http://api",
+        "api:99999",
+        "'api:'",
+        "API.example:6443",
+        "api_1:6443",
+        "'[fd00::1]'",
+        "'[api]:6443'",
+        "'api:6443:1'",
+    ],
+)
+def test_an_endpoint_that_kubeadm_refuses_is_refused(endpoint: str) -> None:
+    with pytest.raises(ProfileError, match=r"spec\.kubernetes\.controlPlaneEndpoint"):
+        profile_load.load("single-node", [f"kubernetes.controlPlaneEndpoint={endpoint}"])
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["api.example", "api.example:6443", "192.0.2.1:443", "'[fd00::1]:6443'", "'fd00::1'"]
+)
+def test_every_form_of_an_endpoint_that_kubeadm_takes_is_taken(endpoint: str) -> None:
+    profile = profile_load.load("single-node", [f"kubernetes.controlPlaneEndpoint={endpoint}"])
+    assert profile.spec.kubernetes.controlPlaneEndpoint == endpoint.strip("'")

@@ -16,6 +16,9 @@ from caasctl.profile import AUTO, NodeProfile, Spec
 _VERSION = re.compile(r"v\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?")
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]*")
 _PATH = re.compile(r"/[A-Za-z0-9._+/-]+")
+_LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")  # RFC 1123, as Kubernetes reads it
+_MAX_NAME, _MAX_PORT = 253, 65535
 _MAX_WORD = 200  # characters of a wrong value that an error repeats: aliases make values that fill the memory
 _KERNEL_ARG = re.compile(r"[A-Za-z0-9_.,:=/-]+")  # what survives a shell file, GRUB's script and the kernel unquoted
 
@@ -31,6 +34,7 @@ def judge(profile: NodeProfile) -> Iterator[str]:
         yield from _judge_network(f"spec.network.avoid[{at}]", avoid, single=True)
     if not 1 <= spec.network.nodeCIDRMaskSize <= 128:  # noqa: PLR2004 - the length of an IPv6 address
         yield f"spec.network.nodeCIDRMaskSize: {spec.network.nodeCIDRMaskSize} is no prefix length"
+    yield from _judge_names(spec)
     if spec.network.nodeIP != AUTO and not _is_address(spec.network.nodeIP):
         yield f"spec.network.nodeIP: {spec.network.nodeIP!r} is no IP address"
     for at, argument in enumerate(spec.boot.kernelArgs):
@@ -39,6 +43,28 @@ def judge(profile: NodeProfile) -> Iterator[str]:
     yield from _judge_values(spec)
     for at, waiver in enumerate(spec.waivers):
         yield from _judge_waiver(at, waiver)
+
+
+def _judge_names(spec: Spec) -> Iterator[str]:
+    """As kubeadm takes them: ValidateNetworking and ParseHostPort."""
+    domain, endpoint = spec.network.dnsDomain, spec.kubernetes.controlPlaneEndpoint
+    if not _is_name(domain):
+        yield f"spec.network.dnsDomain: {shown(domain)} is no DNS name in lower case such as cluster.local"
+    if endpoint and not _is_endpoint(endpoint):
+        yield f"spec.kubernetes.controlPlaneEndpoint: {shown(endpoint)} is neither HOST nor HOST:PORT, in lower case, [IPV6]:PORT"
+
+
+def _is_name(text: str) -> bool:
+    return len(text) <= _MAX_NAME and bool(_NAME.fullmatch(text))
+
+
+def _is_endpoint(text: str) -> bool:
+    host, colon, port = ("", "", "") if _is_address(text) else text.rpartition(":")
+    if not colon:
+        return _is_address(text) or _is_name(text)
+    inside = host[1:-1] if host.startswith("[") and host.endswith("]") else ""
+    named = (":" in inside and _is_address(inside)) or (":" not in host and (_is_address(host) or _is_name(host)))
+    return named and port.isascii() and port.isdigit() and 1 <= int(port) <= _MAX_PORT
 
 
 def _judge_values(spec: Spec) -> Iterator[str]:
