@@ -133,7 +133,9 @@ def test_an_address_inside_the_pods_range_fails() -> None:
     settings: tuple[str, ...] = ("network.podCIDR=192.0.0.0/16",)
     found = one(network.node_ip, Routes((DEFAULT,)), Links((ETH0,)), settings=settings)
     assert found.level is Level.FAIL
-    assert "spec.network.podCIDR (192.0.0.0/16)" in found.cause
+    assert "inside spec.network.podCIDR (192.0.0.0/16)" in found.found
+    assert found.fix
+    assert found.fix.text == "in the profile: spec.network.podCIDR: auto"
     settings = ("network.podCIDR=10.244.0.0/16", "network.serviceCIDR=10.96.0.0/16")
     assert one(network.node_ip, Routes((DEFAULT,)), Links((ETH0,)), settings=settings).level is Level.PASS
 

@@ -93,8 +93,15 @@ def node_ip(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
         yield _no_address(links, device, wanted, family)
         return
     found = f"{address.ip}/{address.prefix} on {link.name}"
-    problem = _problem(address, link, profile)
-    if problem:
+    problem, key = _problem(address, link), _range_around(address, profile)
+    if key and not problem:
+        yield failed(
+            f"{found}, inside spec.network.{key} ({getattr(profile.spec.network, key)})",
+            wanted="an address outside of the cluster's ranges",
+            cause="Cilium would take this node's packets for those of pods and services.",
+            fix=Fix(f"in the profile: spec.network.{key}: {AUTO}", FixKind.EDIT),
+        )
+    elif problem:
         yield failed(
             found, wanted="a global address of an interface of this host", cause=problem, fix=_name_one(links, family)
         )
@@ -136,25 +143,22 @@ def _no_address(links: Links, device: str, wanted: str, family: int) -> Finding:
     )
 
 
-def _problem(address: Address, link: Link, profile: NodeProfile) -> str:
+def _range_around(address: Address, profile: NodeProfile) -> str:
+    """The key of the profile's range that holds the address, "" where none does: another address would be no help."""
+    ip = ipaddress.ip_address(address.ip)
+    keys = ("podCIDR", "serviceCIDR")
+    return next((key for key in keys if any(ip in one for one in _networks(getattr(profile.spec.network, key)))), "")
+
+
+def _problem(address: Address, link: Link) -> str:
     """Why the address cannot be the node's; "" where it can."""
     ip = ipaddress.ip_address(address.ip)
-    network = profile.spec.network
-    inside = next(
-        (
-            f"spec.network.{name} ({cidr})"
-            for name, cidr in (("podCIDR", network.podCIDR), ("serviceCIDR", network.serviceCIDR))
-            if any(ip in one for one in _networks(cidr))
-        ),
-        "",
-    )
     problems = (
         (ip.is_loopback, "A loopback address means every machine its own: nothing else reaches this node by it."),
         (ip.is_link_local, "A link-local address is valid on one cable only and may be on several interfaces."),
         (link.ours, f"{link.name} is made by the cluster's network and goes away with it."),
         (of_guests(link.name), f"{link.name} is a bridge for containers or virtual machines of this host."),
         (not link.up, f"{link.name} is switched off."),
-        (bool(inside), f"The node's address lies inside {inside}: Cilium would take its packets for pods'."),
     )
     return next((text for holds, text in problems if holds), "")
 
