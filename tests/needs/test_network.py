@@ -226,6 +226,19 @@ def test_ranges_that_are_wrong_by_themselves_are_refused(setting: str, said: str
     assert error.fix
 
 
+@pytest.mark.parametrize(
+    ("settings", "fix"),
+    [
+        (("network.podCIDR=10.0.0.0/12", "network.nodeCIDRMaskSize=30"), "nodeCIDRMaskSize: 24"),
+        (("network.podCIDR=10.50.0.0/26",), "{podCIDR: auto, nodeCIDRMaskSize: 24, nodeCIDRMaskSizeIPv6: 64}"),
+    ],
+)
+def test_a_share_that_will_not_do_names_one_that_will(settings: tuple[str, ...], fix: str) -> None:
+    error = refused(host(), *settings)
+    assert error.problem.startswith("a node's share: ")
+    assert error.fix.endswith(fix)
+
+
 def test_what_docker_may_take_is_no_failure_of_a_given_range() -> None:
     docker = DockerPools(installed=True, pools=("172.20.0.0/14",))
     assert chosen(host(docker), "network.podCIDR=172.20.0.0/16") == ("172.20.0.0/16", "10.96.0.0/16")

@@ -9,14 +9,24 @@ from caasctl.facts.network import Links
 from caasctl.facts.network_dns import Resolvers
 from caasctl.facts.network_routes import Routes
 from caasctl.model import Check, Evidence, Facts, Finding, Fix, FixKind, check, failed, passed, warned
-from caasctl.needs.network import Obstacle, Plan, Range, live_fix, mask_key, obstacles, plan, shown
+from caasctl.needs.network import (
+    BESIDE,
+    Obstacle,
+    Plan,
+    Range,
+    live_fix,
+    mask_key,
+    max_pods,
+    obstacles,
+    plan,
+    share_setting,
+    shown,
+)
 from caasctl.profile import NodeProfile
-from caasctl.syntax.cidr import IPV4, Network, words
-from caasctl.syntax.cidr.choice import MAX_DIFFERENCE
+from caasctl.syntax.cidr import Network, words
 from caasctl.syntax.cidr.judge import share
 
 _GATES = ("kubeadm", "cilium")
-_MAX_PODS, _BESIDE = 110, 4  # kubelet's default; network, broadcast, and Cilium's own two addresses of each node
 _MANY = 12
 _BITS = {4: 32, 6: 128}
 
@@ -89,7 +99,7 @@ def _hits(one: Range, found: Iterable[Obstacle]) -> list[Obstacle]:
 )
 def node_mask(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     """Lengths of the pods' range and of a node's share, of the profile or live; spec.kubernetes.kubelet.maxPods (110)."""
-    found, most = plan(facts, profile), _max_pods(profile)
+    found, most = plan(facts, profile), max_pods(profile)
     for wrong in found.pods.wrong if found.pods.origin == "auto" else ():
         fix = Fix("in the profile: spec.network: {nodeCIDRMaskSize: 24, nodeCIDRMaskSizeIPv6: 64}", FixKind.EDIT)
         yield failed(wrong.found, wanted=wrong.wanted, cause=wrong.cause, fix=fix)
@@ -97,11 +107,6 @@ def node_mask(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
         if found.pods.origin == "live" and mask != getattr(profile.spec.network, mask_key(network.version)):
             yield _differs(network, mask, profile)
         yield from _share(network, mask, most, found, profile)
-
-
-def _max_pods(profile: NodeProfile) -> int:
-    said = profile.spec.kubernetes.kubelet.get("maxPods", _MAX_PODS)
-    return said if type(said) is int and said > 0 else _MAX_PODS
 
 
 def _differs(network: Network, mask: int, profile: NodeProfile) -> Finding:
@@ -118,15 +123,15 @@ def _differs(network: Network, mask: int, profile: NodeProfile) -> Finding:
 def _share(network: Network, mask: int, most: int, found: Plan, profile: NodeProfile) -> Iterator[Finding]:
     wrong = next(share(network, mask), None)
     size = 1 << max(0, _BITS[network.version] - mask)
-    fix = Fix(_fix(network, mask, most, found), FixKind.EDIT)
+    fix = Fix(share_setting(network, mask, most, live=found.pods.origin == "live"), FixKind.EDIT)
     if wrong and found.pods.origin != "live":
         yield failed(wrong.found, wanted=wrong.wanted, subject=mask_key(network.version), cause=wrong.cause, fix=fix)
         return
     nodes = 1 << max(0, mask - network.prefixlen)
     said = f"/{mask} of {network}: {_amount(nodes)} node{'s' * (nodes != 1)}, {_amount(size)} addresses each, maxPods {most}"
     subject = mask_key(network.version)
-    if size < most + _BESIDE:
-        yield failed(said, wanted=f"at least {most + _BESIDE} addresses", subject=subject, fix=fix)
+    if size < most + BESIDE:
+        yield failed(said, wanted=f"at least {most + BESIDE} addresses", subject=subject, fix=fix)
     elif size < 2 * most:
         cause = "Addresses of pods that are gone are not free at once: with fewer than twice maxPods a busy node runs out of them."
         yield warned(said, wanted=f"at least {2 * most} addresses", subject=subject, fix=fix, cause=cause)
@@ -139,34 +144,6 @@ def _share(network: Network, mask: int, most: int, found: Plan, profile: NodePro
 
 def _amount(number: int) -> str:
     return str(number) if number < 1 << 17 else f"2^{number.bit_length() - 1}"
-
-
-def _fix(network: Network, mask: int, most: int, found: Plan) -> str:
-    """The share that holds the pods if there is one, else what must give way to it."""
-    best = _best(network, most)
-    if found.pods.origin == "live" or best is None or best == mask:
-        room = (1 << max(0, _BITS[network.version] - mask)) - _BESIDE
-        if found.pods.origin == "live" and room > 0:
-            return f"in the profile: spec.kubernetes.kubelet: {{maxPods: {min(room, most)}}}"
-        usual = {mask_key(family): _usual(family, most) for family in _BITS}
-        told = ", ".join(f"{key}: {length}" for key, length in usual.items())
-        return f"in the profile: spec.network: {{podCIDR: auto, {told}}}"
-    return f"in the profile: spec.network.{mask_key(network.version)}: {best}"
-
-
-def _usual(family: int, most: int) -> int:
-    """The length that leaves twice maxPods addresses; of IPv6 the one that everybody has."""
-    return _BITS[IPV4] - (2 * most - 1).bit_length() if family == IPV4 else 64
-
-
-def _best(network: Network, most: int) -> int | None:
-    """The usual length, or one that leaves twice maxPods addresses; None where kubeadm takes none such for this range."""
-    usual = _usual(network.version, most)
-    longest = min(_BITS[network.version] - (most + _BESIDE - 1).bit_length(), network.prefixlen + MAX_DIFFERENCE)
-    best = min(max(usual, network.prefixlen), longest)
-    if network.version != IPV4 and network.prefixlen > usual:
-        best = longest  # 64 bits for a node do not fit into it
-    return best if best >= network.prefixlen else None
 
 
 CHECKS: tuple[Check, ...] = (resolvers_outside, infrastructure_outside, node_mask)

@@ -7,7 +7,8 @@ from caasctl.facts.network import Links
 from caasctl.facts.network_routes import Routes
 from caasctl.model import Facts
 from caasctl.needs.network.live import Live, auto_ipv6, families, live_ranges, node_addresses, node_link, reachable
-from caasctl.needs.network.plan import Plan, Range, live_fix, mask_key, none_free, plan, ranges, shown
+from caasctl.needs.network.plan import Plan, Range, live_fix, none_free, plan, ranges, shown
+from caasctl.needs.network.shares import BESIDE, mask_key, max_pods, share_setting
 from caasctl.needs.network.taken import OPTIONAL, obstacles
 from caasctl.profile import NodeProfile
 from caasctl.syntax.cidr import Network, Ranges
@@ -17,6 +18,7 @@ from caasctl.syntax.endpoints import host_of
 REQUIRED: tuple[type, ...] = (Links, Routes, ControlPlane)
 READS: tuple[type, ...] = (*REQUIRED, *OPTIONAL)  # the facts that ranges() asks for: for a phase's `reads`
 __all__ = [
+    "BESIDE",
     "OPTIONAL",
     "READS",
     "REQUIRED",
@@ -30,6 +32,7 @@ __all__ = [
     "live_fix",
     "live_ranges",
     "mask_key",
+    "max_pods",
     "node_addresses",
     "node_link",
     "none_free",
@@ -37,6 +40,7 @@ __all__ = [
     "plan",
     "ranges",
     "reachable",
+    "share_setting",
     "shown",
 ]
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 from caasctl.model import CaasError, Facts
 from caasctl.needs.network.live import Live, families, live_ranges
+from caasctl.needs.network.shares import mask_key, max_pods, share_setting
 from caasctl.needs.network.taken import obstacles
 from caasctl.profile import AUTO, NodeProfile
 from caasctl.syntax.cidr import IPV4, IPV6, Network, Ranges, parse, words
@@ -216,18 +217,11 @@ def ranges(facts: Facts, profile: NodeProfile) -> Ranges:
         )
     for network, mask in zip(found.pods.networks, found.masks, strict=True) if found.live is None else ():
         for wrong in rules.share(network, mask):
-            raise CaasError(f"a node's share: {wrong.found}", cause=wrong.cause, fix=share_fix(network.version, wrong))
+            fix = share_setting(network, mask, max_pods(profile), live=False)
+            raise CaasError(f"a node's share: {wrong.found}", cause=wrong.cause, fix=fix)
     for wrong in rules.families(found.pods.networks, found.services.networks):
         raise CaasError(wrong.found, cause=wrong.cause, fix=f"in the profile: spec.network.serviceCIDR: {AUTO}")
     return Ranges(found.pods.networks, found.services.networks, found.masks)
-
-
-def share_fix(family: int, wrong: Wrong) -> str:
-    return f"in the profile: spec.network.{mask_key(family)}: {wrong.wanted}"
-
-
-def mask_key(family: int) -> str:
-    return "nodeCIDRMaskSize" if family == IPV4 else "nodeCIDRMaskSizeIPv6"
 
 
 def _raise_for_blockers(one: Range) -> None:
