@@ -220,6 +220,24 @@ def test_a_node_s_share_fits_the_range_and_the_pods(settings: tuple[str, ...], l
     assert fix in text(found)
 
 
+@pytest.mark.parametrize("cidr", ["0.0.0.0/0", "::/0", "10.50.0.0/31", "10.254.192.0/24"])
+def test_a_range_that_must_go_is_no_measure_for_a_node_s_share(cidr: str) -> None:
+    settings = (f"network.podCIDR={cidr}",)
+    assert judge(network_ranges_servers.node_mask, *HOST, settings=settings) == []
+    small = one(
+        network_ranges_servers.node_mask,
+        *HOST,
+        settings=(*settings, "network.nodeCIDRMaskSize=26", "network.nodeCIDRMaskSizeIPv6=122"),
+    )
+    assert small.level is Level.FAIL
+    assert ": 24" in text(small) or "nodeCIDRMaskSizeIPv6: 121" in text(small)
+
+
+def test_services_that_only_a_bad_range_of_pods_crowds_out_get_a_proposal() -> None:
+    found = one(network_ranges.service_cidr_free, *HOST, settings=("network.podCIDR=0.0.0.0/0",))
+    assert (found.level, text(found)) == (Level.FAIL, "in the profile: spec.network.serviceCIDR: 10.96.0.0/16")
+
+
 def test_a_range_for_one_node_warns_where_others_are_to_join() -> None:
     found = one(
         network_ranges_servers.node_mask, *HOST, settings=("network.podCIDR=10.70.0.0/24",), named="control-plane"

@@ -103,10 +103,21 @@ def node_mask(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     for wrong in found.pods.wrong if found.pods.origin == "auto" else ():
         fix = Fix("in the profile: spec.network: {nodeCIDRMaskSize: 24, nodeCIDRMaskSizeIPv6: 64}", FixKind.EDIT)
         yield failed(wrong.found, wanted=wrong.wanted, cause=wrong.cause, fix=fix)
-    for network, mask in zip(found.pods.networks, found.masks, strict=True):
+    for network, mask in _shared_out(found, profile):
         if found.pods.origin == "live" and mask != getattr(profile.spec.network, mask_key(network.version)):
             yield _differs(network, mask, profile)
         yield from _share(network, mask, most, found, profile)
+
+
+def _shared_out(found: Plan, profile: NodeProfile) -> Iterator[tuple[Network, int]]:
+    """Networks and a node's share of each. Of a range that must go, what is proposed for it: both are written at once."""
+    if found.pods.origin == "profile" and found.pods.free:
+        for network in found.pods.free:
+            mask = getattr(profile.spec.network, mask_key(network.version))
+            if next(share(network, mask), None) or _size(network, mask) < max_pods(profile) + BESIDE:
+                yield network, mask
+    else:
+        yield from zip(found.pods.networks, found.masks, strict=True)
 
 
 def _differs(network: Network, mask: int, profile: NodeProfile) -> Finding:
@@ -122,7 +133,7 @@ def _differs(network: Network, mask: int, profile: NodeProfile) -> Finding:
 
 def _share(network: Network, mask: int, most: int, found: Plan, profile: NodeProfile) -> Iterator[Finding]:
     wrong = next(share(network, mask), None)
-    size = 1 << max(0, _BITS[network.version] - mask)
+    size = _size(network, mask)
     fix = Fix(share_setting(network, mask, most, live=found.pods.origin == "live"), FixKind.EDIT)
     if wrong and found.pods.origin != "live":
         yield failed(wrong.found, wanted=wrong.wanted, subject=mask_key(network.version), cause=wrong.cause, fix=fix)
@@ -140,6 +151,10 @@ def _share(network: Network, mask: int, most: int, found: Plan, profile: NodePro
         yield warned(said, wanted="room for other nodes", subject=subject, fix=fix, cause=cause)
     else:
         yield passed(said, subject=subject)
+
+
+def _size(network: Network, mask: int) -> int:
+    return 1 << max(0, _BITS[network.version] - mask)
 
 
 def _amount(number: int) -> str:

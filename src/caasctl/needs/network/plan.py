@@ -189,7 +189,13 @@ def _with_free(
     )
     usable = {family: mask if pod_candidates(family, mask) else _MASKS[family] for family, mask in masks.items()}
     for_pods, for_services = _blocks(*sought, order, usable, found)
+    bad_pods, bad_services = (bad or _lacks(one) for bad, one in ((bad_pods, pods), (bad_services, services)))
     return _proposing(pods, for_pods, order, bad=bad_pods), _proposing(services, for_services, order, bad=bad_services)
+
+
+def _lacks(one: Range) -> bool:
+    """Whether nothing was free, perhaps only because of the other range, which is to be replaced."""
+    return one.origin == "auto" and not one.networks and not one.wrong
 
 
 def _proposing(one: Range, blocks: tuple[Network, ...], order: Sequence[int], *, bad: bool) -> Range:
