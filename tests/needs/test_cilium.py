@@ -178,6 +178,13 @@ def test_on_a_host_with_several_links_the_node_s_own_is_named() -> None:
     assert told(changed("cilium.devices=[eth+]"), links=(LO, ETH0, storage))["devices"] == ["eth+"]
 
 
+def test_a_routed_host_has_its_address_on_lo_and_its_packets_leave_elsewhere() -> None:
+    lo = Link("lo", "loopback", 65536, addresses=(Address("127.0.0.1", 8, "host"), Address("192.0.2.7", 32)))
+    card, extra = Link("eth0", mtu=1500), Link("ens5", addresses=(Address("198.51.100.5", 24),))
+    found = told(links=(lo, card, extra), routes=(Route("0.0.0.0/0", "fe80::9", "eth0"),))
+    assert (found["k8sServiceHost"], found["MTU"], found["devices"]) == ("192.0.2.7", 1450, ["eth0"])
+
+
 def test_a_bridge_that_carries_the_node_is_named_too() -> None:
     bridge = Link("br0", "bridge", addresses=(Address("192.0.2.10", 24),))
     port = Link("eno1", master="br0")

@@ -93,6 +93,17 @@ class Links:
         fit = [a for a in (link.addresses if link else ()) if a.family == family and a.scope in ("global", "site")]
         return min(fit, key=lambda a: a.secondary, default=None)
 
+    def way_out(self, device: str, family: int = 4) -> tuple[Link | None, Address | None]:
+        """The interface that has the main address behind `device`, and it. Routed hosts have it on lo; kubeadm looks there
+        too.
+        """
+        lo = next((link.name for link in self.links if link.kind == "loopback"), "")
+        for name in (device, lo) if device else ():
+            address = self.main_address(name, family)
+            if address:
+                return self.named(name), address
+        return self.named(device), None
+
 
 def parse_ip_addr(text: str) -> tuple[Link, ...]:
     """Of `ip -j addr`, with or without -d. Raises Unreadable where it is no such JSON."""

@@ -89,7 +89,7 @@ def node_address(facts: Facts, profile: NodeProfile, ranges: Ranges) -> str:
     if profile.spec.network.nodeIP != AUTO:
         return profile.spec.network.nodeIP
     family = ranges.families[0]
-    found = facts[Links].main_address(_default_device(facts, family), family)
+    _, found = facts[Links].way_out(_default_device(facts, family), family)
     return found.ip if found else ""
 
 
@@ -128,8 +128,12 @@ def _default_device(facts: Facts, family: int) -> str:
 
 
 def _node_link(facts: Facts, profile: NodeProfile, ranges: Ranges) -> Link | None:
-    address = node_address(facts, profile, ranges)
-    return facts[Links].with_address(address) if address else None
+    """The interface by which the node's packets leave: of an address on lo that of the default route."""
+    address, links = node_address(facts, profile, ranges), facts[Links]
+    link = links.with_address(address) if address else None
+    if link is None or link.kind != "loopback":
+        return link
+    return links.named(_default_device(facts, ipaddress.ip_address(address).version))
 
 
 # -- devices and packet size -------------------------------------------------------------------------------------------

@@ -127,20 +127,10 @@ def node_link(facts: Facts, profile: NodeProfile, family: int | None = None) -> 
         return link, (links.node_address("", wanted) if same else links.main_address(link.name if link else "", family))
     for way in dict.fromkeys((first, family)):
         device = next((route.dev for route in routes.defaults(way)), "")
-        link, address = _of_device(links, device, family)
+        link, address = links.way_out(device, family)
         if address:
             return link, address
     return link, None
-
-
-def _of_device(links: Links, device: str, family: int) -> tuple[Link | None, Address | None]:
-    """Routed hosts have their address on lo; kubeadm looks there too."""
-    lo = next((link.name for link in links.links if link.kind == "loopback"), "")
-    for name in (device, lo) if device else ():
-        address = links.main_address(name, family)
-        if address:
-            return links.named(name), address
-    return links.named(device), None
 
 
 def node_addresses(facts: Facts, profile: NodeProfile) -> tuple[str, ...]:
