@@ -254,6 +254,14 @@ def test_a_live_share_stays_and_maxpods_gives_way() -> None:
     assert (found.level, text(found)) == (Level.FAIL, "in the profile: spec.kubernetes.kubelet: {maxPods: 252}")
 
 
+def test_a_choice_out_of_the_carriers_range_warns_where_nothing_else_is_free() -> None:
+    ways = (Route(cidr, "10.254.192.1", "ens3") for cidr in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
+    pods, services = judge(network_ranges.cidr_valid, Links((ENS3,)), Routes((DEFAULT, *ways)))
+    assert (pods.level, services.level) == (Level.WARN, Level.WARN)
+    assert pods.found.startswith("100.64.0.0/16 is of the carriers' range")
+    assert text(pods).startswith("ask whoever runs the network")
+
+
 # -- nodes that go by IPv6 ---------------------------------------------------------------------------------------------
 def test_a_node_that_has_only_ipv6_passes() -> None:
     assert one(network.default_route, *ONLY_SIX).found == "via fe80::1 dev eth0"

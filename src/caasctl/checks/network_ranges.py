@@ -12,7 +12,7 @@ from caasctl.model import Check, Evidence, Facts, Finding, Fix, FixKind, check, 
 from caasctl.needs.network import OPTIONAL, Plan, Range, live_fix, none_free, plan, shown
 from caasctl.profile import AUTO, NodeProfile
 from caasctl.syntax.cidr import parse, words
-from caasctl.syntax.cidr.judge import Wrong
+from caasctl.syntax.cidr.judge import Wrong, judge
 from caasctl.syntax.cidr.judge import families as wrong_families
 
 _GATES = ("kubeadm", "cilium")
@@ -52,6 +52,10 @@ def _valid(one: Range, profile: NodeProfile) -> Iterator[Finding]:
         )
     elif one.origin == "profile" and one.wrong:
         yield from (_wrong(wrong, one.key, _setting(one, wrong)) for wrong in one.wrong)
+    elif one.origin == "auto" and (unwise := next(judge(words(one.networks), one.use), None)):
+        fix = Range(one.key, one.use, "auto").setting  # caasctl has chosen the best that it can see
+        yield warned(f"{unwise.found}, and chosen for want of another", wanted=unwise.wanted, subject=one.key,
+                     cause=unwise.cause, fix=Fix(fix, FixKind.EDIT))  # fmt: skip
     elif one.networks:
         yield passed(f"{words(one.networks)}, {_ORIGINS[one.origin]}", subject=one.key)
 
