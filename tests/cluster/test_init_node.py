@@ -118,6 +118,19 @@ def test_an_init_that_died_is_said_to_be_partial_and_is_not_run_over(host: Host,
     assert init(host, "--skip-phases", "cilium").returncode == CONVERGED
 
 
+@pytest.mark.parametrize("at", ["mark-control-plane", "addon"])
+def test_an_init_that_died_at_its_last_steps_is_finished_by_the_next_run(host: Host, at: str) -> None:
+    """kubeadm-config is there by then, but tokens, marks or CoreDNS are not."""
+    host.fail("kubeadm-kill", f"once {at} parent")
+    assert init(host, "--skip-phases", "cilium").returncode != CONVERGED
+    again = init(host, "--skip-phases", "cilium")
+    assert again.returncode == CONVERGED, said(again)
+    assert "coredns" in {one["metadata"]["name"] for one in host.get("deployments", "-n", "kube-system")["items"]}
+    assert "node-role.kubernetes.io/control-plane" in host.get("nodes")["items"][0]["metadata"]["labels"]
+    assert len([call for call in host.calls("kubeadm init") if "phase" not in call]) == 1
+    assert said(init(host, "--skip-phases", "cilium")).count("Converged: nothing had to change") == 1
+
+
 def test_what_somebody_else_began_is_not_offered_to_be_reset(host: Host) -> None:
     host.write("/etc/kubernetes/pki/ca.crt", "theirs")
     host.write("/etc/kubernetes/kubelet.conf", "theirs")

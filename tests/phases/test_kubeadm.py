@@ -116,3 +116,9 @@ def test_the_same_is_desired_before_and_after() -> None:
     after = desired(profile(), Cluster(admin_conf=True, kubelet_conf=True, ca=True), StaticPods(("kube-apiserver.yaml",)),
                     EtcdData(present=True))  # fmt: skip
     assert before == after
+
+
+def test_the_addons_are_those_of_kubeadm() -> None:
+    for settings, wanted in (((), ("coredns",)), (("cilium.kubeProxyReplacement=false",), ("coredns", "kube-proxy"))):
+        (init,) = [one for one in desired(profile("single-node", *settings)) if isinstance(one, KubeadmInit)]
+        assert init.addons == wanted

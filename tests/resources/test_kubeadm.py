@@ -17,10 +17,10 @@ from caasctl.model import CaasError, CommandError
 from caasctl.protocol import Absent, Change, Completed, Impossible, Known, Resource, State, Unknown
 from caasctl.resources.files import File
 from caasctl.resources.kubeadm import run
-from caasctl.resources.kubeadm.begin import JOIN_FILE, LEFT, KubeadmInit, KubeadmJoin
+from caasctl.resources.kubeadm.begin import JOIN_FILE, KubeadmInit, KubeadmJoin
 from caasctl.resources.kubeadm.key import EncryptionKey
 from caasctl.resources.kubeadm.kubeconfig import Kubeconfig
-from caasctl.resources.kubeadm.stage import COMPLETE
+from caasctl.resources.kubeadm.stage import COMPLETE, UNFINISHED
 from caasctl.syntax import kubeadm
 
 ADMIN_TEXT = (
@@ -88,6 +88,9 @@ class KubeadmHost(CrashingHost):
         self.commands.append(argv)
         if argv[:4] == ("kubeadm", "config", "images", "pull") and self.faults.pull:
             raise CommandError("`kubeadm config images pull` failed with exit status 1", cause=self.faults.pull, fix="")
+        if argv[:3] == ("kubeadm", "init", "phase"):
+            assert argv[-2:] == ("--config", kubeadm.CONFIG)
+            return
         if argv[:2] in (("kubeadm", "init"), ("kubeadm", "join")):
             self.seen.append((argv[3], self.path(argv[3]).read_text()))
             assert self.path(argv[3]).stat().st_mode & 0o777 == 0o600
@@ -306,7 +309,8 @@ def test_undo_resets_first_and_removes_the_files_then(tmp_path: Path) -> None:
         "the cluster that began on this node, with etcd's data and so with every object that is in it",
     )
     steps = [step.text for step in ledger.take_back(host, "run1")]
-    assert steps == [f"`{run.RESET_TEXT}` ran", f"{kubeadm.CONFIG} removed", f"{kubeadm.ADMISSION} removed"]
+    assert steps[:3] == [f"`{run.RESET_TEXT}` ran", f"{kubeadm.CONFIG} removed", f"{kubeadm.ADMISSION} removed"]
+    assert steps[3:] == [f"{kubeadm.UNDER_WAY} is already as before"]
     assert ledger.runs(host) == ()
 
 
@@ -343,17 +347,6 @@ def test_killed_while_joining_the_next_run_takes_the_token_away(tmp_path: Path) 
         host = KubeadmHost(tmp_path / str(at))
         assert text(converge(host, JOIN)) == COMPLETE
         assert host.stat(JOIN_FILE) is None
-
-
-def test_a_token_that_a_kill_left_is_removed_from_a_node_that_is_in(tmp_path: Path) -> None:
-    host = KubeadmHost(tmp_path)
-    converge(host, JOIN)
-    host.plant(JOIN_FILE, TOKEN)
-    now = JOIN.look(host)
-    assert (text(now), JOIN.undo(now).first) == (LEFT, ())
-    assert JOIN.target(JOIN.target(now)) == JOIN.target(now)
-    assert text(converge(host, JOIN)) == COMPLETE
-    assert (host.stat(JOIN_FILE), len(host.commands)) == (None, 1)
 
 
 def test_a_node_that_is_half_in_is_told_from_one_that_is_in(tmp_path: Path) -> None:
@@ -474,3 +467,45 @@ def test_no_key_is_written_through_a_link(tmp_path: Path) -> None:
     (tmp_path / "home/ann").mkdir(parents=True)
     (tmp_path / "home/ann/.kube").symlink_to("/etc")
     assert isinstance(config("/home/ann", 1234, 1235).look(host), Unknown)
+
+
+def test_an_init_that_was_cut_short_at_its_last_steps_is_finished_and_not_begun_again(tmp_path: Path) -> None:
+    host = KubeadmHost(tmp_path, faults=Faults(init="error execution phase addon/coredns: timed out"))
+    with pytest.raises(CaasError, match="addon/coredns"):
+        converge(host, INIT)
+    host.plant("/cluster")  # kubeadm-config was uploaded before
+    frozen = {file.path: host.read(file.path) for file in MEMBERS}
+    now = INIT.look(host)
+    assert text(now) == UNFINISHED
+    assert INIT.target(INIT.target(now)) == INIT.target(now)
+    assert INIT.undo(now).first == ()
+    host.commands.clear()
+    assert text(converge(host, INIT)) == COMPLETE
+    phases = [" ".join(argv[3:-2]) for argv in host.commands]
+    assert phases == [
+        "mark-control-plane",
+        "bootstrap-token --skip-token-print",
+        "kubelet-finalize all",
+        "addon coredns",
+    ]
+    assert {file.path: host.read(file.path) for file in MEMBERS} == frozen
+    host.commands.clear()
+    converge(host, INIT)
+    assert host.commands == []
+
+
+def test_with_a_kube_proxy_it_is_one_of_the_last_steps(tmp_path: Path) -> None:
+    host = KubeadmHost(tmp_path)
+    converge(host, INIT)
+    host.plant(kubeadm.UNDER_WAY)
+    converge(host, replace(INIT, addons=("coredns", "kube-proxy")))
+    assert [argv[4] for argv in host.commands if argv[3:4] == ("addon",)] == ["coredns", "kube-proxy"]
+
+
+def test_undo_of_an_init_that_failed_leaves_no_word_of_it(tmp_path: Path) -> None:
+    host = KubeadmHost(tmp_path, faults=Faults(init="error execution phase certs: no"))
+    with pytest.raises(CaasError):
+        converge(host, INIT)
+    assert host.stat(kubeadm.UNDER_WAY) is not None
+    assert all(step.done for step in ledger.take_back(host, "run1"))
+    assert host.stat(kubeadm.UNDER_WAY) is None

@@ -12,7 +12,7 @@ from caasctl.syntax.kubeadm import ADMIN, ASK, NOT_FOUND
 @dataclass(frozen=True)
 class ClusterApi:
     """asked: there is an admin.conf to ask by. answers: the API server does. configuration: the ClusterConfiguration that
-    kubeadm uploads as its last but one step, as YAML; "" where it is not there. said: why there is no answer.
+    kubeadm uploads once the control plane is up, as YAML; "" where it is not there. said: why there is no answer.
     """
 
     asked: bool = False

@@ -61,9 +61,9 @@ def desired(facts: Facts, profile: NodeProfile) -> Iterator[Resource]:
 
 def _begun(facts: Facts, profile: NodeProfile) -> KubeadmInit:
     told = documents(facts, profile, ranges(facts, profile), node_addresses(facts, profile))
-    return KubeadmInit(
-        (File(kubeadm.CONFIG, FROZEN + dump_yaml(*told).removeprefix("---\n"), MODE), *_server_files(profile))
-    )
+    config = File(kubeadm.CONFIG, FROZEN + dump_yaml(*told).removeprefix("---\n"), MODE)
+    addons = ("coredns", *(() if profile.spec.cilium.kubeProxyReplacement else ("kube-proxy",)))
+    return KubeadmInit((config, *_server_files(profile)), addons)
 
 
 def _joined(facts: Facts, profile: NodeProfile, join: Join) -> KubeadmJoin:

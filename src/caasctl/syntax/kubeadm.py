@@ -22,6 +22,7 @@ CONFIG = f"{FOLDER}/kubeadm.yaml"
 AUDIT_POLICY = f"{FOLDER}/audit-policy.yaml"
 ADMISSION = f"{FOLDER}/admission.yaml"
 ENCRYPTION = f"{FOLDER}/encryption.yaml"
+UNDER_WAY = f"{FOLDER}/init-under-way"  # there from before `kubeadm init` until it has ended well
 PATCHES = f"{FOLDER}/patches"
 KUBELET_PATCH = f"{PATCHES}/kubeletconfiguration0+merge.yaml"
 AUDIT_LOGS = "/var/log/kubernetes/audit"

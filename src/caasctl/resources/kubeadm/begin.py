@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from caasctl.formats import dump_yaml
-from caasctl.model import CaasError, Unreadable
+from caasctl.model import CaasError
 from caasctl.protocol import Done, Known, Outcome, Reader, State, Undo, Unknown, Writer
 from caasctl.resources.kubeadm import run, stage
 from caasctl.resources.kubeadm.member import Member, text_of
@@ -16,7 +16,6 @@ from caasctl.syntax import kubeadm
 
 PROOF_S = 60.0
 JOIN_FILE = f"{run.STAGE}/join.yaml"
-LEFT = "complete, but a run that was killed left its token in /run"
 LOST_CLUSTER = "the cluster that began on this node, with etcd's data and so with every object that is in it"
 LOST_NODE = "this node's place in its cluster, with all pods that run here"
 
@@ -25,10 +24,12 @@ LOST_NODE = "this node's place in its cluster, with all pods that run here"
 class KubeadmInit:
     """members: the file that kubeadm is given first, then those that the API server reads; frozen once the cluster is there.
 
+    addons: those that kubeadm brings: coredns, kube-proxy.
     proof_s: how long the API server may take to show kubeadm's ConfigMap.
     """
 
     members: tuple[Member, ...]
+    addons: tuple[str, ...] = ("coredns",)
     proof_s: float = PROOF_S
     then: str = "validated by kubeadm first; images pulled; `kubeadm init`; proven by what the API server then has"
     name: str = kubeadm.INIT
@@ -49,10 +50,17 @@ class KubeadmInit:
         if isinstance(now, Known) and now.text.startswith(stage.PARTIAL):
             return run.stopped(host, now, "kubeadm init")
         config = self.members[0]
-        _judge(host, text_of(config))
-        _write(host, self.members)
-        run.pull(host, config.path)
-        run.run(host, ("kubeadm", "init", "--config", config.path, "--skip-token-print"))
+        if isinstance(now, Known) and now.text == stage.UNFINISHED:
+            run.finish(host, config.path, self.addons)
+        else:
+            _judge(host, text_of(config))
+            _write(host, self.members)
+            run.pull(host, config.path)
+            host.write(
+                kubeadm.UNDER_WAY, b"a run of caasctl init-node has begun this cluster and not seen its end\n", 0o600
+            )
+            run.run(host, ("kubeadm", "init", "--config", config.path, "--skip-token-print"))
+        host.remove(kubeadm.UNDER_WAY)
         _prove(lambda: stage.of_init(host), self.proof_s, "kubeadm init")
         return Done()
 
@@ -77,14 +85,9 @@ class KubeadmJoin:
     reboots: bool = False
 
     def look(self, host: Reader) -> State:
-        now = stage.whole(stage.of_join(host, self.node, self.ca_hashes), self.members, host)
-        if isinstance(now, Known) and now.text == stage.COMPLETE:
-            return _with_its_token(host, now)
-        return now
+        return stage.whole(stage.of_join(host, self.node, self.ca_hashes), self.members, host)
 
     def target(self, now: State) -> State:
-        if isinstance(now, Known) and now.text == LEFT:
-            return replace(now, text=stage.COMPLETE)
         return stage.wanted(now, self.members)
 
     def undo(self, now: State) -> Undo:
@@ -92,9 +95,6 @@ class KubeadmJoin:
 
     def apply(self, host: Writer, now: State) -> Outcome:
         """The document lies in /run, readable by root only, while kubeadm reads it."""
-        if isinstance(now, Known) and now.text == LEFT:
-            host.remove_tree(run.STAGE)
-            return Done()
         if isinstance(now, Known) and now.text.startswith(stage.PARTIAL):
             return run.stopped(host, now, "kubeadm join")
         hidden = run.secret_values(self.secrets)
@@ -108,14 +108,6 @@ class KubeadmJoin:
             host.remove_tree(run.STAGE)
         _prove(lambda: stage.of_join(host, self.node, self.ca_hashes), self.proof_s, "kubeadm join")
         return Done()
-
-
-def _with_its_token(host: Reader, now: Known) -> State:
-    """The state of a node that is in, where a run that was killed late left the file with the token."""
-    try:
-        return now if host.stat(JOIN_FILE) is None else replace(now, text=LEFT)
-    except Unreadable as unreadable:
-        return Unknown(str(unreadable))
 
 
 def _judge(host: Writer, text: str) -> None:

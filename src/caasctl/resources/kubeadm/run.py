@@ -66,6 +66,13 @@ def run(host: Writer, argv: tuple[str, ...], secrets: tuple[str, ...] = ()) -> N
         ) from error
 
 
+def finish(host: Writer, config: str, addons: Iterable[str]) -> None:
+    """What `kubeadm init` does after it has uploaded its configuration; each of these may be done again. Raises CaasError."""
+    last = (("mark-control-plane",), ("bootstrap-token", "--skip-token-print"), ("kubelet-finalize", "all"))
+    for words in (*last, *(("addon", name) for name in addons)):
+        run(host, ("kubeadm", "init", "phase", *words, "--config", config))
+
+
 def _phase(output: str) -> str:
     name = output.partition("error execution phase ")[2].partition(":")[0].split("\n")[0]
     return f" in phase {name}" if name else ""

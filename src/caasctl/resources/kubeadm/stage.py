@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from caasctl.model import Unreadable
 from caasctl.protocol import Absent, Completed, Known, Reader, State, Undo, Unknown
 from caasctl.resources.kubeadm.member import Member, before
@@ -9,6 +11,7 @@ from caasctl.syntax import kubeadm
 from caasctl.x509 import CertificateError, parse
 
 ABSENT, COMPLETE, PARTIAL = "absent", "complete", "partial: "
+UNFINISHED = "begun, and cut short before the last steps of kubeadm init"
 _LIVES = "a cluster was made here"
 _USER = "/root/.kube/config"  # asked with the others, as the probe of kubeconfigs does
 RUNS = "/var/lib/caasctl/runs"
@@ -44,8 +47,8 @@ def leftovers(host: Reader) -> tuple[str, ...]:
 
 def _of_api(host: Reader, there: tuple[str, ...]) -> Known | Unknown:
     said = _asked(host, kubeadm.ASK)
-    if said.ok:
-        return Known(COMPLETE)
+    if said.ok:  # kubeadm-config is uploaded before the control plane is marked, tokens work, and there is a DNS
+        return Known(COMPLETE if host.stat(kubeadm.UNDER_WAY) is None else UNFINISHED)
     if _finished(host):  # manifests may be moved away for a while, to restart a component or bring etcd back
         return Unknown(f"{_LIVES}, and its API server does not show it: {_last(said)}")
     if kubeadm.NOT_FOUND in said.stderr:
@@ -129,9 +132,11 @@ def whole(state: Known | Unknown, members: tuple[Member, ...], host: Reader) -> 
 
 
 def wanted(now: State, members: tuple[Member, ...]) -> State:
-    """Complete, with all files as asked for; once it is complete they are frozen."""
+    """Complete, with all files as asked for; once kubeadm has been given them they are frozen."""
     if not isinstance(now, Known) or now.text == COMPLETE:
         return now
+    if now.text == UNFINISHED:
+        return replace(now, text=COMPLETE)
     states = dict(now.parts)
     return Known(COMPLETE, parts=tuple((m.path, m.target(states.get(m.path, Absent()))) for m in members))
 
@@ -142,4 +147,4 @@ def way_back(now: State, members: tuple[Member, ...], loses: str) -> Undo:
         return Undo(nothing="what kubeadm left before is not caasctl's to take back")
     states = dict(now.parts)
     files = {member.path: before(member, states.get(member.path, Absent())) for member in members}
-    return Undo(files, first=(kubeadm.RESET,), loses=loses)
+    return Undo({**files, kubeadm.UNDER_WAY: None}, first=(kubeadm.RESET,), loses=loses)
