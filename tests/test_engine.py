@@ -519,3 +519,17 @@ def test_a_secret_is_not_in_the_undo_record_itself(host: LiveHost) -> None:
     change = Change("one", File("/etc/key", "s3cret", 0o600, secret=True), Absent(), Known("s3cret", 0o600))
     ledger.Ledger(host, "r").record(change)
     assert "s3cret" not in (host.read("/var/lib/caasctl/runs/r/0001.json") or "")
+
+
+def test_what_is_worked_out_of_facts_is_worked_out_once_for_each_profile() -> None:
+    asked: list[object] = []
+
+    def make(facts: Facts, profile: str) -> int:
+        asked.append(profile)
+        return len(facts.known())
+
+    facts = Facts([1])
+    one, other = "a profile", "another"
+    assert [facts.once(make, one), facts.once(make, one), facts.once(make, other)] == [1, 1, 1]
+    assert asked == [one, other]
+    assert Facts([1, "two"]).once(make, one) == 2

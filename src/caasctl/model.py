@@ -8,6 +8,7 @@ from enum import Enum, IntEnum
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+P = TypeVar("P")
 MARK = "written by caasctl"  # in the header of every file that caasctl owns whole: this is how it knows its own
 HEADER = f"# {MARK[0].upper()}{MARK[1:]}: the next `caasctl init-node` replaces it, `caasctl undo` takes it back.\n"
 
@@ -95,6 +96,7 @@ class Facts:
     def __init__(self, known: Iterable[object] = (), unread: Mapping[type, str] | None = None) -> None:
         self._known: dict[type, object] = {type(fact): fact for fact in known}
         self._unread = dict(unread or {})
+        self._made: dict[tuple[object, int], tuple[object, Any]] = {}
 
     def __getitem__(self, kind: type[T]) -> T:
         fact = self._known.get(kind)
@@ -106,6 +108,14 @@ class Facts:
         """The fact, or None where it was not read: for a check that can say something useful without it."""
         fact = self._known.get(kind)
         return fact if isinstance(fact, kind) else None
+
+    def once(self, make: Callable[[Facts, P], T], profile: P) -> T:
+        """What `make` works out of these facts and a profile, worked out once for all who ask: facts do not change."""
+        key = (make, id(profile))
+        if key not in self._made:
+            self._made[key] = (profile, make(self, profile))  # the profile is kept, so that its id is not used again
+        made: T = self._made[key][1]
+        return made
 
     def known(self) -> tuple[object, ...]:
         return tuple(self._known.values())
@@ -184,29 +194,17 @@ def passed(found: str, *, subject: str = "", evidence: tuple[Evidence, ...] = ()
 
 
 def failed(
-    found: str,
-    *,
-    wanted: str,
-    fix: Fix,
-    subject: str = "",
-    cause: str = "",
-    fixed_by: str | None = None,
+    found: str, *, wanted: str, fix: Fix, subject: str = "", cause: str = "", fixed_by: str | None = None,
     evidence: tuple[Evidence, ...] = (),
-) -> Finding:
+) -> Finding:  # fmt: skip
     """The claim does not hold and the node will not work, or not safely."""
     return Finding(Level.FAIL, found, wanted, subject, cause, fix, fixed_by, evidence)
 
 
 def warned(
-    found: str,
-    *,
-    wanted: str,
-    fix: Fix,
-    subject: str = "",
-    cause: str = "",
-    fixed_by: str | None = None,
+    found: str, *, wanted: str, fix: Fix, subject: str = "", cause: str = "", fixed_by: str | None = None,
     evidence: tuple[Evidence, ...] = (),
-) -> Finding:
+) -> Finding:  # fmt: skip
     """The claim does not hold; the node works, but an engineer would want to know."""
     return replace(
         failed(found, wanted=wanted, fix=fix, subject=subject, cause=cause, fixed_by=fixed_by, evidence=evidence),

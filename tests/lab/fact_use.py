@@ -33,7 +33,7 @@ def use(function: Function) -> Use:
         for node in ast.walk(_tree(one)):
             if isinstance(node, ast.Subscript) and _is_facts(node.value):
                 needed.add(names[ast.unparse(node.slice)])
-            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and _is_facts(node.func.value):
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and _asks(node.func):
                 taken |= {names[ast.unparse(kind)] for kind in node.args}
     return Use(frozenset(needed), frozenset(taken))
 
@@ -52,6 +52,11 @@ def _reached(function: Function, seen: set[Function]) -> Iterator[Function]:
 
 def _tree(function: Function) -> ast.AST:
     return ast.parse(textwrap.dedent(inspect.getsource(function)))
+
+
+def _asks(called: ast.Attribute) -> bool:
+    """Whether it is `facts.get`; `facts.once` names a function, whose own questions count."""
+    return called.attr == "get" and _is_facts(called.value)
 
 
 def _is_facts(node: ast.expr) -> bool:

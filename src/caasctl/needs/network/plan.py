@@ -73,6 +73,10 @@ class Plan:
 
 def plan(facts: Facts, profile: NodeProfile) -> Plan:
     """What the ranges are to be, and all that speaks against it. Raises FactUnread."""
+    return facts.once(_plan, profile)
+
+
+def _plan(facts: Facts, profile: NodeProfile) -> Plan:
     live, found = live_ranges(facts), obstacles(facts, profile)
     network, order = profile.spec.network, families(facts, profile)
     pods = _given("podCIDR", "pods", network.podCIDR, live.pods if live else (), profile)

@@ -41,6 +41,10 @@ _NOWHERE = ("blackhole", "unreachable", "prohibit")
 
 def obstacles(facts: Facts, profile: NodeProfile) -> tuple[Obstacle, ...]:
     """All of them, in an order that does not depend on that of the facts. Raises FactUnread."""
+    return facts.once(_obstacles, profile)
+
+
+def _obstacles(facts: Facts, profile: NodeProfile) -> tuple[Obstacle, ...]:
     live = live_ranges(facts)
     found = (
         *RESERVED,
