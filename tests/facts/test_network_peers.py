@@ -6,15 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from caasctl.facts.network_peers import (
-    SshPeers,
-    parse_established,
-    parse_ports,
-    parse_socket,
-    read_ssh_peers,
-)
+from caasctl.facts.network_peers import SshPeers, read_ssh_peers
 from caasctl.host import LiveHost
 from caasctl.model import Unreadable
+from caasctl.syntax.ssh import parse_established, parse_ports, parse_socket
 
 HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
 TAIL = "00000000:00000000 00:00000000 00000000     0        0 1147 1 000000005f40df1d 100 0 0 10 0\n"

@@ -12,9 +12,11 @@ from tests.crashing import Killed
 from tests.standins.cluster import Cluster
 
 from caasctl.formats import dump_yaml
+from caasctl.host import LiveHost
 from caasctl.model import CaasError, CommandError, RefusedError
 from caasctl.protocol import Absent, Completed, Done, Known, State, Unknown
 from caasctl.resources.files import File
+from caasctl.resources.helm import lifeline
 from caasctl.resources.helm.commands import Chart
 from caasctl.resources.helm.release import HelmRelease
 from caasctl.resources.helm.watch import Patience
@@ -376,3 +378,20 @@ def test_the_target_of_a_target_is_itself(tmp_path: Path) -> None:
     for state in states:
         once = release().target(state)
         assert release().target(once) == once
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("etc/ssh/sshd_config", "Port 2222\n"),
+        ("etc/ssh/sshd_config.d/50-x.conf", "ListenAddress 0.0.0.0:2222\n"),
+        ("etc/systemd/system/ssh.socket.d/listen.conf", "[Socket]\nListenStream=2222\n"),
+    ],
+)
+def test_a_session_is_watched_on_whatever_port_ssh_listens(path: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / path).parent.mkdir(parents=True)
+    (tmp_path / path).write_text(text)
+    (tmp_path / "proc/net").mkdir(parents=True)
+    row = "   0: 020200C0:08AE 076433C6:9C40 01 00000000:00000000 00:00000000 00000000     0        0 1\n"
+    (tmp_path / "proc/net/tcp").write_text("  sl  local_address rem_address   st\n" + row)
+    assert [peer.address for peer, _ in lifeline.note(LiveHost(str(tmp_path))).seen] == ["198.51.100.7"]

@@ -13,8 +13,6 @@ from caasctl.syntax.lifeline import (
     parse_defaults,
     parse_neighbours,
     parse_route_get,
-    parse_sessions,
-    parse_ssh_ports,
 )
 
 GATEWAY, PEER = Peer("default gateway", "192.0.2.1", "eth0"), Peer("SSH peer", "198.51.100.7")
@@ -98,34 +96,3 @@ def test_what_is_no_json_of_iproute2_is_unreadable(text: str) -> None:
     for parse in (parse_defaults, parse_route_get, parse_neighbours):
         with pytest.raises(Unreadable, match="iproute2"):
             parse(text)
-
-
-HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
-
-
-def test_remote_ends_of_ssh_sessions() -> None:
-    tcp = HEAD + (
-        "   0: 00000000:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1\n"
-        "   1: 0A0200C0:0016 076433C6:C350 01 00000000:00000000 02:000A7214 00000000     0        0 2\n"
-        "   2: 0A0200C0:1F90 096433C6:C350 01 00000000:00000000 02:000A7214 00000000     0        0 3\n"
-        "   3: 0100007F:0016 0100007F:C350 01 00000000:00000000 02:000A7214 00000000     0        0 4\n"
-    )
-    assert parse_sessions(tcp) == ("198.51.100.7",)
-    assert parse_sessions(tcp, (22, 8080)) == ("198.51.100.7", "198.51.100.9")
-    mapped = HEAD + (
-        "   0: 0000000000000000FFFF00000A0200C0:0016 0000000000000000FFFF0000076433C6:C350 01 0:0 02:0 0 0\n"
-        "   1: B80D0120000000000000000001000000:0016 B80D0120000000000000000002000000:C350 01 0:0 02:0 0 0\n"
-    )
-    assert parse_sessions(mapped) == ("198.51.100.7", "2001:db8::2")
-
-
-@pytest.mark.parametrize(
-    "text", ["", HEAD, HEAD + "x\n", HEAD + "0: a:zz b:yy 01\n", HEAD + "0: 0A0200C0:0016 xyz:1 01\n"]
-)
-def test_a_table_without_sessions_or_a_broken_one_has_none(text: str) -> None:
-    assert parse_sessions(text) == ()
-
-
-def test_ports_of_sshd() -> None:
-    assert parse_ssh_ports("#Port 22\nPort 2222\n  port 22022 # more\nPorts 1\n") == (2222, 22022)
-    assert parse_ssh_ports("") == ()

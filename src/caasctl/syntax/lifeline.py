@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +10,7 @@ from typing import Any
 from caasctl import formats
 from caasctl.model import Unreadable
 
-SSH = 22
 GATEWAY, SSH_PEER = "default gateway", "SSH peer"
-_ESTABLISHED = "01"
 _DEAD = ("FAILED", "INCOMPLETE")
 
 
@@ -112,40 +109,3 @@ def _rows(text: str, what: str) -> list[dict[str, Any]]:
     if not isinstance(rows, list):
         raise Unreadable(what, "is not the JSON of iproute2")
     return [row for row in rows if isinstance(row, dict) and row]
-
-
-def parse_sessions(text: str, ports: tuple[int, ...] = (SSH,)) -> tuple[str, ...]:
-    """Remote addresses of established connections to local ports, of /proc/net/tcp or tcp6, loopback left out."""
-    found: dict[str, None] = {}
-    for line in text.splitlines()[1:]:
-        field = line.split()
-        if len(field) > 3 and field[3] == _ESTABLISHED and _port(field[1]) in ports:  # noqa: PLR2004 - sl local remote st
-            address = _address(field[2])
-            if address is not None and not address.is_loopback:
-                found[str(address)] = None
-    return tuple(found)
-
-
-def _port(text: str) -> int:
-    try:
-        return int(text.rpartition(":")[2], 16)
-    except ValueError:
-        return 0
-
-
-def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Words of 32 bits in the host's order (little-endian on every machine that Cilium runs on)."""
-    try:
-        raw = bytes.fromhex(text.partition(":")[0])
-        address = ipaddress.ip_address(b"".join(raw[at : at + 4][::-1] for at in range(0, len(raw), 4)))
-    except ValueError:
-        return None
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return mapped or address
-
-
-def parse_ssh_ports(text: str) -> tuple[int, ...]:
-    """Ports that an sshd_config names."""
-    return tuple(
-        int(port) for port in re.findall(r"^\s*Port\s+(\d{1,5})\s*(?:#.*)?$", text, re.MULTILINE | re.IGNORECASE)
-    )

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from caasctl.host import glob
 from caasctl.model import CaasError, Unreadable
 from caasctl.protocol import Reader, Writer
-from caasctl.syntax import lifeline
+from caasctl.syntax import lifeline, ssh
 from caasctl.syntax.interfaces import of_cluster
 from caasctl.syntax.lifeline import Peer, Sight
 
 _DEFAULTS = {4: ("ip", "-j", "route", "show", "default"), 6: ("ip", "-j", "-6", "route", "show", "default")}
-_SSHD = "/etc/ssh/sshd_config"
 _MAX_PEERS = 4  # a jump host may hold hundreds of sessions; a few tell
 _TUNNELS = ("cilium_vxlan", "cilium_geneve", "cilium_host")  # cilium_net is the other end of cilium_host
 
@@ -25,7 +23,7 @@ class Lifeline:
 
     routes: tuple[tuple[int, str, str], ...] = ()
     seen: tuple[tuple[Peer, Sight], ...] = ()
-    ssh_ports: tuple[int, ...] = field(default=(lifeline.SSH,))
+    ssh_ports: frozenset[int] = frozenset({ssh.USUAL})
 
     @property
     def text(self) -> str:
@@ -82,7 +80,7 @@ def _plain(address: str) -> bool:
     return not ipaddress.ip_address(address).is_link_local
 
 
-def _sight(host: Reader, peer: Peer, ports: tuple[int, ...]) -> Sight:
+def _sight(host: Reader, peer: Peer, ports: frozenset[int]) -> Sight:
     device, source = _route(host, peer)
     return Sight(
         _answers(host, peer),
@@ -128,18 +126,31 @@ def _ip(host: Reader, *argv: str) -> str | None:
     return said.stdout if said.ok else None
 
 
-def _sessions(host: Reader, ports: tuple[int, ...]) -> tuple[str, ...]:
-    tables = (host.read(f"/proc/net/{name}") or "" for name in ("tcp", "tcp6"))
-    return tuple(dict.fromkeys(address for text in tables for address in lifeline.parse_sessions(text, ports)))
-
-
-def _ssh_ports(host: Reader) -> tuple[int, ...]:
-    return tuple(dict.fromkeys((lifeline.SSH, *_configured_ports(host))))
-
-
-def _configured_ports(host: Reader) -> Iterator[int]:
+def _sessions(host: Reader, ports: frozenset[int]) -> tuple[str, ...]:
+    found = (
+        address
+        for table in ssh.TABLES
+        for address in ssh.parse_established(_text(host, f"/proc/net/{table}"), ports, table)
+    )
     try:
-        for path in (_SSHD, *glob(host, f"{_SSHD}.d", ".conf")):
-            yield from lifeline.parse_ssh_ports(host.read(path) or "")
+        return tuple(dict.fromkeys(found))
+    except Unreadable:  # a table that cannot be read tells of nobody who could be lost
+        return ()
+
+
+def _ssh_ports(host: Reader) -> frozenset[int]:
+    return ssh.ports(lambda path: _text(host, path), lambda folder: _files(host, folder))
+
+
+def _files(host: Reader, folder: str) -> tuple[str, ...]:
+    try:
+        return glob(host, folder, ".conf")
+    except Unreadable:
+        return ()
+
+
+def _text(host: Reader, path: str) -> str:
+    try:
+        return host.read(path) or ""
     except Unreadable:  # root reads them; whoever cannot is told of the usual port
-        return
+        return ""
