@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from caasctl import commands
+from caasctl import commands, interrupts
 from caasctl.model import UsageError
 
 
@@ -34,7 +34,7 @@ def test_nothing_is_rendered_into_a_folder_that_was_not_named(tmp_path: Path) ->
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_is_answered_once_and_stops_nothing_by_itself(number: int, capfd: pytest.CaptureFixture[str]) -> None:
     before = signal.getsignal(number)
-    with commands.no_sudden_end("stopping soon") as stop:
+    with interrupts.no_sudden_end("stopping soon") as stop:
         assert not stop()
         os.kill(os.getpid(), number)
         os.kill(os.getpid(), number)
@@ -44,6 +44,6 @@ def test_ctrl_c_is_answered_once_and_stops_nothing_by_itself(number: int, capfd:
 
 
 def test_a_closed_terminal_is_no_reason_to_stop() -> None:
-    with commands.no_sudden_end("stopping soon") as stop:
+    with interrupts.no_sudden_end("stopping soon") as stop:
         os.kill(os.getpid(), signal.SIGHUP)
         assert not stop()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.crashing import CrashingHost, Killed
 
-from caasctl import apply, commands, engine, ledger, profile_load
+from caasctl import apply, engine, ledger, profile_load, way_back
 from caasctl.host import LiveHost
 from caasctl.model import (
     CaasError,
@@ -424,10 +424,10 @@ def test_undo_leaves_containerd_alone_under_live_pods(host: LiveHost, phase: str
     host.write(f"{pod}/cgroup.events", f"populated {int(live)}\nfrozen 0\n".encode())
     if phase == "containerd" and live:
         with pytest.raises(RefusedError, match=r"pods run .*: 1a2b3c4d-1111") as caught:
-            commands.refuse_under_pods(host, "run1")
+            way_back.refuse_under_pods(host, "run1")
         assert (caught.value.exit_code, "drain" in caught.value.fix) == (Exit.FAILED_CHECK, True)
     else:
-        commands.refuse_under_pods(host, "run1")
+        way_back.refuse_under_pods(host, "run1")
     assert ledger.runs(host) == ("run1",)
 
 
@@ -481,7 +481,7 @@ def test_undo_of_a_run_that_began_a_cluster_says_what_goes_and_is_not_refused_fo
     assert ledger.losses(host, "run1") == ("the cluster on this node",)
     pod = "/sys/fs/cgroup/kubepods.slice/kubepods-pod1a2b3c4d_1111_2222_3333_444455556666.slice"
     host.write(f"{pod}/cgroup.events", b"populated 1\nfrozen 0\n")
-    commands.refuse_under_pods(host, "run1")
+    way_back.refuse_under_pods(host, "run1")
 
 
 class Network(Note):
@@ -496,7 +496,7 @@ def test_undo_that_takes_no_cluster_down_is_refused_under_live_pods(host: LiveHo
     pod = "/sys/fs/cgroup/kubepods.slice/kubepods-pod1a2b3c4d_1111_2222_3333_444455556666.slice"
     host.write(f"{pod}/cgroup.events", b"populated 1\nfrozen 0\n")
     with pytest.raises(RefusedError):
-        commands.refuse_under_pods(host, "run1")
+        way_back.refuse_under_pods(host, "run1")
 
 
 def test_undo_of_an_unknown_run_names_those_there_are(host: LiveHost) -> None:

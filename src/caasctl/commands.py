@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import shlex
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from difflib import get_close_matches
@@ -17,25 +15,22 @@ from caasctl import apply, engine, joining, ledger, profile_load
 from caasctl.bundle import BundleHost
 from caasctl.checks import CHECKS
 from caasctl.facts import PROBES
-from caasctl.facts.containerd_live import PodCgroups
 from caasctl.facts.kubernetes import Cluster
 from caasctl.faults import is_root
 from caasctl.host import LiveHost
-from caasctl.model import Exit, Facts, Finding, ProfileError, RefusedError, Report, Unreadable, UsageError
+from caasctl.interrupts import no_sudden_end
+from caasctl.model import Exit, Facts, Finding, ProfileError, Report, Unreadable, UsageError
 from caasctl.phases import ORDER
 from caasctl.profile import NodeProfile
-from caasctl.protocol import Phase, PhaseReport, PhaseStatus, Probe, Reader
+from caasctl.protocol import Phase, PhaseReport, PhaseStatus, Probe
 from caasctl.recording import RecordingHost
-from caasctl.syntax import kubeadm
 
 Say = Callable[[str], None]
-STDERR = 2
 STOPS = "stopping as soon as this step is done; the same command goes on from there"
 JOIN_NEXT = (
     "A worker is in no cluster before it joins one. On a control plane: `kubeadm token create --print-join-command`; what it prints, in a "
     "file of mode 0600 here: `caasctl join-node --token-file FILE` with the same profile and settings."
 )
-GOES_ON = "undo goes on to its end: half of a way back is none"
 
 
 class Session:
@@ -200,51 +195,6 @@ def may_change(*, yes: bool, bundle: str | None, root: str, word: str = "init-no
         )
 
 
-def lost_by_undo(run: str | None, *, yes: bool) -> str:
-    """What goes for good when a run is taken back, to be asked about. Raises UsageError where there is nobody to ask."""
-    host = LiveHost()
-    there = ledger.runs(host) if is_root() and not yes else ()
-    lost = "; ".join(ledger.losses(host, run or there[-1])) if there else ""
-    if lost and not sys.stdin.isatty():
-        raise UsageError(f"undo takes down {lost}", cause="there is no terminal to ask on, and it does not come back",
-                         fix="add --yes if it may go")  # fmt: skip
-    return lost
-
-
-def undo(run: str | None, progress: Say) -> tuple[ledger.Step, ...]:
-    """Takes back a run, the last one where none is named. Raises UsageError, LockedError."""
-    host = LiveHost(progress=progress)
-    there = ledger.runs(host)
-    if not run and not there:
-        return ()
-    if not is_root():
-        raise UsageError("undo changes this host and needs root", cause="it was started by another user",
-                         fix="start it with sudo, or add --list to look only")  # fmt: skip
-    with no_sudden_end(GOES_ON), host.lock(apply.LOCK, f"pid {os.getpid()}: caasctl undo\n"):
-        refuse_under_pods(host, run or there[-1])
-        return tuple(ledger.take_back(host, run or there[-1]))
-
-
-def refuse_under_pods(host: Reader, run: str) -> None:
-    """Raises RefusedError where taking a run back would give live pods a containerd with another cgroup driver.
-
-    A run that began the cluster takes its pods down before.
-    """
-    if "containerd" not in ledger.phases(host, run) or kubeadm.RESET in ledger.takes_down(host, run):
-        return
-    pods = engine.collect(host, [probe for probe in PROBES if probe.fact is PodCgroups]).get(PodCgroups)
-    if pods and pods.live:
-        raise RefusedError(
-            f"pods run on the containerd whose configuration undo would take back: {', '.join(pods.live[:3])}",
-            cause="the old configuration may place pods by another cgroup driver, or not know their runtime",
-            fix="drain the node (kubectl drain, then stop the kubelet and `crictl rmp -fa`), then undo",
-        )
-
-
-def undoable() -> tuple[str, ...]:
-    return ledger.runs(LiveHost())
-
-
 def render(session: Session, phases: Sequence[Phase], out: str) -> tuple[tuple[str, ...], dict[str, str]]:
     """Writes every file that the phases would write below `out`: their paths, and what could not be worked out, and why.
 
@@ -266,25 +216,3 @@ def record(host: RecordingHost, target: str) -> None:
     """Records all that preflight and a plan with the default profile look at. Raises UsageError."""
     engine.look_through(host, engine.collect(host), profile_load.load(), ORDER)
     host.save(target, name_of(host))
-
-
-@contextmanager
-def no_sudden_end(said: str) -> Iterator[Callable[[], bool]]:
-    """Ctrl-C asks to stop after the step under way, and is answered at once; a closed terminal does not stop at all."""
-    asked: list[int] = []
-
-    def answer(number: int, _frame: object) -> None:
-        if not asked:
-            with suppress(OSError):  # the terminal may be gone
-                os.write(STDERR, f"\n{said}\n".encode())  # print is not safe where it may have been interrupted itself
-        asked.append(number)
-
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    signal.signal(signal.SIGINT, answer)
-    signal.signal(signal.SIGTERM, answer)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
