@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-LEAVES = ("facts/", "checks/", "phases/", "resources/", "needs/", "syntax/")
+LEAVES = ("facts/", "checks/", "phases/", "resets/", "resources/", "needs/", "syntax/")
 HOMES = {
     "typer": ("cli/",),
     "click": ("cli/",),
@@ -189,7 +189,7 @@ def _touches(call: ast.Call) -> bool:
 
 def checks_and_phases_never_hold_a_host(tree: Tree) -> Iterator[str]:
     for module in tree.modules:
-        if module.unit not in ("checks/", "phases/"):
+        if module.unit not in ("checks/", "phases/", "resets/"):
             continue
         for node, name in _imports(module):
             if _own(tree, name) in ("host/", "bundle.py") or name.endswith(("protocol.Reader", "protocol.Writer")):

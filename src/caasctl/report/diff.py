@@ -88,7 +88,7 @@ def verb(change: Change) -> str:
     if isinstance(before, Unknown) or isinstance(after, Unknown):
         return "unknown"
     file = change.resource.name.startswith("file:")
-    if file and isinstance(after, Absent):
+    if isinstance(after, Absent):
         return "remove"
     if file and isinstance(before, Absent):
         return "create"

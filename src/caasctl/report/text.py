@@ -6,7 +6,7 @@ from typing import TextIO
 
 from caasctl import __version__
 from caasctl.model import Exit, Finding, Level, Report
-from caasctl.report import banner, findings, order, phases
+from caasctl.report import banner, findings, order, phases, reset
 from caasctl.report.paper import Paper, open_paper
 from caasctl.report.verdict import counts, elsewhere, next_command, several, verdict
 
@@ -44,13 +44,14 @@ def header(paper: Paper, report: Report) -> None:
 def footer(paper: Paper, report: Report) -> None:
     for note in report.notes:
         paper.hang(["Note: "], note, 6)
-    paper.hang([], f"{counts(report)}.", 0)
+    if not reset.is_reset(report):
+        paper.hang([], f"{counts(report)}.", 0)
     if (
         order.dry(report)
         and report.exit_code is not Exit.FAILED_CHECK
         and any(phase.changes for phase in order.phases(report))
     ):
-        banner.terms(paper, report)
+        (reset.terms if reset.is_reset(report) else banner.terms)(paper, report)
     paper.hang([], f"{verdict(report)} Exit code {int(report.exit_code)}.", 0, "bold")
     if elsewhere(report):
         paper.hang([], f"This was {report.host} as recorded; what changes a host runs on that host.", 0)
@@ -84,4 +85,4 @@ def _beyond_phases(paper: Paper, report: Report, *, verbose: bool) -> None:
 
 
 def _runs_phases(report: Report) -> bool:
-    return report.command.startswith(("init-node", "join-node"))
+    return report.command.startswith(("init-node", "join-node", "reset"))

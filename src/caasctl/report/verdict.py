@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from caasctl.model import Exit, Level, Report
 from caasctl.protocol import PhaseReport, PhaseStatus
-from caasctl.report import order
+from caasctl.report import order, reset
 
 DEFAULT_PROFILE = "single-node"
 _OPTIONS = ("--dry-run", "--strict", "--deep", "--auto-reboot", "--yes")
@@ -42,6 +42,8 @@ def counts(report: Report) -> str:
 def verdict(report: Report) -> str:
     """What the exit code means for this report."""
     word = report.command.split()[0] if report.command else ""
+    if word == "reset":
+        return reset.verdict(report, several(_changes(report), "change"), _where(report))
     if word in _RUNS:
         return _planned(report) if order.dry(report) else _applied(report)
     return _checked(report)
@@ -51,6 +53,8 @@ def next_command(report: Report) -> str:
     """The one command to run next, ready to paste."""
     word, *_ = report.command.split() or [""]
     again = command(report, word or "preflight")
+    if word == "reset":
+        return reset.next_command(report)
     if report.exit_code is Exit.BUG:
         return "caasctl facts --record caasctl-bug.tar.gz"
     if report.exit_code is Exit.UNDETERMINED and _denied(report):

@@ -101,3 +101,60 @@ def _text(state: State) -> str:
 
 def _missing(now: State) -> tuple[str, ...]:
     return tuple(_text(now).removeprefix("missing: ").split()) if _text(now).startswith("missing: ") else ()
+
+
+@dataclass(frozen=True)
+class CmdlineWithout:
+    """The running kernel, started with arguments of caasctl's that no menu entry has any more: only a boot is without them."""
+
+    unwanted: tuple[str, ...]
+    after: tuple[str, ...] = ()
+    secret: bool = False
+    reboots: bool = True
+
+    @property
+    def name(self) -> str:
+        return "cmdline:/proc/cmdline"
+
+    def look(self, host: Reader) -> State:
+        try:
+            text = host.read("/proc/cmdline")
+        except Unreadable as unreadable:
+            return Unknown(str(unreadable))
+        have = {found.text for found in cmdline.tokens(text or "")}
+        return _present([argument for argument in self.unwanted if argument in have])
+
+    def target(self, now: State) -> State:
+        return Known(IN_EFFECT) if isinstance(now, Known) else now
+
+    def apply(self, host: Writer, now: State) -> Outcome:  # noqa: ARG002 - nothing on a running host can change it
+        if now == self.target(now):
+            return Done()
+        return NeedsReboot(
+            f"the running kernel still has {_text(now).removeprefix('still there: ')}, which no menu entry has any more"
+        )
+
+    def undo(self, now: State) -> Undo:  # noqa: ARG002 - the same for every state
+        return Undo(nothing="the arguments went with the configuration that brought them")
+
+
+@dataclass(frozen=True)
+class GrubbyWithout(Grubby):
+    """Arguments that caasctl had grubby put into all BLS entries, taken out of them."""
+
+    def look(self, host: Reader) -> State:
+        try:
+            entries = self._entries(host)
+        except Unreadable as unreadable:
+            return Unknown(str(unreadable))
+        return _present([argument for argument in self.wanted if any(argument in {t.text for t in e} for e in entries)])
+
+    def apply(self, host: Writer, now: State) -> Outcome:
+        if now != self.target(now):
+            words = _text(now).removeprefix("still there: ")
+            host.execute("grubby", "--update-kernel=ALL", f"--remove-args={words}")
+        return Done()
+
+
+def _present(found: Sequence[str]) -> State:
+    return Known(f"still there: {' '.join(found)}" if found else IN_EFFECT)

@@ -22,6 +22,7 @@ from caasctl.protocol import (
     Unknown,
     Writer,
 )
+from caasctl.syntax.digests import sha256
 
 
 def look_at_file(host: Reader, path: str) -> State:
@@ -89,6 +90,45 @@ class Gone(File):
 
     def apply(self, host: Writer, now: State) -> Outcome:
         if self.target(now) != now:
+            host.remove(self.path)
+        return Done()
+
+
+@dataclass(frozen=True)
+class Reset(Gone):
+    """A file of ours that goes for good, as caasctl wrote it; one that was edited since stays, and so does what is no file.
+
+    digests: of all that caasctl's record says it wrote there; empty where no record is left, and the header tells.
+    original: what the record says was there before, (text, mode) or None for nothing; only where `recorded`.
+    without: takes what is ours out of a text that is not ours as a whole.
+    """
+
+    digests: frozenset[str] = frozenset()
+    recorded: bool = False
+    original: tuple[str, int] | None = None
+    without: Callable[[str], str] | None = None
+
+    def look(self, host: Reader) -> State:
+        try:
+            there = host.stat(self.path, follow=False)
+        except Unreadable as unreadable:
+            return Unknown(str(unreadable))
+        return super().look(host) if there and there.kind is FileKind.FILE else Absent()  # a link is none of ours
+
+    def target(self, now: State) -> State:
+        if not isinstance(now, Known):
+            return now
+        if self.recorded and sha256(now.text) in self.digests:
+            return Known(*self.original) if self.original else Absent()
+        if self.without is not None:
+            return Known(self.without(now.text), now.mode)
+        return now if self.digests and sha256(now.text) not in self.digests else super().target(now)
+
+    def apply(self, host: Writer, now: State) -> Outcome:
+        wanted = self.target(now)
+        if isinstance(wanted, Known) and wanted != now:
+            host.write(self.path, wanted.text.encode(), wanted.mode or self.mode)
+        elif isinstance(wanted, Absent):
             host.remove(self.path)
         return Done()
 

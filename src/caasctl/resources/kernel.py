@@ -10,6 +10,7 @@ from caasctl.syntax import kernel, swap, sysctl
 
 LOADED = Known("loaded")
 NO_SWAP = Known("off")
+_SWAP_ON = Known("on")
 _SWAPOFF_TIMEOUT_S = 1800.0  # reads all that was swapped out back from disk
 
 
@@ -135,6 +136,40 @@ class SwapOff:
         if not isinstance(now, Known) or now == NO_SWAP:
             return Undo(nothing="no swap was in use")
         return Undo(commands=tuple(_swapon(line) for line in now.text.splitlines()))
+
+
+@dataclass(frozen=True)
+class SwapOn:
+    """A swap area in use again, by the command that brings it; one whose device or file is gone stays off."""
+
+    command: tuple[str, ...]
+    after: tuple[str, ...] = ()
+    secret: bool = False
+    reboots: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"swap:{self.command[-1]}"
+
+    def look(self, host: Reader) -> State:
+        path = self.command[-1]
+        try:
+            if path in {area.path for area in swap.areas(host.read("/proc/swaps") or "")}:
+                return _SWAP_ON
+            return Known("off") if host.stat(path) else Absent()
+        except Unreadable as unreadable:
+            return Unknown(str(unreadable))
+
+    def target(self, now: State) -> State:
+        return _SWAP_ON if isinstance(now, Known) else now
+
+    def apply(self, host: Writer, now: State) -> Outcome:
+        if now != self.target(now):
+            host.execute(*self.command)
+        return Done()
+
+    def undo(self, now: State) -> Undo:  # noqa: ARG002 - the same for every state
+        return Undo(commands=(("swapoff", self.command[-1]),))
 
 
 def _swapon(line: str) -> tuple[str, ...]:

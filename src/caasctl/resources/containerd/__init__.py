@@ -171,6 +171,9 @@ class ContainerdActivation:
         missing = self._handlers_missing(host)
         if missing:
             raise self._failed(host, f"containerd runs without the handler {', '.join(missing)}", "")
+        self._remember(host)
+
+    def _remember(self, host: Writer) -> None:
         pid = int(_show(host).get("MainPID", "0") or 0)
         stamp = {"pid": pid, "started": _start_ticks(host, pid), "digest": _digest(self._files(host))}
         host.write(STAMP, dump_json(stamp).encode())

@@ -1,0 +1,42 @@
+"""Reset's fifth phase: the boot loader without caasctl's arguments and without its trial entry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from caasctl.facts.boot import BootLoader, GrubConfig
+from caasctl.facts.ownership import GRUB, TRIAL, OwnFiles, Record
+from caasctl.model import Facts
+from caasctl.profile import NodeProfile
+from caasctl.protocol import Phase, Resource
+from caasctl.resources.cmdline import GrubbyWithout
+from caasctl.resources.files import Reset, Transaction
+from caasctl.resources.final import Final
+from caasctl.resources.grub import GrubActivation
+from caasctl.resources.next_entry import NextEntry
+
+_ARGS = "--remove-args="
+
+
+def desired(facts: Facts, _profile: NodeProfile) -> Iterator[Resource]:
+    """Only where caasctl was in the boot loader: a menu that is behind the user's own files is not its business."""
+    record, loader = facts[Record], facts[BootLoader]
+    if loader.config:
+        grubenv = f"{loader.config.rpartition('/')[0]}/grubenv"
+        yield Final(NextEntry(grubenv, f"{loader.mkconfig.removesuffix('-mkconfig')}-editenv"))
+    if loader.config and ("grub" in record.resources or {GRUB, TRIAL} & set(facts[OwnFiles].found)):
+        members = tuple(Reset(path, digests=record.written.get(path, frozenset())) for path in (GRUB, TRIAL))
+        activation = GrubActivation((), GRUB, loader.config, loader.mkconfig, loader.update)
+        yield Final(Transaction("grub", members, activation, then=f"`{' '.join(loader.update)}`"))
+    for argv in record.commands:
+        if argv[0] == "grubby" and argv[-1].startswith(_ARGS):
+            yield Final(GrubbyWithout(tuple(argv[-1].removeprefix(_ARGS).split())))
+
+
+PHASE = Phase(
+    "reset-boot",
+    "The boot loader without caasctl's kernel arguments",
+    desired,
+    reads=(Record, OwnFiles, BootLoader),
+    disturbs=(OwnFiles, GrubConfig),
+)

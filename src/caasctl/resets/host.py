@@ -1,0 +1,60 @@
+"""Reset's fourth phase: kernel modules and settings at boot, settings now, units and swap, each as before caasctl."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from caasctl.facts.network import Links
+from caasctl.facts.os_sysctl import SysctlConfig
+from caasctl.facts.ownership import MODULES, SYSCTLS, OwnFiles, Record
+from caasctl.model import Facts
+from caasctl.profile import NodeProfile
+from caasctl.protocol import Phase, Resource
+from caasctl.resources.files import Reset
+from caasctl.resources.final import Final
+from caasctl.resources.kernel import SwapOn, Sysctl
+from caasctl.resources.units import Unit
+
+_FORWARDING = re.compile(r"net\.ipv4\.ip_forward|net\.ipv[46]\.conf\..*\.forwarding|net\.bridge\..*")
+_ENGINES = re.compile(r"docker0|br-[0-9a-f]{12}|virbr\d+|podman\d+|cni-podman\d+|lxcbr0|lxdbr0|incusbr0")
+_UNITS = ("unmask", "mask", "enable", "disable")
+
+
+def desired(facts: Facts, _profile: NodeProfile) -> Iterator[Resource]:
+    """Only the record knows what a setting or a unit was before; without it they stay as they are."""
+    record = facts[Record]
+    for path in (*MODULES, *SYSCTLS):
+        yield Final(Reset(path, digests=record.written.get(path, frozenset())))
+    for program, *words in record.commands:
+        if program == "sysctl":
+            yield from _setting(facts, words[-1])
+        elif program == "systemctl" and words[0] in _UNITS:
+            yield Final(_unit(words[0], words[-1]))
+    for argv in record.commands:
+        if argv[0] == "swapon":  # behind the units: a masked one would take its area off again
+            yield Final(SwapOn(argv))
+
+
+def _unit(verb: str, name: str) -> Unit:
+    if verb in ("unmask", "mask"):
+        return Unit(name, masked=verb == "mask")
+    return Unit(name, enabled=verb == "enable")
+
+
+def _setting(facts: Facts, assignment: str) -> Iterator[Resource]:
+    """What another file asks for holds; and who else routes packets through this host, Docker for one, needs forwarding."""
+    key, _, value = assignment.partition("=")
+    other, links = facts[SysctlConfig].foreign(key), facts.get(Links)
+    routes_others = any(_ENGINES.fullmatch(link.name) for link in (links.links if links else ()))
+    if other or not (_FORWARDING.fullmatch(key) and routes_others):
+        yield Final(Sysctl(key, other.value if other else value))
+
+
+PHASE = Phase(
+    "reset-host",
+    "Kernel modules, kernel settings, units and swap as before",
+    desired,
+    reads=(Record, SysctlConfig, Links),
+    disturbs=(OwnFiles, SysctlConfig),
+)
