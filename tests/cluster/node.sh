@@ -32,6 +32,7 @@ mount -t tmpfs tmpfs /run
 umount -R -l /sys
 mount -t sysfs sysfs /sys
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
+mount -t bpf bpf /sys/fs/bpf
 echo cpuset cpu io memory hugetlb pids | bind /sys/fs/cgroup/cgroup.controllers
 for place in kernel vm fs; do copy /proc/sys/$place; done
 echo 262144 | bind /proc/sys/net/netfilter/nf_conntrack_max

@@ -27,15 +27,6 @@ EnvironmentFile=-/etc/default/kubelet
 ExecStart=
 ExecStart=/usr/bin/kubelet $KUBELET_KUBECONFIG_ARGS $KUBELET_CONFIG_ARGS $KUBELET_KUBEADM_ARGS $KUBELET_EXTRA_ARGS
 """
-IPTABLES = """\
-#!/bin/sh
-# Stand-in for iptables, for hosts without it: no rules. Source: iptables(8), -V and -S of 1.8.9.
-case $* in
--V | --version) echo "iptables v1.8.9 (nf_tables)" ;;
-"-S FORWARD") echo "-P FORWARD ACCEPT" ;;
-*) echo "stand-in: iptables $* is not known" >&2; exit 64 ;;
-esac
-"""
 MODPROBE = """\
 #!/bin/sh
 # Stand-in for modprobe on a kernel with everything built in. Source: modprobe(8).
@@ -59,7 +50,7 @@ PACKAGES = {"kubelet": "1.36.4-1.1", "kubeadm": "1.36.4-1.1", "kubectl": "1.36.4
 
 def make(folder: Path, containerd: Path, runc: Path) -> None:
     """Everything node.sh wants at STANDINS."""
-    links = install.install(folder / "standins", programs=(*install.NODE, *install.SYSTEM))
+    links = install.install(folder / "standins", programs=(*install.NODE, *install.SYSTEM, "iptables"))
     install.repository(
         folder / "repository", {"1.20.5": "1.20.0", "1.20.4": "1.20.0", "1.19.11": "1.19.6", "1.18.14": "1.18.12"}
     )
@@ -68,7 +59,7 @@ def make(folder: Path, containerd: Path, runc: Path) -> None:
     for link in links.iterdir():
         if link.name != "crictl":  # containerd's phase proves the CRI by a real one; these tests have none
             (programs / link.name).symlink_to(link.resolve())
-    texts = {"iptables": IPTABLES, "modprobe": MODPROBE} | {name: TRUE.format(name, name) for name in IDLE}
+    texts = {"modprobe": MODPROBE} | {name: TRUE.format(name, name) for name in IDLE}
     for name, text in texts.items():
         _program(programs / name, text)
     (folder / "usr/sbin").mkdir()

@@ -123,4 +123,5 @@ def withdrawn(case: str) -> dict[str, Any]:
 
 
 SCENARIOS = {"converge": converge, "pending": pending, "killed": killed, "refused": refused, "withdrawn": withdrawn}
-print(json.dumps(SCENARIOS[sys.argv[1]](sys.argv[2])))
+if __name__ == "__main__":
+    print(json.dumps(SCENARIOS[sys.argv[1]](sys.argv[2])))

@@ -1,7 +1,7 @@
-"""What Cilium's agent does to a node: its links and route, its CiliumNode, its CNI file; and what it does where it goes wrong.
+"""What Cilium's agent does to a node: links, routes, rules, chains, pins, its CiliumNode, its CNI file; and where it goes wrong.
 
-Source: cilium/cilium pkg/datapath/linux (cilium_host, cilium_net, the route of the node's range), install/kubernetes/cilium
-(05-cilium.conflist), Documentation/network/kubernetes/concepts/ipam/cluster-pool.rst (lost connectivity), issue 20679 (no API server).
+Source: cilium/cilium pkg/datapath/linux (cilium_host, cilium_net, the route of the node's range; route/ and linux_defaults: rules and
+tables), pkg/datapath/iptables (chains), daemon/cmd/cni (others' files renamed), install/kubernetes/cilium (05-cilium.conflist), Documentation/network/kubernetes/concepts/ipam/cluster-pool.rst (lost connectivity), issue 20679 (no API server).
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from .client import Client
 
 Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 CNI = Path("/etc/cni/net.d/05-cilium.conflist")
+BINARY = Path("/opt/cni/bin/cilium-cni")
+PINS, RUN = Path("/sys/fs/bpf"), Path("/run/cilium")
 
 
 def ip(*words: str) -> None:
@@ -39,12 +41,20 @@ def start(client: Client, pod: dict[str, Any], node: dict[str, Any]) -> str:
     config = (client.find("/api/v1/namespaces/kube-system/configmaps/cilium-config") or {}).get("data", {})
     ranges = [_share(config, family) for family in (4, 6) if config.get(f"enable-ipv{family}") == "true"]
     _links([share for share in ranges if share])
+    _rules()
+    _chains()
+    _pins()
     name = node["metadata"]["name"]
     client.put("/apis/cilium.io/v2/ciliumnodes", {"metadata": {"name": name},
                "spec": {"ipam": {"podCIDRs": [str(share) for share in ranges if share]},
                         "addresses": [{"type": "InternalIP", "ip": one["address"]} for one in node["status"]["addresses"]
                                       if one["type"] == "InternalIP"]}})  # fmt: skip
     CNI.parent.mkdir(parents=True, exist_ok=True)
+    for other in CNI.parent.iterdir():  # cni.exclusive
+        if other != CNI and other.suffix in (".conf", ".conflist", ".json"):
+            other.rename(f"{other}.cilium_bak")
+    BINARY.parent.mkdir(parents=True, exist_ok=True)
+    BINARY.write_text("cilium-cni\n")
     CNI.write_text(
         json.dumps(
             {"cniVersion": "0.3.1", "name": "cilium", "plugins": [{"type": "cilium-cni", "enable-debug": False}]}
@@ -80,6 +90,42 @@ def _links(ranges: list[Any]) -> None:
         ip("addr", "add", f"{router}/{share.max_prefixlen}", "dev", "cilium_host")
         ip("route", "replace", f"{router}/{share.max_prefixlen}", "dev", "cilium_host")
         ip("route", "replace", str(share), "via", str(router), "dev", "cilium_host", "src", str(router))
+
+
+def _rules() -> None:
+    """Packets to its proxy, before the table of local addresses, which therefore moves behind."""
+    for family in ("-4", "-6"):
+        if _said("ip", family, "rule").startswith("0:"):
+            ip(family, "rule", "add", "from", "all", "lookup", "local", "pref", "100")
+            ip(family, "rule", "del", "from", "all", "lookup", "local", "pref", "0")
+            ip(family, "rule", "add", "fwmark", "0x200/0xf00", "lookup", "2004", "pref", "9")
+        ip(family, "route", "replace", "local", "default", "dev", "lo", "table", "2004")
+
+
+def _chains() -> None:
+    for table, above in (("filter", "FORWARD"), ("nat", "POSTROUTING"), ("mangle", "PREROUTING")):
+        name, base = f"CILIUM_{above}", ("iptables", "-w", "-t", table)
+        if name not in _said(*base, "-S"):
+            _said(*base, "-N", name)
+            _said(*base, "-A", name, "-o", "cilium_host", "-j", "ACCEPT")
+            _said(*base, "-A", above, "-m", "comment", "--comment", f"cilium-feeder: {name}", "-j", name)
+
+
+def _pins() -> None:
+    """Folders and links stand for programs and maps: what is pinned can only be made with bpf(2)."""
+    (PINS / "cilium/devices/eth0/links").mkdir(parents=True, exist_ok=True)
+    (PINS / "tc/globals").mkdir(parents=True, exist_ok=True)
+    for name in ("cilium_calls_00001", "cilium_lxc"):
+        if not (PINS / "tc/globals" / name).is_symlink():
+            (PINS / "tc/globals" / name).symlink_to("map")
+    (RUN / "state").mkdir(parents=True, exist_ok=True)
+    (RUN / "cgroupv2").mkdir(exist_ok=True)
+    if str(RUN / "cgroupv2") not in Path("/proc/self/mounts").read_text(encoding="utf-8"):
+        _said("mount", "-t", "cgroup2", "none", str(RUN / "cgroupv2"))
+
+
+def _said(*argv: str) -> str:
+    return subprocess.run(argv, capture_output=True, text=True, check=False).stdout
 
 
 def _break() -> None:
