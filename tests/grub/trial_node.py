@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,9 +29,14 @@ from caasctl.syntax.grub_menu import trial
 PROFILE = NodeProfile("caasctl.io/v1alpha1", "NodeProfile", Metadata("test"), Spec(Kubernetes("v1.36.4"),
                       boot=Boot(kernelArgs=("transparent_hugepage=madvise",))))  # fmt: skip
 MENU, ENVIRONMENT, CMDLINE = Path("/boot/grub/grub.cfg"), Path("/boot/grub/grubenv"), Path("/run/cmdline")
+
+
+def literal(fact: object) -> Probe:
+    return Probe(type(fact), lambda _host: fact)
+
+
 LITERAL = (CgroupLayout("hybrid", ()), Systemd(True, 245, "hybrid"), Iommu(("DMAR",)))
-PROBES = (*boot.PROBES, *boot_entries.PROBES, *boot_once.PROBES,
-          *(Probe(type(fact), lambda _host, fact=fact: fact) for fact in LITERAL))  # fmt: skip
+PROBES = (*boot.PROBES, *boot_entries.PROBES, *boot_once.PROBES, *(literal(fact) for fact in LITERAL))
 PLACES = ("/etc/default", "/etc/grub.d", "/boot")
 
 
@@ -41,30 +45,28 @@ class Killed(BaseException):
 
 
 class Mortal(LiveHost):
-    """Dies before (even `at`) or after (odd) the change number at // 2; the commands are real."""
+    """Dies before the change number `at`; the commands are real."""
 
     def __init__(self, at: int = -1) -> None:
         super().__init__()
         self.at, self.changes = at, 0
 
-    def _around(self, change: Callable[[], Any]) -> Any:
-        if self.at == self.changes * 2:
-            raise Killed
-        done = change()
-        if self.at == self.changes * 2 + 1:
+    def _count(self) -> None:
+        if self.at == self.changes:
             raise Killed
         self.changes += 1
-        return done
 
     def write(self, path: str, data: bytes, mode: int = 0o644, owner: tuple[int, int] | None = None) -> None:
-        self._around(lambda: super(Mortal, self).write(path, data, mode, owner))
+        self._count()
+        super().write(path, data, mode, owner)
 
     def remove(self, path: str) -> None:
-        self._around(lambda: super(Mortal, self).remove(path))
+        self._count()
+        super().remove(path)
 
     def execute(self, *argv: str, timeout_s: float = 120.0, direct: tuple[str, ...] | None = None) -> Completed:
-        done: Completed = self._around(lambda: super(Mortal, self).execute(*argv, timeout_s=timeout_s, direct=direct))
-        return done
+        self._count()
+        return super().execute(*argv, timeout_s=timeout_s, direct=direct)
 
 
 def run(profile: NodeProfile = PROFILE, host: LiveHost | None = None, name: str = "run") -> PhaseReport:
@@ -119,9 +121,10 @@ def files() -> dict[str, tuple[str, int]]:
 def start(case: str) -> None:
     for path in (Path(OURS), Path(trial.SCRIPT)):
         path.unlink(missing_ok=True)
-    for path, text in CASES[case].items():
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).write_text(text)
+    for name, text in CASES[case].items():
+        path = Path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
     host = LiveHost()
     host.execute("grub-editenv", str(ENVIRONMENT), "create")
     host.execute("update-grub")
@@ -170,25 +173,22 @@ def withdrawn(case: str) -> dict[str, Any]:
 
 
 def killed(case: str) -> dict[str, Any]:
-    """Killed before and after each change, of the run that arms and of the one that makes permanent, then run again."""
-    start(case)
+    """Killed before each change, of the run that arms and of the one that makes permanent, then run again."""
     wrong, moments = [], [0, 0]
-    for at in range(60):
+    for at in range(30):
         start(case)
-        with_kill = _dies(at)
-        moments[0] += with_kill
-        armed, again = told(run()), told(run())
-        if (armed["exit"], again["exit"]) != (4, 4) or state()["environment"].get(trial.NEXT) != trial.ID or state()["drop_in"]:
-            wrong.append([at, armed, state()])
+        early = _dies(at)
+        armed, then = told(run()), state()
+        if armed["exit"] != 4 or then["environment"].get(trial.NEXT) != trial.ID or then["drop_in"]:
+            wrong.append([at, armed, then])
         boots()
         late = _dies(at)
-        moments[1] += late
-        done = [told(run())["exit"], told(run())["changed"]]
-        after = state()
-        if done != [0, []] or after["script"] or after["trial"] or not after["drop_in"]:
-            wrong.append([at, done, after])
-        if not with_kill and not late:
+        permanent, then = told(run()), state()
+        if permanent["exit"] or then["script"] or then["trial"] or not then["drop_in"]:
+            wrong.append([at, permanent, then])
+        if not early and not late:
             break
+        moments = [moments[0] + early, moments[1] + late]
     return {"wrong": wrong, "moments": moments}
 
 
@@ -210,7 +210,7 @@ def another(case: str) -> dict[str, Any]:
         first.apply(LiveHost(), first.look(LiveHost()))
         said = ""
     except CaasError as error:
-        said = " ".join((error.problem, error.cause, error.fix))
+        said = f"{error.problem} {error.cause} {error.fix}"
     return {**report, "said": said, "kept": files() == was}
 
 
@@ -218,7 +218,9 @@ def saved(case: str) -> dict[str, Any]:
     """GRUB_DEFAULT=saved, and the older kernel is the saved one."""
     start(case)
     defaults = Path("/etc/default/grub")
-    defaults.write_text(CASES[case][str(defaults)].replace("GRUB_DEFAULT=0", "GRUB_DEFAULT=saved\nGRUB_SAVEDEFAULT=true"))
+    defaults.write_text(
+        CASES[case][str(defaults)].replace("GRUB_DEFAULT=0", "GRUB_DEFAULT=saved\nGRUB_SAVEDEFAULT=true")
+    )
     LiveHost().execute("update-grub")
     LiveHost().execute("grub-set-default", "1>2")
     boots()

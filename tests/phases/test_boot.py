@@ -147,7 +147,10 @@ def test_new_arguments_are_tried_first_unless_the_profile_says_not_to() -> None:
     facts = host(Systemd(True, 252, "unified"), "unified", DMAR, once)
     assert kinds(facts) == [TrialBoot, Cmdline, AfterTrial]
     assert kinds(facts, load("single-node", ('boot.trialBoot="off"',))) == [Transaction, Cmdline]
-    assert kinds(host(Systemd(True, 252, "unified"), "unified", DMAR, once, configured("intel_iommu=on"))) == [Transaction, Cmdline]
+    assert kinds(host(Systemd(True, 252, "unified"), "unified", DMAR, once, configured("intel_iommu=on"))) == [
+        Transaction,
+        Cmdline,
+    ]
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ _SOURCE = "GNU GRUB manual, grub-reboot and `save_env`; Debian grub2, /etc/grub.
     source=_SOURCE,
 )
 def trial_boot(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
-    """grubenv and grub.cfg, and what grub-probe says of the folder that holds them."""
+    """Grubenv and grub.cfg, and what grub-probe says of the folder that holds them."""
     if profile.spec.boot.trialBoot == "off" or not _lost(facts, profile):
         return
     once = facts.get(OneTimeEntry)

@@ -11,7 +11,9 @@ from caasctl.syntax.grub_menu import trial
 
 _MENUS = (("/boot/grub/grub.cfg", "grub"), ("/boot/grub2/grub.cfg", "grub2"))
 _SIGNATURE = "# GRUB Environment Block\n"
-_WRITABLE = frozenset({"ext2", "xfs", "fat", "exfat"})  # by GRUB's names; it overwrites blocks in place, and knows no journal
+_WRITABLE = frozenset(
+    {"ext2", "xfs", "fat", "exfat"}
+)  # by GRUB's names; it overwrites blocks in place, and knows no journal
 _PROBE_S = 30.0  # it looks at every disk for parts of volume groups
 
 

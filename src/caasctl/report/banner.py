@@ -58,7 +58,9 @@ def promises(plan: Report) -> tuple[str, ...]:
     """How changes that could keep the host from starting are tried first, or why not."""
     changes = [change for phase in order.phases(plan) for change in phase.changes]
     made = [getattr(change.resource, "promise", None) for change in changes]
-    return tuple(said for change, promise in zip(changes, made, strict=True) if promise and (said := promise(change.before)))
+    return tuple(
+        said for change, promise in zip(changes, made, strict=True) if promise and (said := promise(change.before))
+    )
 
 
 def losses(plan: Report) -> tuple[tuple[str, str], ...]:

@@ -6,7 +6,21 @@ from dataclasses import dataclass
 
 from caasctl import formats
 from caasctl.model import HEADER, MARK, CaasError, Unreadable
-from caasctl.protocol import IN_EFFECT, Absent, Done, FileKind, Known, NeedsReboot, Outcome, Reader, Resource, State, Undo, Unknown, Writer  # fmt: skip
+from caasctl.protocol import (
+    IN_EFFECT,
+    Absent,
+    Done,
+    FileKind,
+    Known,
+    NeedsReboot,
+    Outcome,
+    Reader,
+    Resource,
+    State,
+    Undo,
+    Unknown,
+    Writer,
+)
 from caasctl.resources.grub import GrubActivation, environment
 from caasctl.syntax import cmdline, grub, grub_menu
 from caasctl.syntax.grub_menu import trial
@@ -15,6 +29,7 @@ ARMED = "the next boot tries them, once"
 HOW = ("tried once by a menu entry of its own; if the machine does not come back, power-cycle it: it boots as before; "
        "after the reboot the same command makes it permanent")  # fmt: skip
 _ENTRY = "the default entry with the new arguments"  # a part of the state: what the script is to print
+MODE = 0o755  # grub-mkconfig runs it
 _VARIABLE = "GRUB_CMDLINE_LINUX_DEFAULT"
 
 
@@ -105,7 +120,7 @@ class TrialBoot:
         if not isinstance(now, Known) or not entry:
             return self.permanent.target(now)
         script = dict(now.parts)[trial.SCRIPT]
-        fits = isinstance(script, Known) and script.mode == 0o755 and trial.tried(script.text) == self.activation.wanted
+        fits = isinstance(script, Known) and script.mode == MODE and trial.tried(script.text) == self.activation.wanted
         if now.text != ARMED or not fits:
             script = self._script(entry)
         return Known(ARMED, parts=((trial.SCRIPT, script), (_ENTRY, Known(entry))))
@@ -113,7 +128,7 @@ class TrialBoot:
     def _script(self, entry: str) -> Known:
         (made,) = grub_menu.parse(entry).entries
         text = formats.render("grub-trial.sh.j2", header=HEADER, arguments=self.activation.wanted, kernel=made.kernel, entry=entry)  # fmt: skip
-        return Known(text, 0o755)
+        return Known(text, MODE)
 
     def apply(self, host: Writer, now: State) -> Outcome:
         if not _entry(now):
@@ -129,21 +144,25 @@ class TrialBoot:
         was, there = host.read_bytes(self.activation.config), host.stat(self.activation.config)
         try:
             _put(host, new)
-            self._judge(self.activation.side_menu(host), host)
-            self.activation.generate(host, was)
-            if owed := self._owed(host):
-                raise CaasError(f"`{' '.join(self.activation.update)}` did not bring about a trial entry", cause=owed,
-                                fix=_OTHERWISE)  # fmt: skip
-            host.execute(f"{self.activation.mkconfig.removesuffix('-mkconfig')}-reboot", trial.ID)
-            if not environment.armed(host, self.activation.config):
-                raise CaasError("the trial entry could not be armed", cause=f"{environment.of(self.activation.config)} does not "
-                                f"hold {trial.NEXT}={trial.ID} after it was set", fix=_OTHERWISE)  # fmt: skip
+            self._bring_about(host, was)
         except CaasError:
             environment.disarm(host, self.activation.config, self.activation.mkconfig)
             _put(host, old)
             if was is not None and host.read_bytes(self.activation.config) != was:
                 host.write(self.activation.config, was, there.mode if there else 0o600)
             raise
+
+    def _bring_about(self, host: Writer, was: bytes | None) -> None:
+        config = self.activation.config
+        self._judge(self.activation.side_menu(host), host)
+        self.activation.generate(host, was)
+        if owed := self._owed(host):
+            said = f"`{' '.join(self.activation.update)}` did not bring about a trial entry"
+            raise CaasError(said, cause=owed, fix=_OTHERWISE)
+        host.execute(f"{self.activation.mkconfig.removesuffix('-mkconfig')}-reboot", trial.ID)
+        if not environment.armed(host, config):
+            cause = f"{environment.of(config)} does not hold {trial.NEXT}={trial.ID} after it was set"
+            raise CaasError("the trial entry could not be armed", cause=cause, fix=_OTHERWISE)
 
     def _judge(self, menu: grub_menu.Menu, host: Reader) -> None:
         """The generated menu must have the trial, with the arguments in effect, and boot something else by default."""
@@ -166,7 +185,7 @@ class TrialBoot:
         if not _entry(now) or not isinstance(now, Known):
             return self.permanent.undo(now)
         script = dict(now.parts)[trial.SCRIPT]
-        before = (script.text.encode(), script.mode or 0o755) if isinstance(script, Known) else None
+        before = (script.text.encode(), script.mode or MODE) if isinstance(script, Known) else None
         disarming = environment.disarming(self.activation.config, self.activation.mkconfig)
         return Undo({trial.SCRIPT: before}, (disarming, self.activation.update))
 
@@ -179,11 +198,15 @@ class TrialBoot:
         script = dict(now.parts).get(trial.SCRIPT) if isinstance(now, Known) else None
         if self.obstacle:
             return f"{said}; trial boot: {self.without_trial}"
-        return f"the running kernel has them: permanent now, and the trial entry goes; {said}" if isinstance(script, Known) else said
+        return (
+            f"the running kernel has them: permanent now, and the trial entry goes; {said}"
+            if isinstance(script, Known)
+            else said
+        )
 
     def promise(self, now: State) -> str:
         """What must be known before the first change: how the new arguments come to be permanent."""
-        return HOW if _entry(now) else self.without_trial
+        return f"the new kernel command line is {HOW}" if _entry(now) else self.without_trial
 
     @property
     def without_trial(self) -> str:
@@ -242,6 +265,6 @@ def _file(host: Reader, path: str) -> State:
 
 def _put(host: Writer, state: State) -> None:
     if isinstance(state, Known):
-        host.write(trial.SCRIPT, state.text.encode(), state.mode or 0o755)
+        host.write(trial.SCRIPT, state.text.encode(), state.mode or MODE)
     else:
         host.remove(trial.SCRIPT)

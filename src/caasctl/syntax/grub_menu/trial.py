@@ -32,8 +32,15 @@ def _head(line: str) -> str:
     """The line that opens the block: classes, users and all else but title and id are the entry's own."""
     said = placed_words(line)
     title, cut = said[1], _identity(said)
+    option = cut[0].text if cut and cut[0].text in _ID_OPTIONS else "--id"  # a variable: an old core image knows no id
     rest = "".join(f" {line[word.start : word.end]}" for word in said[2:] if word not in cut)
-    return f"menuentry {line[title.start : title.end]}{_SUFFIX} --id {ID}{rest}"
+    return f"menuentry {_titled(line[title.start : title.end])} {option} {ID}{rest}"
+
+
+def _titled(written: str) -> str:
+    """The title as it is written, quotes and all, and what the trial adds to it."""
+    closed = written.endswith("'") and not written.endswith("\\'")
+    return written[:-1] + _SUFFIX[1:] if closed else written + _SUFFIX
 
 
 def _identity(said: Sequence[Word]) -> tuple[Word, ...]:
