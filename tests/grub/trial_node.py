@@ -147,7 +147,7 @@ def hangs(case: str) -> dict[str, Any]:
     """The trial does not come up and the machine is power-cycled; then the command is run again, and the trial comes up."""
     start(case)
     run()
-    found: dict[str, Any] = {"trial": boots(), "after": boots(), "cmdline": CMDLINE.read_text(), "left": state()}
+    found: dict[str, Any] = {"first": boots(), "after": boots(), "cmdline": CMDLINE.read_text(), "left": state()}
     return {**found, "again": told(run()), "armed": state(), "second": boots(), "permanent": told(run()), **state()}
 
 
