@@ -180,6 +180,33 @@ def test_an_armed_trial_has_nothing_to_do_and_is_written_anew_for_other_argument
     assert again.text == "not tried yet", "GRUB has taken it out: a trial that failed is armed again"
 
 
+def test_a_trial_that_is_armed_again_is_of_the_entry_that_boots_by_default_now(top: Path) -> None:
+    host = Grub(top)
+    armed(host)
+    was = host.read(CONFIG) or ""
+    put(host, CONFIG, was.replace("ro quiet\n", "ro loglevel=3\n"))
+    assert not apply(host, resource()), "armed for the entry of then"
+    put(host, GRUBENV, BLOCK.format(""))
+    now = resource().look(host)
+    script = dict(resource().target(now).parts)[trial.SCRIPT]  # type: ignore[union-attr]
+    assert isinstance(script, Known)
+    assert "ro loglevel=3 intel_iommu=on nosmt\n" in script.text
+
+
+def test_a_trial_entry_whose_script_is_gone_is_taken_out_of_the_menu(top: Path) -> None:
+    host = Grub(top)
+    armed(host)
+    (top / "etc/grub.d/42_caasctl_trial").unlink()
+    put(host, GRUBENV, BLOCK.format(""))
+    put(host, OURS, TEXT)
+    put(host, CONFIG, (host.read(CONFIG) or "").replace("ro quiet\n", f"ro quiet {' '.join(WANTED)}\n"))
+    now = resource().permanent.look(host)
+    assert isinstance(now, Known)
+    assert now.text == "/boot/grub/grub.cfg still has the trial entry"
+    assert apply(host, resource())
+    assert host.read(CONFIG) == menu(f"quiet {' '.join(WANTED)}")
+
+
 def armed(host: Grub) -> None:
     """As after a run of ours."""
     tried = resource()
@@ -280,7 +307,7 @@ def test_old_arguments_of_ours_are_not_in_the_trial_and_the_users_stay(top: Path
     entry = resource().entry(host)
     assert "ro quiet audit=0 intel_iommu=on nosmt\n" in entry, "of two, the last is ours"
     put(host, OURS, 'GRUB_CMDLINE_LINUX_DEFAULT="quiet"\n')
-    assert "audit=0 intel_iommu=on audit=0 nosmt\n" in resource().entry(host), "a file that is not ours took nothing in"
+    assert "ro quiet audit=0 intel_iommu=on audit=0 nosmt\n" in resource().entry(host), "a file that is not ours took nothing in"
 
 
 def test_what_is_said_of_it(top: Path) -> None:
