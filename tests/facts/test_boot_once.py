@@ -106,6 +106,7 @@ def test_a_grubenv_that_grub_would_not_change_is_an_obstacle(top: Path) -> None:
     ("old", "new", "said"),
     [
         ("   save_env next_entry\n", "", "does not look at next_entry"),
+        ("menuentry 'Debian'", "set partuuid=1-02\nmenuentry 'Debian'", "GRUB_FORCE_PARTUUID"),
         ("### BEGIN /etc/grub.d/40_custom ###", "blscfg\n", "come from /boot/loader/entries"),
         ('set default="0"', 'set default="mine"', "'Mine'"),
         ("menuentry 'Debian' --id simple {\n\tlinux\t/vmlinuz ro quiet\n}", "", "/etc/grub.d/10_linux"),

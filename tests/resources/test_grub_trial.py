@@ -307,7 +307,9 @@ def test_old_arguments_of_ours_are_not_in_the_trial_and_the_users_stay(top: Path
     entry = resource().entry(host)
     assert "ro quiet audit=0 intel_iommu=on nosmt\n" in entry, "of two, the last is ours"
     put(host, OURS, 'GRUB_CMDLINE_LINUX_DEFAULT="quiet"\n')
-    assert "ro quiet audit=0 intel_iommu=on audit=0 nosmt\n" in resource().entry(host), "a file that is not ours took nothing in"
+    assert "ro quiet audit=0 intel_iommu=on audit=0 nosmt\n" in resource().entry(host), (
+        "a file that is not ours took nothing in"
+    )
 
 
 def test_what_is_said_of_it(top: Path) -> None:

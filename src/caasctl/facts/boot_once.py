@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from caasctl.model import Unreadable
@@ -14,6 +15,7 @@ _SIGNATURE = "# GRUB Environment Block\n"
 _WRITABLE = frozenset(
     {"ext2", "xfs", "fat", "exfat"}
 )  # by GRUB's names; it overwrites blocks in place, and knows no journal
+_RETRIED = re.compile(r"^\s*set partuuid=\S|GRUB_FORCE_PARTUUID", re.MULTILINE)  # Ubuntu's 00_header: prev_entry
 _PROBE_S = 30.0  # it looks at every disk for parts of volume groups
 
 
@@ -56,6 +58,8 @@ def _unfit(config: str, environment: str, block: str) -> str:
         return "the menu's entries come from /boot/loader/entries"
     if f"save_env {trial.NEXT}" not in config:
         return "grub.cfg does not look at next_entry"
+    if _RETRIED.search(config):
+        return "GRUB starts an entry a second time that failed without an initramfs (GRUB_FORCE_PARTUUID)"
     if lasting is None or not lasting.normal or not trial.retold(lasting, (), ()):
         title = f" ({lasting.title!r})" if lasting else ""
         return f"the entry that boots by default{title} is none that /etc/grub.d/10_linux made"
