@@ -142,7 +142,9 @@ class Transaction:
         return Done()
 
     def undo(self, now: State) -> Undo:
-        return Undo({path: before(state) for path, state in _files(now).items()}, self.activation.way_back())
+        after = _files(self.target(now))
+        there = {path: was for path, was in _files(now).items() if (was, after[path]) != (Absent(), Absent())}
+        return Undo({path: before(was) for path, was in there.items()}, self.activation.way_back())
 
     def _write(self, host: Writer, old: Mapping[str, State], new: Mapping[str, State]) -> None:
         """All files or none: what was written before one that cannot be is taken back, and nothing was put in effect."""
