@@ -10,6 +10,7 @@ from tests.lab.debian import Unavailable
 from tests.vm.image import Kind, disk
 from tests.vm.machine import Machine
 
+LIFE_S = 2400
 NewMachine = Callable[[Kind], Machine]
 
 
@@ -30,7 +31,7 @@ def boot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewMachine]:
             made = disk(kind)
         except Unavailable as reason:
             pytest.skip(f"no booted node: {reason}")
-        machines.append(Machine(tmp_path_factory.mktemp(kind.name) / "node"))
+        machines.append(Machine(tmp_path_factory.mktemp(kind.name) / "node", LIFE_S))
         machines[-1].start(made)
         machines[-1].up()
         return machines[-1]

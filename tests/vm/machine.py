@@ -40,8 +40,8 @@ class Said:
 class Machine:
     """folder: holds its overlay, its console's log, its sockets and its pid; a folder of a running machine is attached to."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, life_s: int = LIFE_S) -> None:
+        self.folder, self.life_s = folder, life_s
 
     @property
     def pid(self) -> int:
@@ -73,7 +73,7 @@ class Machine:
         port = _free_port()
         (self.folder / "port").write_text(str(port))
         iommu = ("-device", "intel-iommu,intremap=on,caching-mode=on") if (self.folder / "iommu").read_text() else ()
-        argv = ("timeout", "-k", "5", str(LIFE_S), "qemu-system-x86_64", "-accel", "tcg,thread=multi,tb-size=1024", "-cpu", "max", "-smp", "2",
+        argv = ("timeout", "-k", "5", str(self.life_s), "qemu-system-x86_64", "-accel", "tcg,thread=multi,tb-size=1024", "-cpu", "max", "-smp", "2",
                 "-m", "4096", "-machine", "q35,sata=off", *iommu,
                 "-drive", f"file={self.folder}/disk.qcow2,if=virtio,format=qcow2,cache=unsafe",
                 "-netdev", f"user,id=lan,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:22", "-device", "virtio-net-pci,netdev=lan",
@@ -81,7 +81,9 @@ class Machine:
                 "-pidfile", str(self.folder / "pid"), *(("-loadvm", state) if state else ()))  # fmt: skip
         (self.folder / "pid").unlink(missing_ok=True)
         with (self.folder / "qemu.log").open("ab") as log:
-            subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/")
+            subprocess.run(
+                ("setsid", "--fork", *argv), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", check=True
+            )
         deadline = time.monotonic() + 30
         while not self.pid:
             if time.monotonic() > deadline:
