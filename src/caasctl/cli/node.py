@@ -30,11 +30,10 @@ from caasctl.cli.app import (
     finish,
 )
 from caasctl.model import Exit
-from caasctl.protocol import PhaseReport, PhaseStatus
 
 if TYPE_CHECKING:
     from caasctl.commands import Session
-    from caasctl.protocol import Phase
+    from caasctl.protocol import Phase, PhaseReport
 
 
 @app.command()
@@ -156,6 +155,9 @@ def _run(
 
 
 def _goes_on(phase: PhaseReport) -> bool:
+    """Whether what comes behind a planned phase has its turn in this run."""
+    from caasctl.protocol import PhaseStatus  # noqa: PLC0415
+
     return phase.status not in (PhaseStatus.REBOOT, PhaseStatus.FAILED)
 
 

@@ -146,9 +146,8 @@ def _planned(report: Report) -> str:
         return f"{word} waits for the reboot that phase {waiting} needs. Nothing was changed."
     if not changes:
         return f"Converged: {word} would change nothing."
-    if report.exit_code is Exit.REBOOT:
-        return f"{word} would make {made}, then ask for a reboot and go on after it. Nothing was changed."
-    return f"{word} would make {made}, without a reboot. Nothing was changed."
+    after = "then ask for a reboot and go on after it" if report.exit_code is Exit.REBOOT else "without a reboot"
+    return f"{word} would make {made}, {after}. Nothing was changed."
 
 
 def _waits(report: Report) -> str:
