@@ -219,7 +219,7 @@ def test_what_became_of_a_trial_entry_is_told(host: LiveHost) -> None:
 def test_another_reason_to_reboot_says_nothing_of_boot_loaders(host: LiveHost) -> None:
     @dataclass(frozen=True)
     class Driver(Cmdline):
-        name: str = "driver:vfio"  # type: ignore[misc]
+        name: str = "driver:vfio"
 
     marker = {"bootId": "one", "run": "r", "phase": "gpu", "why": "w", "owed": {"driver:vfio": "nvidia"}}
     host.write(rebooted.PATH, json.dumps(marker).encode())

@@ -143,9 +143,11 @@ def test_a_run_by_hand_takes_over_from_a_try_that_was_cut_off(node: Host) -> Non
     boot(node, 1, WITH)
     unit_text = node.text(UNIT)
     process = node.start("env", "-i", "PATH=/usr/bin:/bin", *unit(node))
-    node.until(f"grep -q '\"tries\": 1' {LIB}/resume.json")
+    node.until("grep -q caasctl /run/caasctl/lock")
+    assert json.loads(node.text(f"{LIB}/resume.json"))["tries"] == 1
     node.kill(process)
     assert node.text(UNIT) == unit_text
+    assert "started by caasctl-resume.service" in node.text("/run/caasctl/lock")
     assert asks(node).returncode == OK
     assert gone(node)
 

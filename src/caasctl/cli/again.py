@@ -33,6 +33,10 @@ class Turn:
     report: Report | None = None
     planned: Report | None = None
 
+    @property
+    def started_by(self) -> str:
+        return " (started by caasctl-resume.service)" if self.resumed else ""
+
 
 @contextmanager
 def turn(asked: Asked, *, auto: bool, resumed: bool, dry_run: bool, here: bool) -> Iterator[Turn]:

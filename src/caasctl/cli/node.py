@@ -140,6 +140,7 @@ def _run(
     from caasctl.report import banner, progress  # noqa: PLC0415
 
     words = _words(now)
+    session.started_by = now.started_by
     known, planned = session.plan(wanted, words)
     now.planned = planned
     if dry_run or planned.exit_code == Exit.FAILED_CHECK:

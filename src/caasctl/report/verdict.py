@@ -104,7 +104,9 @@ def several(number: int, what: str) -> str:
 
 
 def _next_of_run(report: Report, word: str) -> str:
-    dry = order.dry(report) and not _waits(report)
+    dry = order.dry(report)
+    if dry and _waits(report):
+        return command(report, word) if elsewhere(report) else "systemctl reboot"
     if dry and report.exit_code in (Exit.OK, Exit.REBOOT) and _changes(report):
         if elsewhere(report):
             return command(report, word, ["--dry-run"], here=True)
