@@ -281,6 +281,13 @@ def test_undo_takes_unit_link_state_and_marker_away(host: CrashingHost) -> None:
     assert host.read(resuming.REPORT) == "report"  # who looks later still finds it
 
 
+def test_proxies_go_with_the_unit(host: CrashingHost) -> None:
+    enabled(host)
+    host.write(resuming.PROXIES, b"x", 0o600)
+    assert resuming.remove(host) == ()
+    assert left(host) == []
+
+
 def test_where_nothing_is_left_nothing_is_run(host: CrashingHost) -> None:
     assert resuming.cancel(host) == ()
     assert host.commands == []

@@ -31,6 +31,10 @@ def test_a_program_is_no_place_for_variables() -> None:
     assert systemd.command(["/opt/$a %b/x", "$a"]) == '"/opt/$a %%b/x" "$$a"'
 
 
+def test_a_character_that_cannot_be_printed_is_spelled_out() -> None:
+    assert systemd.command(["/x", "\x01\u2028"]) == '/x "\\x01\\xe2\\x80\\xa8"'
+
+
 def test_a_byte_that_is_not_utf8_stays_one() -> None:
     assert systemd.command(["/x", os.fsdecode(b"a\xff")]) == '/x "a\\xff"'
 
