@@ -15,7 +15,7 @@ from caasctl.facts.boot_entries import BootEntries, BootEntry
 from caasctl.host import LiveHost
 from caasctl.model import Exit, Facts
 from caasctl.profile import NodeProfile
-from caasctl.protocol import Change, Known, Phase, PhaseReport, PhaseStatus, Resource, State, Unknown
+from caasctl.protocol import Absent, Change, Known, Phase, PhaseReport, PhaseStatus, Resource, State, Unknown
 from caasctl.rebooted import Answer, Marker
 from caasctl.resources.cmdline import Cmdline
 from caasctl.resources.files import File
@@ -57,6 +57,21 @@ def test_what_was_changed_since_is_made_before_the_reboot(host: LiveHost) -> Non
     owed = differs("missing: audit=1")
     assert rebooted.weigh(MARKER, "one", [edited, owed]) is Answer.NONE
     assert rebooted.weigh(MARKER, "two", [edited, owed]) is Answer.MISSED  # as after a trial that did not come up
+
+
+def test_what_only_follows_from_the_command_line_is_not_asked_of_the_boot(host: LiveHost) -> None:
+    """A trial's file is there once the arguments have been seen: it is as it was, also after a boot that had them."""
+    file = File("/etc/drop-in", "x", reboots=True)
+    absent = Change("boot", file, Absent(), Known("x"))
+    rebooted.note(host, "r", "boot", "w", [absent, differs("missing: audit=1")])
+    marker = rebooted.marker(host)
+    assert marker
+    assert marker.owed == {"cmdline:/proc/cmdline": "missing: audit=1"}
+    assert rebooted.weigh(marker, "two", [absent, differs("missing: hugepages=2")]) is Answer.MET
+    rebooted.note(host, "r", "boot", "w", [absent])
+    marker = rebooted.marker(host)
+    assert marker
+    assert rebooted.weigh(marker, "two", [absent]) is Answer.MISSED
 
 
 # -- on a tree ---------------------------------------------------------------------------------------------------------

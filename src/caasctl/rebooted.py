@@ -17,6 +17,7 @@ from caasctl.syntax import grub_menu
 PATH = "/var/lib/caasctl/reboot.json"
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 SCHEMA_VERSION = 1
+_MISSING = "missing:"
 TRIAL, TRIAL_ENTRY, GRUBENV = "/etc/grub.d/42_caasctl_trial", "caasctl-trial", "/boot/grub/grubenv"
 FIX = (
     "look at the host's console and at `journalctl -b -1`; the same command sets it up and asks for a reboot once more"
@@ -65,7 +66,9 @@ def boot_id(host: Reader) -> str:
 
 def note(host: Writer, run: str, phase: str, why: str, changes: Iterable[Change]) -> None:
     """Puts the marker of a phase that needs a reboot on disk."""
-    owed = {change.resource.name: _text(change.before) for change in changes if change.resource.reboots}
+    said = {change.resource.name: _text(change.before) for change in changes if change.resource.reboots}
+    # Who lists what is missing tells exactly; what only follows from that, as a file that a trial brings, would be taken for a miss.
+    owed = {name: text for name, text in said.items() if text.startswith(_MISSING)} or said
     data = {
         "schemaVersion": SCHEMA_VERSION,
         "bootId": boot_id(host),
@@ -158,7 +161,7 @@ def _still_owed(asked: Marker, differing: Iterable[Change]) -> tuple[Change, ...
 
     def same(change: Change) -> bool:
         was, now = asked.owed.get(change.resource.name, ""), _text(change.before)
-        return bool({*was.split()} & {*now.split()} - {"missing:"})
+        return bool({*was.split()} & {*now.split()} - {_MISSING})
 
     return tuple(change for change in differing if change.resource.reboots and same(change))
 

@@ -176,7 +176,10 @@ def test_a_profile_that_broke_meanwhile_stops_it(node: Host) -> None:
     node.write("/root/node.yaml", "{")
     done = resumes(node)
     assert done.returncode == USAGE
-    assert "YAML" in node.text(f"{LIB}/resumed.txt")
+    report = node.text(f"{LIB}/resumed.txt")
+    assert "YAML" in report
+    assert "cause" in report
+    assert "fix" in report
     assert gone(node)
 
 
