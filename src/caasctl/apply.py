@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
-from caasctl import engine
+from caasctl import engine, rebooted
 from caasctl.facts import PROBES
 from caasctl.faults import is_root, not_a_file
 from caasctl.host import LiveHost
@@ -83,12 +83,16 @@ class Run:
         if stopping:
             return replace(report, status=PhaseStatus.BLOCKED, message=engine.held_back(stopping))
         try:
-            reboot = self._change(phase, tuple(phase.desired(facts, self.profile)), changes)
+            resources = tuple(phase.desired(facts, self.profile))
+            differing = engine.differ(self.host, phase, resources)
+            reboot = rebooted.stops(self.host, phase.id, facts, differing) or self._change(phase, resources, changes)
             report = replace(report, status=PhaseStatus.CHANGED if changes else PhaseStatus.UNCHANGED)
             if reboot:
                 report = replace(report, status=PhaseStatus.REBOOT, message=reboot, needs_reboot=True)
             if changes:
                 report = replace(report, findings=engine.gate(phase, self._verified(phase)))
+            if changes and reboot:
+                rebooted.note(self.host, self.ledger.run, phase.id, reboot, changes)
         except Interrupted:
             said = "stopped as you asked, between two changes; the same command goes on from here"
             report = replace(report, status=PhaseStatus.INTERRUPTED, message=said)

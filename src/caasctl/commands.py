@@ -45,6 +45,7 @@ class Session:
         _refuse_waivers_of_nothing(self.profile)
         self.host = open_host(bundle, root)
         self.probes: tuple[Probe, ...] = PROBES
+        self.started_by = ""  # what the lock's owner says of itself, beside its command
         self._options = [word for setting in settings or () for word in ("--set", setting)]
         self._options += ["--profile", profile] if "/" in profile or profile.endswith((".yaml", ".yml")) else []
         self._options += ["--facts", bundle] if bundle is not None else []
@@ -90,7 +91,7 @@ class Session:
     def apply(self, phases: Sequence[Phase], facts: Facts, words: Sequence[str], step: Say, hear: Say) -> Report:
         """Makes the changes under the host's lock; `hear` gets what commands print. Raises LockedError."""
         run = apply.run_id()
-        owner = f"pid {os.getpid()}: caasctl {words[0]}, run {run}"
+        owner = f"pid {os.getpid()}: caasctl {words[0]}{self.started_by}, run {run}"
         host = LiveHost(progress=hear)
 
         def say(line: str) -> None:

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from caasctl import apply, engine, ledger
+from caasctl import apply, engine, ledger, resuming
 from caasctl.facts import PROBES
 from caasctl.facts.containerd_live import PodCgroups
 from caasctl.faults import is_root
@@ -42,6 +42,8 @@ def undo(run: str | None, progress: Say) -> tuple[ledger.Step, ...]:
                          fix="start it with sudo, or add --list to look only")  # fmt: skip
     with no_sudden_end(GOES_ON), host.lock(apply.LOCK, f"pid {os.getpid()}: caasctl undo\n"):
         refuse_under_pods(host, run or there[-1])
+        for lost in resuming.cancel(host):
+            progress(f"warning: {lost}")
         return tuple(ledger.take_back(host, run or there[-1]))
 
 

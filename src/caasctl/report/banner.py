@@ -50,7 +50,7 @@ def reboot(plan: Report, *, auto_reboot: bool) -> str:
     if not phases:
         return "none."
     if auto_reboot:
-        return f"after phase {phases[0]}, by itself (--auto-reboot)."
+        return f"after phase {phases[0]}, by itself (--auto-reboot): every session ends, SSH too; caasctl-resume.service goes on after it."
     return f"needed after phase {phases[0]}; caasctl stops there and asks, it does not reboot by itself."
 
 
