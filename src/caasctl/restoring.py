@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,7 +95,8 @@ def _execute(host: Writer, argv: tuple[str, ...], timeout_s: float) -> None:
     except CaasError:
         if argv[0] != "systemctl" or argv[1] not in _STARTS:
             raise
-        host.execute("systemctl", "reset-failed", argv[-1], timeout_s=timeout_s)
+        with suppress(CaasError):  # a unit that is not loaded has nothing to forget
+            host.execute("systemctl", "reset-failed", argv[-1], timeout_s=timeout_s)
         host.execute(*argv, timeout_s=timeout_s)
 
 
