@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-OURS = ("var/lib/caasctl", "run")
+OURS = ("var/lib/caasctl", "run/caasctl")
 
 
 def shot(top: Path) -> dict[str, tuple[object, ...]]:
