@@ -108,7 +108,7 @@ def test_folders_that_an_older_caasctl_left_open_are_closed(host: LiveHost, tmp_
 def test_a_link_in_the_place_of_the_record_stops_the_change(host: LiveHost, tmp_path: Path) -> None:
     (tmp_path / "var/lib").mkdir(parents=True)
     (tmp_path / "elsewhere").mkdir(mode=0o755)
-    (tmp_path / "var/lib/caasctl").symlink_to("/elsewhere")
+    (tmp_path / "var/lib/caasctl").symlink_to("../../elsewhere")
     with pytest.raises(CaasError, match="cannot make the folder /var/lib/caasctl"):
         ledger.Ledger(host, "run1").record(change(File("/etc/x", "new"), host))
     assert (tmp_path / "elsewhere").stat().st_mode & 0o777 == 0o755
@@ -142,6 +142,25 @@ def test_killed_at_every_write_an_entry_is_whole_or_not_there(tmp_path: Path) ->
         assert ledger.runs(host) == (("run1",) if at == 11 else ())
         assert at != 11 or all(step.done for step in ledger.take_back(host, "run1"))
         assert host.read("/etc/x") == "old"
+
+
+def test_a_change_whose_way_back_cannot_be_recorded_is_not_made_and_says_why(host: LiveHost, tmp_path: Path) -> None:
+    made = change(File("/etc/x", "new"), host)
+    (tmp_path / "var/lib/caasctl/runs").mkdir(parents=True)
+    (tmp_path / "var/lib/caasctl/runs/loop").symlink_to("loop")
+    with pytest.raises(CaasError, match="its way back cannot be recorded") as caught:
+        ledger.Ledger(host, "run1").record(made)
+    assert "too many levels" in caught.value.cause
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"number": "x"}'])
+def test_a_damaged_record_of_an_old_run_holds_up_no_new_one(host: LiveHost, text: str) -> None:
+    host.write(f"{ledger.FOLDER}/old/0001.json", text.encode(), 0o600)
+    recorded(host, File("/etc/x", "new"))
+    assert ledger.runs(host) == ("old", "run1")
+    assert all(step.done for step in ledger.take_back(host, "run1"))
+    with pytest.raises(CaasError):
+        tuple(ledger.take_back(host, "old"))
 
 
 def test_nothing_is_made_before_the_first_change(host: LiveHost, tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_owners_are_as_before_also_of_a_file_that_is_removed_and_of_modes_no_pro
 ) -> None:
     live = LiveHost(str(tmp_path))
     live.write("/etc/theirs", b"theirs", 0o4750, (7, 8))
-    live.write("/etc/gone", OURS.encode(), 0o400, (9, 10))
+    live.write("/etc/gone", OURS.encode(), 0o000, (9, 10))
     before = shot(tmp_path)
     make(host, "run1", File("/etc/theirs", "ours"), Gone("/etc/gone"))
     assert all(step.done for step in back(host))

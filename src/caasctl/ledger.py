@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from caasctl import formats
 from caasctl.faults import is_root
-from caasctl.model import RefusedError, UsageError
+from caasctl.formats import FormatError
+from caasctl.model import CaasError, RefusedError, Unreadable, UsageError
 from caasctl.protocol import Absent, Change, FileKind, Known, Reader, Resource, Stat, State, Undo, Writer
 from caasctl.resources.files import owned_files
 from caasctl.restoring import Step, folders_back, restore, run_command
@@ -19,6 +21,7 @@ FOLDER = f"{STATE}/runs"
 SCHEMA_VERSION = 2  # 1: no owner, no mode after, no folders, no values of the kernel
 TAKE_DOWN_TIMEOUT_S = 900.0  # stops every pod of a node
 _SETGID = 0o2000
+_KEYS = {"resource", "files", "commands", "nothing"}  # without these no entry of any schema can be taken back
 Entry = Mapping[str, Any]
 
 
@@ -33,7 +36,14 @@ class Ledger:
         self._host, self.run, self._seq, self._number = host, run, 0, 0
 
     def record(self, change: Change) -> Undo:
-        """Notes the way back of a change that is about to be made; it is on disk when this returns."""
+        """Notes the way back of a change that is about to be made; it is on disk when this returns. Raises CaasError."""
+        try:
+            return self._record(change)
+        except Unreadable as error:
+            raise CaasError(f"{change.resource.name} is not changed: its way back cannot be recorded", cause=str(error),
+                            fix="mend that, then run the same command again") from error  # fmt: skip
+
+    def _record(self, change: Change) -> Undo:
         if not self._seq:
             self._begin()
         self._seq += 1
@@ -153,9 +163,11 @@ def taken_back(host: Reader, run: str) -> bool:
 
 
 def _number(host: Reader, run: str) -> int:
-    """The place of a run among all; 0 for those of schema 1, whose names tell."""
-    names = _entries(host, run)
-    return int(_entry(host, run, names[0]).get("number", 0)) if names else 0
+    """The place of a run among all; 0 for those of schema 1, whose names tell, and for what cannot be understood."""
+    for name in _entries(host, run)[:1]:
+        with suppress(FormatError, AttributeError, TypeError, ValueError):  # its own turn says what is wrong with it
+            return int(formats.parse_json(host.read(f"{FOLDER}/{run}/{name}") or "", name).get("number", 0))
+    return 0
 
 
 def _entries(host: Reader, run: str) -> tuple[str, ...]:
@@ -165,7 +177,8 @@ def _entries(host: Reader, run: str) -> tuple[str, ...]:
 def _entry(host: Reader, run: str, name: str) -> Entry:
     path = f"{FOLDER}/{run}/{name}"
     entry = formats.parse_json(host.read(path) or "", path)
-    if not isinstance(entry, dict) or int(entry.get("schemaVersion", 1)) > SCHEMA_VERSION:
+    whole = isinstance(entry, dict) and entry.keys() >= _KEYS
+    if not whole or entry.get("schemaVersion", 1) not in range(1, SCHEMA_VERSION + 1):
         raise RefusedError(f"{path} cannot be understood", cause="a newer caasctl wrote it, or it was changed since",
                            fix="use the caasctl that made the run")  # fmt: skip
     return entry if entry.get("schemaVersion", 1) > 1 else _upgraded(host, run, entry)

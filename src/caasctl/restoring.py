@@ -56,7 +56,9 @@ def _put(host: Writer, folder: str, found: Fate) -> None:
         host.write_value(found.path, goal.content)
     else:
         owner = None if goal.uid is None or goal.gid is None else (goal.uid, goal.gid)
-        host.write(found.path, _backup(host, folder, found.last, goal), goal.mode or 0o600, owner)
+        host.write(
+            found.path, _backup(host, folder, found.last, goal), 0o600 if goal.mode is None else goal.mode, owner
+        )
 
 
 def _backup(host: Reader, folder: str, noted: Noted, goal: There) -> bytes:
