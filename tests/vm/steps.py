@@ -40,7 +40,7 @@ def serves(machine: Machine, config_version: int) -> None:
     """containerd runs on what caasctl wrote, and a pod that its CRI starts is in scopes of systemd below kubepods.slice."""
     assert machine.sh("ctr plugins ls id==cri | grep -c ' ok '").strip() != "0"
     config = machine.sh("containerd config dump")
-    assert config.startswith(f"version = {config_version}")
+    assert f"version = {config_version}" in config.splitlines()
     assert "SystemdCgroup = true" in config
     cgroups = machine.sh(f"/opt/standins/lab/bin/python /usr/local/lib/lab/cri.py {PAUSE}").split()
     assert len(cgroups) == 2, cgroups  # the sandbox's pause, and the container

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import PurePosixPath
 
 from caasctl.faults import cannot, is_root, not_a_file, why
-from caasctl.host import processes
+from caasctl.host import folders, processes
 from caasctl.model import CaasError, LockedError, Unreadable, UsageError
 from caasctl.protocol import Completed, FileKind, Reader, Stat
 
@@ -156,6 +156,18 @@ class LiveHost:
                 os.rmdir(target)
         except OSError as error:
             raise cannot("remove", path, error) from error
+
+    def private_folder(self, path: str) -> None:
+        try:
+            folders.make_private(self._inside(path, follow=False))
+        except OSError as error:
+            raise cannot("make the folder", path, error) from error
+
+    def remove_folder(self, path: str) -> None:
+        try:
+            folders.remove_empty(self._inside(path, follow=False))
+        except OSError as error:
+            raise cannot("remove the folder", path, error) from error
 
     def execute(self, *argv: str, timeout_s: float = 120.0, direct: tuple[str, ...] | None = None) -> Completed:
         if self.root != "/":
