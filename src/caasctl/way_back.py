@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 
@@ -40,7 +39,7 @@ def undo(run: str | None, progress: Say) -> tuple[ledger.Step, ...]:
     if not is_root():
         raise UsageError("undo changes this host and needs root", cause="it was started by another user",
                          fix="start it with sudo, or add --list to look only")  # fmt: skip
-    with no_sudden_end(GOES_ON), host.lock(apply.LOCK, f"pid {os.getpid()}: caasctl undo\n"):
+    with no_sudden_end(GOES_ON, lambda: host.waits_for), host.lock(apply.LOCK, "caasctl undo"):
         refuse_under_pods(host, run or there[-1])
         return tuple(ledger.take_back(host, run or there[-1]))
 
