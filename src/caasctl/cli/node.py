@@ -128,19 +128,30 @@ def _run(
     verbose: bool,
 ) -> None:
     """Plans, asks, changes, reports, and ends with the report's code."""
-    from caasctl.report import banner, progress  # noqa: PLC0415
+    from caasctl.interrupts import nothing_changed_yet  # noqa: PLC0415
+    from caasctl.report import as_json, banner, progress  # noqa: PLC0415
 
-    known, planned = session.plan(wanted, words)
-    if dry_run or planned.exit_code == Exit.FAILED_CHECK:
-        finish(planned, output, verbose=verbose)
-    if any(report.changes for report in planned.phases):
-        banner.write(planned, sys.stderr)
-        if not yes and not typer.confirm("Make these changes?", default=False, err=True):
-            print("nothing was changed", file=sys.stderr)
-            raise typer.Exit(Exit.OK)
+    session.as_json = as_json
+    with nothing_changed_yet():
+        known, planned = session.plan(wanted, words)
+        if dry_run or planned.exit_code == Exit.FAILED_CHECK:
+            finish(planned, output, verbose=verbose)
+        if any(report.changes for report in planned.phases):
+            banner.write(planned, sys.stderr)
+            if not yes and not _agreed():
+                print("nothing was changed", file=sys.stderr)
+                raise typer.Exit(Exit.OK)
     with progress.Progress(sys.stderr) as shown:
         result = session.apply(wanted, known, words, shown.step, shown.hear)
     finish(result, output, verbose=verbose)
+
+
+def _agreed() -> bool:
+    """Raises KeyboardInterrupt for a Ctrl-C at the question."""
+    try:
+        return typer.confirm("Make these changes?", default=False, err=True)
+    except typer.Abort as stopped:
+        raise KeyboardInterrupt from stopped
 
 
 @app.command()
