@@ -58,4 +58,7 @@ def test_a_closed_terminal_is_no_reason_to_stop() -> None:
 def test_before_the_first_change_it_ends_the_run_and_says_that_nothing_was_changed(number: int) -> None:
     with pytest.raises(StoppedError) as caught, interrupts.nothing_changed_yet():
         signal.raise_signal(number)
-    assert (caught.value.exit_code, caught.value.fix) == (130, "nothing was changed")
+    assert (caught.value.exit_code, caught.value.problem) == (
+        130,
+        "stopped before the first change: nothing was changed",
+    )

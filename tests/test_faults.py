@@ -107,6 +107,8 @@ def test_what_cannot_be_cleaned_up_does_not_hide_the_reason(tmp_path: Path) -> N
     with pytest.raises(CaasError) as caught:
         host.write("/x", b"new text")
     assert caught.value.cause == "input/output error"
+    assert isinstance(caught.value.__cause__, OSError)
+    assert caught.value.__cause__.filename is None  # the write, not the removal after it
     assert (tmp_path / "x").read_text() == "old"
     assert len(temporaries(tmp_path)) == 1
     LiveHost(str(tmp_path)).tidy("/x")
@@ -269,6 +271,16 @@ def test_the_disk_is_full_when_the_old_files_should_come_back(tmp_path: Path) ->
     assert "as before" not in report.message
     assert "in effect again" not in report.message
     assert report.fix == "mend it"
+
+
+def test_what_could_not_be_put_back_is_not_said_to_be_in_effect_again(tmp_path: Path) -> None:
+    counted = FailingHost(str(old_tree(tmp_path / "counted")))
+    run(counted, transaction("yes"))
+    at = counted.calls.index("rename /effect") + 2
+    report = run(FailingHost(str(old_tree(tmp_path / "host")), at), transaction("yes"))
+    assert "/b is as before; /a could NOT be put back" in report.message
+    assert "; what is there now is in effect" in report.message
+    assert three(tmp_path / "host") == ("A", "b", "Ab")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -95,14 +95,36 @@ def test_of_many_that_start_in_the_same_instant_exactly_one_wins(path: str) -> N
     assert sum(f"another caasctl run is changing this host pid {won[0]}: `run`" in text for text in said) == 11
 
 
-def test_a_lock_file_that_is_removed_meanwhile_lets_nobody_in_beside_its_holder(tmp_path: Path) -> None:
-    """Whoever was about to take the old file must not take it for the new one."""
-    here = tmp_path / "caasctl/lock"
+def test_what_it_is_at_is_told_whole_however_long_it_was_before(path: str) -> None:
     host = LiveHost()
-    with host.lock(str(here), "one"):
-        here.unlink()
-        with LiveHost().lock(str(here), "two"), pytest.raises(LockedError, match="another"):
-            take(str(here))
+    with host.lock(path, "caasctl " + "ü" * 1000):
+        for at in ("€" * 1000, "\udcff", "3/5 containerd"):
+            host.note(at)
+        with pytest.raises(LockedError, match="another") as caught:
+            take(path)
+    assert caught.value.cause.endswith(", at 3/5 containerd")
+
+
+def test_who_waited_for_a_lock_file_that_was_removed_meanwhile_is_not_let_in_beside_who_has_the_new_one(
+    path: str,
+) -> None:
+    """A child of a dead run holds the old file; somebody removes it, and a run takes a new one."""
+    killed(path, "sh", "-c", "echo; exec sleep 300")
+    said: list[str] = []
+    waits = LiveHost(progress=said.append)
+
+    def meanwhile() -> bool:
+        if said and not os.path.exists(f"{path}.old"):
+            with open(path) as file:
+                (child,) = (pid for pid in lock.others(file.fileno()) if lock.words_of(pid) == "sleep 300")
+            os.rename(path, f"{path}.old")
+            winner.enter_context(LiveHost().lock(path, "the winner"))
+            os.kill(child, 9)
+        return False
+
+    with ExitStack() as winner, pytest.raises(LockedError) as caught, waits.lock(path, "the waiter", stop=meanwhile):
+        raise AssertionError("two runs at once")
+    assert "`the winner`" in caught.value.cause
 
 
 # -- the dead ----------------------------------------------------------------------------------------------------------

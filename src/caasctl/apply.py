@@ -69,7 +69,7 @@ class Run:
         self._tidy_records()
         for at, phase in enumerate(phases):
             if at and self.stop():
-                said, fix = _stopped("", phases[at:])
+                said, fix = self._stopped("", phases[at:])
                 yield PhaseReport(phase.id, phase.title, PhaseStatus.INTERRUPTED, message=said, fix=fix)
                 return
             self.say(f"{at + 1}/{len(phases)} {phase.id}: {phase.title}")
@@ -105,7 +105,7 @@ class Run:
             if changes:
                 report = replace(report, findings=engine.gate(phase, self._verified(phase)))
         except Interrupted as before:
-            said, fix = _stopped(str(before), later)
+            said, fix = self._stopped(str(before), later)
             report = replace(report, status=PhaseStatus.INTERRUPTED, message=said, fix=fix)
         except FactUnread as unread:
             report = replace(
@@ -162,6 +162,13 @@ class Run:
             reboot = outcome.why if isinstance(outcome, NeedsReboot) else reboot
         return reboot
 
+    def _stopped(self, before: str, later: Sequence[Phase]) -> tuple[str, str]:
+        """What a run that was stopped says, and how to go on or back."""
+        where = f", before {before}" if before else ", between two phases"
+        left = f"; not begun: {', '.join(phase.id for phase in later)}" if later else ""
+        back = "; `caasctl undo` takes back what was made" if self.made else ""
+        return f"stopped as you asked{where}{left}", f"the same command goes on from here{back}"
+
     def _broke(self, phase: Phase, bug: Exception) -> BugError:
         """What a defect of ours left behind: changes are recorded before they are made, that one too."""
         made = f"changes made before it: {', '.join(self.made)}" if self.made else "no change was made before it"
@@ -205,16 +212,6 @@ class Run:
                 fix="look for a program that rewrites it (configuration management, an operator), stop that, run again",
             )
         return engine.examine(facts, self.profile)
-
-
-def _stopped(before: str, later: Sequence[Phase]) -> tuple[str, str]:
-    """What a run that was stopped says, and how to go on or back."""
-    where = f", before {before}" if before else ", between two phases"
-    left = f"; not begun: {', '.join(phase.id for phase in later)}" if later else ""
-    return (
-        f"stopped as you asked{where}{left}",
-        "the same command goes on from here; `caasctl undo` takes back what was made",
-    )
 
 
 def _said(change: Change) -> str:

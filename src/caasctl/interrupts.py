@@ -52,7 +52,9 @@ def nothing_changed_yet() -> Iterator[None]:
         yield
     except KeyboardInterrupt as stopped:
         raise StoppedError(
-            "stopped before the first change", cause="you asked for it", fix="nothing was changed"
+            "stopped before the first change: nothing was changed",
+            cause="you asked for it (Ctrl-C or SIGTERM)",
+            fix="run the same command again when you want to go on",
         ) from stopped
     finally:
         signal.signal(signal.SIGTERM, before)

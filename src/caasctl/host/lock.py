@@ -88,7 +88,8 @@ class Lock:
             os.close(self.fd)
 
     def _write(self) -> None:
-        os.pwrite(self.fd, json.dumps(asdict(self.owner)).encode().ljust(SIZE), 0)
+        text = json.dumps(asdict(self.owner), ensure_ascii=False)
+        os.pwrite(self.fd, text.encode(errors="replace").ljust(SIZE), 0)
 
 
 def take(path: str, command: str, say: Callable[[str], None], stop: Callable[[], bool]) -> Lock:
@@ -213,8 +214,8 @@ def _wait(fd: int, say: Callable[[str], None], stop: Callable[[], bool]) -> None
                               fix="wait for it to end; the lock goes with its process")  # fmt: skip
         end = began + _patience_s(owner, began)
         if stop():
-            raise StoppedError("stopped while waiting for what a dead run left running", cause=named(others(fd)),
-                               fix="nothing was changed; run the same command again")  # fmt: skip
+            raise StoppedError("stopped while waiting for what a dead run left running: nothing was changed", cause=named(others(fd)),
+                               fix="run the same command again: it waits on")  # fmt: skip
         if now >= end:
             raise _left(owner, others(fd), now - began)
         if now - began > GRACE_S and now - said_at > SAY_EVERY_S:
