@@ -171,9 +171,9 @@ def test_a_terminal_that_is_closed_half_way_ends_nothing_and_the_result_is_kept(
 def test_ctrl_c_typed_at_the_question_changes_nothing(host: Host) -> None:
     process, ours = on_a_terminal(host, *(word for word in INIT if word != "--yes"))
     heard(ours, b"Make these changes?")
+    time.sleep(1)  # Python misses a signal that comes between the question and its wait for an answer
     os.write(ours, b"\x03")
-    said = heard(ours, b"nothing was changed")
-    assert b"stopped before the first change" in said
+    heard(ours, b"stopped before the first change: nothing was changed")
     assert process.wait(20) == 130
     os.close(ours)
     assert not host.path("/var/lib/caasctl").exists()
