@@ -93,6 +93,9 @@ def test_an_interrupt_ends_after_the_step_and_says_what_was_applied_and_how_to_g
     made = [change["resource"] for phase in report["phases"] for change in phase["changes"]]
     assert made
     assert all(name in out for name in made)
+    if "kubelet" in at:
+        assert "stopped as you asked, before " in out  # the next change, not the next phase
+        assert host.calls("kubeadm init") == []
     if at == "host: file:":
         undone = host.caasctl("undo", "--yes")
         assert undone.returncode == 0, said(undone)
