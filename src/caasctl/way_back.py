@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 
@@ -56,7 +55,7 @@ def refuse(host: Reader, plan: Plan) -> None:
 def undo(run: str, progress: Say) -> tuple[Step, ...]:
     """Takes back a run. Raises UsageError, RefusedError, LockedError."""
     host = LiveHost(progress=progress)
-    with no_sudden_end(GOES_ON), host.lock(apply.LOCK, f"pid {os.getpid()}: caasctl undo, run {run}\n"):
+    with no_sudden_end(GOES_ON, lambda: host.waits_for), host.lock(apply.LOCK, f"caasctl undo {run}"):
         plan = planned(host, run)  # another run may have ended since it was shown
         if plan:
             refuse(host, plan)

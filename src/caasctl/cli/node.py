@@ -137,19 +137,21 @@ def _run(
     verbose: bool,
 ) -> None:
     """Plans, asks, changes, reports, and ends with the report's code."""
-    from caasctl.report import banner, progress  # noqa: PLC0415
+    from caasctl.interrupts import nothing_changed_yet  # noqa: PLC0415
+    from caasctl.report import as_json, banner, progress  # noqa: PLC0415
 
     words = _words(now)
-    session.started_by = now.started_by
-    known, planned = session.plan(wanted, words)
-    now.planned = planned
-    if dry_run or planned.exit_code == Exit.FAILED_CHECK:
-        finish(planned, output, verbose=verbose)
-    if any(report.changes for report in takewhile(_goes_on, planned.phases)):
-        banner.write(planned, sys.stderr, auto_reboot=now.auto)
-        if not yes and not typer.confirm("Make these changes?", default=False, err=True):
-            print("nothing was changed", file=sys.stderr)
-            raise typer.Exit(Exit.OK)
+    session.started_by, session.as_json = now.started_by, as_json
+    with nothing_changed_yet():
+        known, planned = session.plan(wanted, words)
+        now.planned = planned
+        if dry_run or planned.exit_code == Exit.FAILED_CHECK:
+            finish(planned, output, verbose=verbose)
+        if any(report.changes for report in takewhile(_goes_on, planned.phases)):
+            banner.write(planned, sys.stderr, auto_reboot=now.auto)
+            if not yes and not _agreed():
+                print("nothing was changed", file=sys.stderr)
+                raise typer.Exit(Exit.OK)
     with progress.Progress(sys.stderr) as shown:
         now.report = session.apply(wanted, known, words, shown.step, shown.hear)
     finish(now.report, output, verbose=verbose)
@@ -160,6 +162,14 @@ def _goes_on(phase: PhaseReport) -> bool:
     from caasctl.protocol import PhaseStatus  # noqa: PLC0415
 
     return phase.status not in (PhaseStatus.REBOOT, PhaseStatus.FAILED)
+
+
+def _agreed() -> bool:
+    """Raises KeyboardInterrupt for a Ctrl-C at the question."""
+    try:
+        return typer.confirm("Make these changes?", default=False, err=True)
+    except typer.Abort as stopped:
+        raise KeyboardInterrupt from stopped
 
 
 @app.command()
