@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -10,6 +11,7 @@ import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from tests.vm.image import KEY
 
@@ -77,7 +79,7 @@ class Machine:
                 "-m", "4096", "-machine", "q35,sata=off", *iommu,
                 "-drive", f"file={self.folder}/disk.qcow2,if=virtio,format=qcow2,cache=unsafe",
                 "-netdev", f"user,id=lan,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:22", "-device", "virtio-net-pci,netdev=lan",
-                "-display", "none", "-serial", f"file:{self.folder}/console.log", "-monitor", f"unix:{self.folder}/monitor,server,nowait",
+                "-display", "none", "-serial", f"file:{self.folder}/console.log", "-qmp", f"unix:{self.folder}/monitor,server,nowait",
                 "-pidfile", str(self.folder / "pid"), *(("-loadvm", state) if state else ()))  # fmt: skip
         (self.folder / "pid").unlink(missing_ok=True)
         with (self.folder / "qemu.log").open("ab") as log:
@@ -171,24 +173,27 @@ class Machine:
         return (self.folder / "port").read_text()
 
     def _monitor(self, command: str) -> None:
+        """A command of QEMU's monitor, done when this returns."""
         with socket.socket(socket.AF_UNIX) as monitor:
             monitor.settimeout(120)
             monitor.connect(str(self.folder / "monitor"))
-            said = _until_prompt(monitor)
-            monitor.sendall(f"{command}\n".encode())
-            said = _until_prompt(monitor)
-        if "Error" in said:
+            with monitor.makefile("rw") as lines:
+                lines.readline()  # its greeting
+                _ask(lines, "qmp_capabilities", {})
+                said = _ask(lines, "human-monitor-command", {"command-line": command})
+        if said:
             raise Dead(f"{command}: {said}")
 
 
-def _until_prompt(monitor: socket.socket) -> str:
-    said = b""
-    while not said.endswith(b"(qemu) "):
-        block = monitor.recv(4096)
-        if not block:
-            break
-        said += block
-    return said.decode(errors="replace")
+def _ask(lines: TextIO, command: str, arguments: dict[str, str]) -> str:
+    """What QMP answers: "" or an empty object where all is well; what it tells by itself meanwhile is passed over."""
+    lines.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
+    lines.flush()
+    while answer := lines.readline():
+        found = json.loads(answer)
+        if "return" in found or "error" in found:
+            return str(found.get("return") or found.get("error") or "")
+    return "QEMU ended"
 
 
 def _free_port() -> int:
