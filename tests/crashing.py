@@ -36,6 +36,12 @@ class CrashingHost(LiveHost):
     def remove(self, path: str) -> None:
         self._around(lambda: super(CrashingHost, self).remove(path))
 
+    def private_folder(self, path: str) -> None:
+        self._around(lambda: super(CrashingHost, self).private_folder(path))
+
+    def remove_folder(self, path: str) -> None:
+        self._around(lambda: super(CrashingHost, self).remove_folder(path))
+
     def execute(self, *argv: str, timeout_s: float = 120.0, direct: tuple[str, ...] | None = None) -> Completed:
         self._around(lambda: self.commands.append(argv))
         return Completed(argv, 0)

@@ -97,7 +97,7 @@ class Witness:
 def test_a_change_is_recorded_before_it_is_made(host: LiveHost) -> None:
     witness = Witness()
     run(host, Facts(), brings("one", witness))
-    assert witness.seen == [("0001.json",)]
+    assert witness.seen == [("0001-0.after", "0001.json")]
 
 
 def test_what_a_killed_run_staged_is_gone_with_the_next_one(host: LiveHost) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from caasctl import commands, interrupts
+from caasctl.faults import StoppedError
 from caasctl.model import UsageError
 
 
@@ -32,14 +33,17 @@ def test_nothing_is_rendered_into_a_folder_that_was_not_named(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_is_answered_once_and_stops_nothing_by_itself(number: int, capfd: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c_is_answered_and_stops_nothing_by_itself(number: int, capfd: pytest.CaptureFixture[str]) -> None:
     before = signal.getsignal(number)
-    with interrupts.no_sudden_end("stopping soon") as stop:
+    with interrupts.no_sudden_end("stopping soon", lambda: "`helm upgrade`, at most 9 s more") as stop:
         assert not stop()
         os.kill(os.getpid(), number)
+        assert capfd.readouterr().err == "\nstopping soon\n"
         os.kill(os.getpid(), number)
         assert stop()
-    assert capfd.readouterr().err == "\nstopping soon\n"
+    assert capfd.readouterr().err == (
+        "\nstill waiting for `helm upgrade`, at most 9 s more: cut off half-way it could leave this host broken\n"
+    )
     assert signal.getsignal(number) == before
 
 
@@ -47,3 +51,14 @@ def test_a_closed_terminal_is_no_reason_to_stop() -> None:
     with interrupts.no_sudden_end("stopping soon") as stop:
         os.kill(os.getpid(), signal.SIGHUP)
         assert not stop()
+        assert signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN  # which would be inherited
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_before_the_first_change_it_ends_the_run_and_says_that_nothing_was_changed(number: int) -> None:
+    with pytest.raises(StoppedError) as caught, interrupts.nothing_changed_yet():
+        signal.raise_signal(number)
+    assert (caught.value.exit_code, caught.value.problem) == (
+        130,
+        "stopped before the first change: nothing was changed",
+    )

@@ -104,4 +104,4 @@ def test_a_python_without_ensurepip_gets_its_package_by_apt(dev: Dev, bin_: Path
             (bin_ / name).chmod(0o755)
     (bin_ / "env").symlink_to(shutil.which("env") or "/usr/bin/env")
     dev("run")
-    assert (tmp_path / "apt").read_text() == "install -y -qq python3.11-venv\n"
+    assert (tmp_path / "apt").read_text() == "install -y -qq --no-install-recommends python3.11-venv\n"

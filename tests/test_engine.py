@@ -51,7 +51,7 @@ from caasctl.protocol import (
     Writer,
 )
 from caasctl.resources.files import File
-from caasctl.resources.kernel import Sysctl
+from caasctl.resources.units import Unit
 from caasctl.syntax.kubeadm import RESET
 
 PROFILE = profile_load.load()
@@ -323,7 +323,7 @@ def test_a_reboot_ends_the_run_and_finishes_its_phase_first(host: LiveHost) -> N
 def test_a_reboot_that_is_still_owed_leaves_no_run_to_take_back(host: LiveHost) -> None:
     boot = _phase("boot", Note("menu"), Note("arg", outcome=NeedsReboot("args"), reboots=True))
     assert [r.status for r in _run(host, boot)] == [PhaseStatus.REBOOT]
-    assert len(host.list(f"{ledger.FOLDER}/run1") or ()) == 2
+    assert len([name for name in host.list(f"{ledger.FOLDER}/run1") or () if name.endswith(".json")]) == 2
     again = apply.Run(host, PROFILE, ledger.Ledger(host, "run2"), lambda _: None, lambda: False)
     assert [r.status for r in again.phases((boot,), Facts([Colour("red")]))] == [PhaseStatus.REBOOT]
     assert ledger.runs(host) == ("run1",)
@@ -395,7 +395,7 @@ def test_undo_brings_back_what_was_there_and_removes_what_was_not(host: LiveHost
     steps = tuple(ledger.take_back(host, "run1"))
     assert all(step.done for step in steps)
     assert host.read("/notes/a") == "mine"
-    assert host.stat("/notes/a").mode == 0o644  # type: ignore[union-attr]  # as the state knew it
+    assert host.stat("/notes/a").mode == 0o600  # type: ignore[union-attr]
     assert host.list("/notes") == ("a",)
     assert ledger.runs(host) == ()
 
@@ -411,7 +411,7 @@ def test_undo_leaves_what_was_edited_since_and_says_where_the_old_text_is(host: 
 
 
 def test_an_undo_whose_command_failed_can_be_run_again(host: LiveHost) -> None:
-    ledger.Ledger(host, "run1").record(Change("one", Sysctl("net.x", "1"), Known("0"), Known("1")))
+    ledger.Ledger(host, "run1").record(Change("one", Unit("x", enabled=True), Known("disabled"), Known("enabled")))
     (step,) = ledger.take_back(host, "run1")  # no command runs in a tree
     assert not step.done
     assert ledger.runs(host) == ("run1",)
@@ -446,7 +446,8 @@ def test_undo_takes_down_first_and_goes_no_further_where_that_fails(host: LiveHo
     assert (step.done, host.read("/etc/used"), ledger.runs(host)) == (False, "wanted", ("run1",))
     running = CrashingHost(str(tmp_path))
     texts = [step.text for step in ledger.take_back(running, "run1")]
-    assert texts == [f"`{' '.join(RESET)}` ran", "/etc/used restored", "`restart it` ran"]
+    ran = [f"`{' '.join(RESET)}` ran", "/etc/used restored", "`restart it` ran"]
+    assert texts == [*ran, "/etc stays: it holds used"]
 
 
 class Uninstalled(CrashingHost):
@@ -511,7 +512,7 @@ def test_the_way_back_is_on_disk_before_the_change(tmp_path: Path) -> None:
     ledger.Ledger(host, "r").record(change)
     assert (tmp_path / "etc/c").read_text() == "old"
     folder = tmp_path / "var/lib/caasctl/runs/r"
-    assert sorted(p.name for p in folder.iterdir()) == ["0001-0.before", "0001.json"]
+    assert sorted(p.name for p in folder.iterdir()) == ["0001-0.after", "0001-0.before", "0001.json"]
     assert (folder / "0001-0.before").stat().st_mode & 0o777 == 0o600
 
 

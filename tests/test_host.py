@@ -14,7 +14,7 @@ import pytest
 
 from caasctl.faults import cannot
 from caasctl.host import LiveHost, glob, user_file
-from caasctl.model import CaasError, CommandError, LockedError, Unreadable, UsageError
+from caasctl.model import CaasError, CommandError, Unreadable, UsageError
 from caasctl.protocol import FileKind
 
 
@@ -206,29 +206,6 @@ def test_execute_names_a_program_that_is_not_installed_and_one_that_hangs() -> N
         LiveHost().execute("no-such-program")
     with pytest.raises(CommandError, match="did not end"):
         LiveHost().execute("sleep", "5", timeout_s=0.2)
-
-
-def test_the_second_run_is_told_who_holds_the_lock_and_a_dead_owner_blocks_nobody(tmp_path: Path) -> None:
-    first, second = LiveHost(str(tmp_path)), LiveHost(str(tmp_path))
-    with first.lock("/run/caasctl/lock", "pid 1: first"):
-        first.note("pid 1: first, at 2/3 boot")
-        with pytest.raises(LockedError) as caught, second.lock("/run/caasctl/lock", "pid 2"):
-            raise AssertionError("both hold it")
-        assert caught.value.cause == "pid 1: first, at 2/3 boot"
-    with second.lock("/run/caasctl/lock", "pid 2: second"):
-        assert (tmp_path / "run/caasctl/lock").read_text() == "pid 2: second"
-
-
-def test_a_child_that_outlives_its_run_keeps_the_lock(tmp_path: Path) -> None:
-    path = str(tmp_path / "lock")
-    script = (
-        "import sys, os; from caasctl.host import LiveHost\n"
-        "host = LiveHost()\n"
-        "with host.lock(sys.argv[1], 'parent'): host.execute('sh', '-c', 'sleep 3 & exit 0'); os._exit(0)\n"
-    )
-    subprocess.run([sys.executable, "-c", script, path], check=True)
-    with pytest.raises(LockedError), LiveHost().lock(path, "other"):
-        raise AssertionError("the child's change is still under way")
 
 
 def test_reading_is_safe_from_many_threads(host: LiveHost, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ COMMANDS = (
     ("ruff", "check", "--no-fix"),
     ("ruff", "format", "--check", "--diff"),
     ("mypy", "--strict"),
-    ("shellcheck", "dev", ".ci/run"),
+    ("shellcheck", "dev", ".ci/run", "tests/vm/disk.sh", "tests/vm/node/setup.sh"),
 )
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 
-from caasctl import engine
+from caasctl import engine, rebooted
 from caasctl.facts import PROBES
-from caasctl.faults import is_root, not_a_file
+from caasctl.faults import BugError, is_root, not_a_file
 from caasctl.host import LiveHost
-from caasctl.ledger import Ledger
-from caasctl.model import CaasError, Exit, Facts, FactUnread, Finding
+from caasctl.host.disk import SUFFIX
+from caasctl.ledger import FOLDER, Ledger
+from caasctl.model import CaasError, Exit, Facts, FactUnread, Finding, Unreadable
 from caasctl.profile import NodeProfile
 from caasctl.protocol import (
     Change,
@@ -38,7 +39,7 @@ Progress = Callable[[str], None]
 
 
 class Interrupted(Exception):  # noqa: N818 - the user asked for it
-    """The user wants to stop; raised between changes only."""
+    """The user wants to stop before the resource of that name; raised between changes only."""
 
 
 def run_id() -> str:
@@ -58,23 +59,38 @@ class Run:
     say: Progress
     stop: Callable[[], bool]
     probes: Sequence[Probe] = PROBES
+    made: list[str] = field(default_factory=list)  # resources that were changed, over all phases
+    under_way: str = ""  # the one that is being changed
+    goes_back: bool = False  # whether undo would have anything to do
 
     def phases(self, phases: Sequence[Phase], facts: Facts) -> Iterator[PhaseReport]:
         """Reports as they come to be; ends at the first phase that is blocked, failed or needs a reboot."""
         self.host.remove_tree(STAGE)  # what a killed run left; its resource may be as wanted, and not look there again
         stale: set[type] = set()
+        self._tidy_records()
         for at, phase in enumerate(phases):
+            if at and self.stop():
+                said, fix = self._stopped("", phases[at:])
+                yield PhaseReport(phase.id, phase.title, PhaseStatus.INTERRUPTED, message=said, fix=fix)
+                return
             self.say(f"{at + 1}/{len(phases)} {phase.id}: {phase.title}")
             if stale & engine.needs(phase):
                 facts, stale = engine.collect(RecordingHost(self.host), self.probes), set()
-            report = self._phase(phase, facts)
+            report = self._phase(phase, facts, phases[at + 1 :])
             if report.changes:
                 stale.update(phase.disturbs)
             yield report
             if report.status not in (PhaseStatus.UNCHANGED, PhaseStatus.CHANGED):
                 return
 
-    def _phase(self, phase: Phase, facts: Facts) -> PhaseReport:
+    def _tidy_records(self) -> None:
+        """What a run that was killed while it wrote a record left: never read as one, and of no use."""
+        for run in self.host.list(FOLDER) or ():
+            for name in self.host.list(f"{FOLDER}/{run}") or ():
+                if name.endswith(SUFFIX):
+                    self.host.remove(f"{FOLDER}/{run}/{name}")
+
+    def _phase(self, phase: Phase, facts: Facts, later: Sequence[Phase]) -> PhaseReport:
         start = time.monotonic()
         found = engine.examine(facts, self.profile)
         report = PhaseReport(phase.id, phase.title, PhaseStatus.UNCHANGED, findings=engine.gate(phase, found))
@@ -83,15 +99,10 @@ class Run:
         if stopping:
             return replace(report, status=PhaseStatus.BLOCKED, message=engine.held_back(stopping))
         try:
-            reboot = self._change(phase, tuple(phase.desired(facts, self.profile)), changes)
-            report = replace(report, status=PhaseStatus.CHANGED if changes else PhaseStatus.UNCHANGED)
-            if reboot:
-                report = replace(report, status=PhaseStatus.REBOOT, message=reboot, needs_reboot=True)
-            if changes:
-                report = replace(report, findings=engine.gate(phase, self._verified(phase)))
-        except Interrupted:
-            said = "stopped as you asked, between two changes; the same command goes on from here"
-            report = replace(report, status=PhaseStatus.INTERRUPTED, message=said)
+            report = self._made(phase, facts, report, changes)
+        except Interrupted as before:
+            said, fix = self._stopped(str(before), later)
+            report = replace(report, status=PhaseStatus.INTERRUPTED, message=said, fix=fix)
         except FactUnread as unread:
             report = replace(
                 report,
@@ -99,18 +110,39 @@ class Run:
                 message=f"cannot be planned: {unread.reason}",
                 fix=f"{'mend that' if is_root() else 'run as root'}; `caasctl preflight` says what else could not be read",
             )
+        except BugError as bug:
+            raise self._broke(phase, bug) from bug
         except CaasError as error:
             said = ": ".join(filter(None, (error.problem, error.cause)))
             report = replace(report, status=PhaseStatus.FAILED, message=said, fix=error.fix)
+        except Unreadable as unreadable:
+            fix = "mend that, then run the same command again"
+            report = replace(report, status=PhaseStatus.FAILED, message=str(unreadable), fix=fix)
+        except Exception as bug:
+            raise self._broke(phase, bug) from bug
         took = round((time.monotonic() - start) * 1000)
         return replace(report, changes=tuple(changes), duration_ms=took)
+
+    def _made(self, phase: Phase, facts: Facts, report: PhaseReport, changes: list[Change]) -> PhaseReport:
+        """The report once the phase's changes are made, verified and, where they wait for a reboot, noted."""
+        resources = tuple(phase.desired(facts, self.profile))
+        differing = engine.differ(self.host, phase, resources)
+        reboot = rebooted.stops(self.host, phase.id, facts, differing) or self._change(phase, resources, changes)
+        report = replace(report, status=PhaseStatus.CHANGED if changes else PhaseStatus.UNCHANGED)
+        if reboot:
+            report = replace(report, status=PhaseStatus.REBOOT, message=reboot, needs_reboot=True)
+        if changes:
+            report = replace(report, findings=engine.gate(phase, self._verified(phase)))
+        if changes and reboot:
+            rebooted.note(self.host, self.ledger.run, phase.id, reboot, changes)
+        return report
 
     def _change(self, phase: Phase, resources: tuple[Resource, ...], changes: list[Change]) -> str:
         """Makes the changes of a phase, appending each once it is made; returns why a reboot is needed, or nothing."""
         done: set[str] = set()
         reboot = ""
-        for file in (file for resource in resources for file in owned_files(resource)):
-            self._refuse_unseen(file)
+        for resource in resources:
+            self._prepare(resource)
         for resource in resources:
             now = resource.look(self.host)
             if isinstance(now, Unknown):
@@ -124,18 +156,48 @@ class Run:
             if now == wanted and not because:
                 continue
             if self.stop():
-                raise Interrupted
+                raise Interrupted(resource.name)
             change = Change(phase.id, resource, now, wanted, because)
             self.say(f"{phase.id}: {resource.name}")
             if done or not resource.reboots:  # a reboot that is owed again is nothing to take back
-                self.ledger.record(change)
+                way = self.ledger.record(change)
+                self.goes_back |= bool(way.files or way.values or way.commands or way.first)
+            self.under_way = resource.name
             outcome = resource.apply(self.host, now)
+            self.under_way = ""
             if isinstance(outcome, Impossible):
                 raise CaasError(outcome.problem, cause=f"{resource.name} cannot be changed here", fix=outcome.fix)
             changes.append(change)
+            self.made.append(resource.name)
             done.add(resource.name)
             reboot = outcome.why if isinstance(outcome, NeedsReboot) else reboot
         return reboot
+
+    def _stopped(self, before: str, later: Sequence[Phase]) -> tuple[str, str]:
+        """What a run that was stopped says, and how to go on or back."""
+        where = f", before {before}" if before else ", between two phases"
+        left = f"; not begun: {', '.join(phase.id for phase in later)}" if later else ""
+        back = "; `caasctl undo` takes back what was made" if self.goes_back else ""
+        return f"stopped as you asked{where}{left}", f"the same command goes on from here{back}"
+
+    def _broke(self, phase: Phase, bug: Exception) -> BugError:
+        """What a defect of ours left behind: changes are recorded before they are made, that one too."""
+        made = f"changes made before it: {', '.join(self.made)}" if self.made else "no change was made before it"
+        at = f" at {self.under_way}, which may be half made" if self.under_way else ""
+        back = f"`caasctl undo {self.ledger.run}` takes back what was made; " if self.goes_back else ""
+        return BugError(
+            f"caasctl has a bug: phase {phase.id} broke{at}",
+            cause=f"{bug if isinstance(bug, BugError) else f'{type(bug).__name__}: {bug}'}; {made}",
+            fix=f"{back}report the lines above, with `caasctl facts --record FILE.tar.gz` if you can share it",
+        )
+
+    def _prepare(self, resource: Resource) -> None:
+        """Clears what a killed run left beside its files, and refuses those that cannot be seen. Raises CaasError."""
+        files = owned_files(resource)
+        for path in {*(file.path for file in files), *filter(None, [getattr(resource, "path", "")])}:
+            self.host.tidy(path)
+        for file in files:
+            self._refuse_unseen(file)
 
     def _refuse_unseen(self, file: File) -> None:
         """Stops a phase before its first change where a later one would stop it half-way. Raises CaasError."""

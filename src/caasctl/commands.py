@@ -19,7 +19,7 @@ from caasctl.facts.kubernetes import Cluster
 from caasctl.faults import is_root
 from caasctl.host import LiveHost
 from caasctl.interrupts import no_sudden_end
-from caasctl.model import Exit, Facts, Finding, ProfileError, Report, Unreadable, UsageError
+from caasctl.model import CaasError, Exit, Facts, Finding, ProfileError, Report, Unreadable, UsageError
 from caasctl.phases import ORDER
 from caasctl.profile import NodeProfile
 from caasctl.protocol import Phase, PhaseReport, PhaseStatus, Probe
@@ -27,6 +27,7 @@ from caasctl.recording import RecordingHost
 
 Say = Callable[[str], None]
 STOPS = "stopping as soon as this step is done; the same command goes on from there"
+LAST_REPORT = "/var/lib/caasctl/last-report.json"
 JOIN_NEXT = (
     "A worker is in no cluster before it joins one. On a control plane: `kubeadm token create --print-join-command`; what it prints, in a "
     "file of mode 0600 here: `caasctl join-node --token-file FILE` with the same profile and settings."
@@ -45,6 +46,8 @@ class Session:
         _refuse_waivers_of_nothing(self.profile)
         self.host = open_host(bundle, root)
         self.probes: tuple[Probe, ...] = PROBES
+        self.started_by = ""  # what the lock's owner says of itself, beside its command
+        self.as_json: Callable[[Report], str] | None = None  # how a report that is kept is written
         self._options = [word for setting in settings or () for word in ("--set", setting)]
         self._options += ["--profile", profile] if "/" in profile or profile.endswith((".yaml", ".yml")) else []
         self._options += ["--facts", bundle] if bundle is not None else []
@@ -89,23 +92,35 @@ class Session:
 
     def apply(self, phases: Sequence[Phase], facts: Facts, words: Sequence[str], step: Say, hear: Say) -> Report:
         """Makes the changes under the host's lock; `hear` gets what commands print. Raises LockedError."""
-        run = apply.run_id()
-        owner = f"pid {os.getpid()}: caasctl {words[0]}, run {run}"
-        host = LiveHost(progress=hear)
+        run, host = apply.run_id(), LiveHost(progress=hear)
 
         def say(line: str) -> None:
-            host.note(f"{owner}, at {line}\n")
+            host.note(line)
             step(line)
 
-        with no_sudden_end(STOPS) as stop, host.lock(apply.LOCK, f"{owner}\n"):
+        command = shlex.join(["caasctl", *words, *self._options]) + self.started_by
+        with (
+            no_sudden_end(STOPS, lambda: host.waits_for) as stop,
+            host.lock(apply.LOCK, command, say=step, stop=stop),
+        ):
             reports = tuple(
                 apply.Run(host, self.profile, ledger.Ledger(host, run), say, stop, self.probes).phases(phases, facts)
             )
-        code = apply.exit_code(reports)
-        changed = any(report.status is not PhaseStatus.UNCHANGED for report in reports)
-        self.host = open_host(None, "/") if changed else self.host
-        facts = engine.collect(self.host, self.probes) if changed else facts
-        return self.report(words, code, engine.examine(facts, self.profile), reports, self._notes(words, facts))
+            changed = any(report.status is not PhaseStatus.UNCHANGED for report in reports)
+            self.host = open_host(None, "/") if changed else self.host
+            facts = engine.collect(self.host, self.probes) if changed else facts
+            found = engine.examine(facts, self.profile)
+            report = self.report(words, apply.exit_code(reports), found, reports, self._notes(words, facts))
+            self._keep(host, report)
+        return report
+
+    def _keep(self, host: LiveHost, report: Report) -> None:
+        """Keeps what a run came to for whoever could not see it: its terminal may be closed, its machine about to boot."""
+        try:
+            if self.as_json:
+                host.write(LAST_REPORT, self.as_json(report).encode(), 0o600)
+        except CaasError as error:  # the run's result is what it is, with or without a copy of it
+            host.say(f"{error.problem}: {error.cause}")
 
     def _notes(self, words: Sequence[str], facts: Facts) -> tuple[str, ...]:
         """How a worker that init-node prepared comes into a cluster."""

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import date, datetime, timezone
 from queue import Empty, SimpleQueue
 
+from caasctl import rebooted
 from caasctl.checks import CHECKS
 from caasctl.facts import PROBES
 from caasctl.model import (
@@ -196,6 +197,9 @@ def _plan_phase(
     stopping = blockers(phase, found)
     try:
         changes = tuple(differ(host, phase, phase.desired(facts, profile)))
+        stopped = None if stopping else rebooted.planned(blank, rebooted.judge(host, phase.id, facts, changes))
+        if stopped:
+            return stopped
     except FactUnread as unread:
         return replace(blank, status=PhaseStatus.UNKNOWN, message=f"cannot be planned: {unread.reason}")
     except CaasError as error:
@@ -259,7 +263,9 @@ def preflight_exit(found: Sequence[Finding], *, strict: bool = False, checks: Se
 
 
 def plan_exit(phases: Sequence[PhaseReport]) -> Exit:
-    """What the real run would exit with, as far as can be told: precedence 1, 4, 6, 0."""
+    """What the real run would exit with, as far as can be told: precedence 3, 1, 4, 6, 0."""
+    if any(phase.status is PhaseStatus.FAILED for phase in phases):
+        return Exit.FAILED_CHANGE
     if any(phase.status is PhaseStatus.BLOCKED for phase in phases):
         return Exit.FAILED_CHECK
     if any(phase.needs_reboot for phase in phases):

@@ -5,8 +5,20 @@ from __future__ import annotations
 import errno
 import os
 
-from caasctl.model import CaasError, UsageError
+from caasctl.model import CaasError, Exit, UsageError
 from caasctl.protocol import FileKind
+
+
+class StoppedError(CaasError):
+    """The user wants out, and nothing was changed."""
+
+    exit_code = Exit.INTERRUPTED
+
+
+class BugError(CaasError):
+    """caasctl broke while it changed a host; what was made so far is said. Its cause is what it broke on."""
+
+    exit_code = Exit.BUG
 
 
 def is_root() -> bool:
@@ -20,16 +32,18 @@ def why(error: OSError) -> str:
 
 
 _FIXES = {
-    errno.ENOSPC: "free space on that file system, then run the same command again",
+    errno.ENOSPC: "free space on {place}, then run the same command again",
     errno.EDQUOT: "raise the quota, then run the same command again",
-    errno.EROFS: "remount that file system read-write, then run the same command again",
-    errno.EACCES: "run as root",
+    errno.EROFS: "remount {place} read-write, then run the same command again",
+    errno.EIO: "the disk may be failing: see `dmesg`; once that is mended, run the same command again",
+    errno.EACCES: "run as root; if you are, look for a security module or a network file system that forbids it",
     errno.EPERM: "run as root; if you are, look for an immutable flag (lsattr) or a container's restriction",
 }
 
 
-def cannot(verb: str, path: str, error: OSError) -> CaasError:
-    fix = _FIXES.get(error.errno or 0, "mend that, then run the same command again")
+def cannot(verb: str, path: str, error: OSError, place: str = "that file system") -> CaasError:
+    """place: the file system that it happened on, in words."""
+    fix = _FIXES.get(error.errno or 0, "mend that, then run the same command again").format(place=place)
     cause = why(error)
     if isinstance(error, FileExistsError) and error.filename:
         there = str(error.filename)

@@ -1,4 +1,4 @@
-"""Ctrl-C and a closed terminal while a host is changed: the step under way is not cut off."""
+"""Ctrl-C and a closed terminal: before the first change they end the run, from then on the step under way is not cut off."""
 
 from __future__ import annotations
 
@@ -7,26 +7,54 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from caasctl.faults import StoppedError
+
 STDERR = 2
 
 
 @contextmanager
-def no_sudden_end(said: str) -> Iterator[Callable[[], bool]]:
-    """Ctrl-C asks to stop after the step under way, and is answered at once; a closed terminal does not stop at all."""
+def no_sudden_end(said: str, waits_for: Callable[[], str] = str) -> Iterator[Callable[[], bool]]:
+    """Ctrl-C asks to stop after the step under way, and is answered at once; a closed terminal does not stop at all.
+
+    waits_for: what runs now, for whoever asks again; "" where nothing does.
+    """
     asked: list[int] = []
 
     def answer(number: int, _frame: object) -> None:
-        if not asked:
-            with suppress(OSError):  # the terminal may be gone
-                os.write(STDERR, f"\n{said}\n".encode())  # print is not safe where it may have been interrupted itself
+        again = (
+            f"still waiting for {waits_for() or 'the step under way'}: cut off half-way it could leave this host broken"
+        )
+        with suppress(OSError):  # the terminal may be gone
+            # print is not safe where it may have been interrupted itself
+            os.write(STDERR, f"\n{again if asked else said}\n".encode(errors="backslashreplace"))
         asked.append(number)
+
+    def unmoved(_number: int, _frame: object) -> None:
+        """A closed terminal; a handler and not SIG_IGN, which children would inherit."""
 
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     signal.signal(signal.SIGINT, answer)
     signal.signal(signal.SIGTERM, answer)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, unmoved)
     try:
         yield lambda: bool(asked)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def nothing_changed_yet() -> Iterator[None]:
+    """Ctrl-C, and SIGTERM with it, end what only looks and asks. Raises StoppedError."""
+    before = signal.getsignal(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt as stopped:
+        raise StoppedError(
+            "stopped before the first change: nothing was changed",
+            cause="you asked for it (Ctrl-C or SIGTERM)",
+            fix="run the same command again when you want to go on",
+        ) from stopped
+    finally:
+        signal.signal(signal.SIGTERM, before)

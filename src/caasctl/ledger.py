@@ -1,175 +1,279 @@
-"""The undo record of a run: one fsynced entry before every change, and the way back along them."""
+"""The undo record of a run: one fsynced entry before every change, what it says, and the way back along it."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from caasctl import formats
-from caasctl.model import CaasError, Unreadable, UsageError
-from caasctl.protocol import Change, Known, Reader, State, Undo, Writer
+from caasctl.faults import is_root
+from caasctl.formats import FormatError
+from caasctl.model import CaasError, RefusedError, Unreadable, UsageError
+from caasctl.protocol import Absent, Change, FileKind, Known, Reader, Resource, Stat, State, Undo, Writer
+from caasctl.resources.files import owned_files
+from caasctl.restoring import Step, folders_back, restore, run_command
+from caasctl.traces import GONE, chains, digest
 
-FOLDER = "/var/lib/caasctl/runs"
-SCHEMA_VERSION = 1
+STATE = "/var/lib/caasctl"
+FOLDER = f"{STATE}/runs"
+SCHEMA_VERSION = 2  # 1: no owner, no mode after, no folders, no values of the kernel
 TAKE_DOWN_TIMEOUT_S = 900.0  # stops every pod of a node
-
-
-def digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-@dataclass(frozen=True)
-class Step:
-    """How one entry of a run was taken back, or why it was not."""
-
-    resource: str
-    text: str
-    done: bool
+_SETGID = 0o2000
+_KEYS = {"resource", "files", "commands", "nothing"}  # without these no entry of any schema can be taken back
+Entry = Mapping[str, Any]
 
 
 class Ledger:
-    """Writes the entries of one run; the files of before lie beside them, readable by root only."""
+    """Writes the entries of one run, in folders that only root may enter.
+
+    The bytes of before lie beside an entry, and so do those that caasctl writes, unless they are secret: in a file of
+    mode 0600 each, for they may hold keys. The entry itself, which reports quote, never holds a text of a file.
+    """
 
     def __init__(self, host: Writer, run: str) -> None:
-        self._host, self.run, self._seq = host, run, 0
+        self._host, self.run, self._seq, self._number = host, run, 0, 0
 
     def record(self, change: Change) -> Undo:
-        """Notes the way back of a change that is about to be made; it is on disk when this returns."""
+        """Notes the way back of a change that is about to be made; it is on disk when this returns. Raises CaasError."""
+        try:
+            return self._record(change)
+        except Unreadable as error:
+            raise CaasError(f"{change.resource.name} is not changed: its way back cannot be recorded", cause=str(error),
+                            fix="mend that, then run the same command again") from error  # fmt: skip
+
+    def _record(self, change: Change) -> Undo:
+        if not self._seq:
+            self._begin()
         self._seq += 1
         undo = change.resource.undo(change.before)
-        wanted = _files_after(change.after, undo)
-        files = []
-        for at, (path, was) in enumerate((undo.files or {}).items()):
-            backup = f"{self._seq:04d}-{at}.before"
-            if was is not None:
-                self._host.write(f"{FOLDER}/{self.run}/{backup}", was[0], 0o600)
-            files.append(
-                {
-                    "path": path,
-                    "backup": None if was is None else backup,
-                    "mode": None if was is None else f"{was[1]:04o}",
-                    "sha256After": wanted.get(path),
-                }
-            )
+        after = _after(change.after, undo)
+        hidden = {file.path for file in owned_files(change.resource) if file.secret}
+        files = [
+            self._file(f"{self._seq:04d}-{at}", path, was, after.get(path), change.resource, hidden)
+            for at, (path, was) in enumerate((undo.files or {}).items())
+        ]
+        made = change.after.text if isinstance(change.after, Known) else ""
         entry = {
             "schemaVersion": SCHEMA_VERSION,
+            "number": self._number,
             "phase": change.phase,
             "resource": change.resource.name,
+            "kind": change.resource.name.partition(":")[0],
+            "before": _word(change, undo),
             "files": files,
+            "folders": _folders(self._host, (*(undo.files or {}), *(f"{path}/x" for path in undo.folders))),
+            "values": [{"path": path, "before": was, "after": made} for path, was in (undo.values or {}).items()],
             "commands": [list(argv) for argv in undo.commands],
             "nothing": undo.nothing,
             "first": [list(argv) for argv in undo.first],
             "loses": undo.loses,
         }
-        self._host.write(f"{FOLDER}/{self.run}/{self._seq:04d}.json", formats.dump_json(entry).encode(), 0o600)
+        self._keep(f"{self._seq:04d}.json", formats.dump_json(entry).encode())
         return undo
 
+    def _begin(self) -> None:
+        self._number = 1 + max((_number(self._host, run) for run in self._host.list(FOLDER) or ()), default=0)
+        for folder in (STATE, FOLDER, f"{FOLDER}/{self.run}"):
+            self._host.private_folder(folder)
 
-def _files_after(after: State, undo: Undo) -> dict[str, str]:
-    """sha256 of what each file will hold, so that undo knows a later edit by hand."""
-    if not isinstance(after, Known):
-        return {}
-    texts = {path: state.text for path, state in after.parts if isinstance(state, Known)}
-    if not after.parts and undo.files and len(undo.files) == 1:
-        texts = dict.fromkeys(undo.files, after.text)
-    return {path: digest(text.encode()) for path, text in texts.items()}
+    def _file(
+        self,
+        name: str,
+        path: str,
+        was: tuple[bytes, int] | None,
+        after: State | None,
+        resource: Resource,
+        hidden: set[str],
+    ) -> dict[str, Any]:
+        there = self._host.stat(path, follow=False)
+        there = there if there and there.kind is FileKind.FILE else None
+        secret = resource.secret or path in hidden
+        said: dict[str, Any] = {"path": path, "backup": None, "mode": None, "secret": secret, "wrote": None}
+        if was is not None:
+            said["backup"] = f"{name}.before"
+            said |= {"sha256Before": digest(was[0]), "mode": f"{there.mode if there else was[1]:04o}"}
+            said |= {"uid": there.uid, "gid": there.gid} if there else {}
+            self._keep(said["backup"], was[0])
+        said["sha256After"] = GONE if isinstance(after, Absent) else None
+        if isinstance(after, Known):
+            uid, gid = _owner_after(self._host, resource, path, there)
+            said |= {"sha256After": digest(after.text.encode()), "uidAfter": uid, "gidAfter": gid}
+            said["modeAfter"] = None if after.mode is None else f"{after.mode:04o}"
+            if not secret:
+                said["wrote"] = f"{name}.after"
+                self._keep(said["wrote"], after.text.encode())
+        return said
+
+    def _keep(self, name: str, data: bytes) -> None:
+        self._host.write(f"{FOLDER}/{self.run}/{name}", data, 0o600)
 
 
+def _after(after: State, undo: Undo) -> dict[str, State]:
+    """What each file will be, as far as the state tells, so that undo knows a later edit by hand."""
+    if isinstance(after, Known) and after.parts:
+        return dict(after.parts)
+    return dict.fromkeys(undo.files, after) if undo.files and len(undo.files) == 1 else {}
+
+
+def _word(change: Change, undo: Undo) -> str | None:
+    """The state before, of what is no file: a unit's, a value's, a release's."""
+    before = change.before
+    if not isinstance(before, Known) or change.resource.secret or (undo.files and not before.parts):
+        return None
+    return before.text
+
+
+def _owner_after(host: Reader, resource: Resource, path: str, there: Stat | None) -> tuple[int | None, int | None]:
+    """As Writer.write will have it: what the resource asks for, that of the file before, else that of a new file of root's."""
+    if not is_root():
+        return (there.uid, there.gid) if there else (None, None)
+    asked: tuple[int, int] | None = getattr(resource, "owner", None)
+    if asked or there:
+        return asked or (there.uid, there.gid) if there else asked or (None, None)
+    above = host.stat(_missing(host, path)[1])
+    return (0, above.gid if above and above.mode & _SETGID else 0)
+
+
+def _missing(host: Reader, path: str) -> tuple[list[str], str]:
+    """The folders above a path that are not there, outermost first, and the one above them that is."""
+    missing: list[str] = []
+    folder = path.rpartition("/")[0] or "/"
+    while folder != "/" and host.stat(folder, follow=False) is None:
+        missing.insert(0, folder)
+        folder = folder.rpartition("/")[0] or "/"
+    return missing, folder
+
+
+def _folders(host: Reader, paths: Iterable[str]) -> list[str]:
+    """The folders that the change will make."""
+    return list(dict.fromkeys(folder for path in paths for folder in _missing(host, path)[0]))
+
+
+# -- what a record says ------------------------------------------------------------------------------------------------
 def runs(host: Reader) -> tuple[str, ...]:
-    """Runs that changed something and were not taken back, oldest first."""
-    names = host.list(FOLDER) or ()
-    return tuple(n for n in names if host.stat(f"{FOLDER}/{n}/undone") is None and _entries(host, n))
+    """Runs that changed something and were not taken back, oldest first, whatever the clock said. Raises Unreadable."""
+    names = [name for name in host.list(FOLDER) or () if _entries(host, name) and not taken_back(host, name)]
+    return tuple(sorted(names, key=lambda name: (_number(host, name), name)))
+
+
+def taken_back(host: Reader, run: str) -> bool:
+    return host.stat(f"{FOLDER}/{run}/undone") is not None
+
+
+def _number(host: Reader, run: str) -> int:
+    """The place of a run among all; 0 for those of schema 1, whose names tell, and for what cannot be understood."""
+    for name in _entries(host, run)[:1]:
+        with suppress(FormatError, AttributeError, TypeError, ValueError):  # its own turn says what is wrong with it
+            return int(formats.parse_json(host.read(f"{FOLDER}/{run}/{name}") or "", name).get("number", 0))
+    return 0
 
 
 def _entries(host: Reader, run: str) -> tuple[str, ...]:
     return tuple(name for name in host.list(f"{FOLDER}/{run}") or () if name.endswith(".json"))
 
 
-def phases(host: Reader, run: str) -> frozenset[str]:
-    """The phases whose changes a run's record holds."""
-    return frozenset(str(entry.get("phase", "")) for entry in _read(host, run))
+def _entry(host: Reader, run: str, name: str) -> Entry:
+    path = f"{FOLDER}/{run}/{name}"
+    entry = formats.parse_json(host.read(path) or "", path)
+    whole = isinstance(entry, dict) and entry.keys() >= _KEYS
+    if not whole or entry.get("schemaVersion", 1) not in range(1, SCHEMA_VERSION + 1):
+        raise RefusedError(f"{path} cannot be understood", cause="a newer caasctl wrote it, or it was changed since",
+                           fix="use the caasctl that made the run")  # fmt: skip
+    return entry if entry.get("schemaVersion", 1) > 1 else _upgraded(host, run, entry)
 
 
-def losses(host: Reader, run: str) -> tuple[str, ...]:
-    """What goes for good when a run is taken back."""
-    return tuple(dict.fromkeys(str(entry["loses"]) for entry in _read(host, run) if entry.get("loses")))
+def _upgraded(host: Reader, run: str, entry: Entry) -> Entry:
+    """An entry of schema 1, with the digests of its files before, which only their copies tell."""
+    files = []
+    for file in entry["files"]:
+        data = host.read_bytes(f"{FOLDER}/{run}/{file['backup']}") if file["backup"] else None
+        files.append({**file, "sha256Before": digest(data) if data is not None else "its copy is gone"})
+    return {**entry, "files": files}
 
 
-def takes_down(host: Reader, run: str) -> tuple[tuple[str, ...], ...]:
-    """The commands that run before any file is back, when a run is taken back."""
-    return tuple(argv for _, argv in _commands(tuple(_read(host, run)), "first"))
-
-
-def _read(host: Reader, run: str) -> Iterator[Mapping[str, Any]]:
+def entries_of(host: Reader, run: str) -> Iterator[Entry]:
     """The entries of a run, last change first."""
     for name in reversed(_entries(host, run)):
-        yield formats.parse_json(host.read(f"{FOLDER}/{run}/{name}") or "{}", name)
+        yield _entry(host, run, name)
 
 
-def take_back(host: Writer, run: str) -> Iterator[Step]:
-    """Undoes a run, last change first: what uses files is taken down, files come back, then they take effect.
-
-    The last of what is taken down decides: a release goes with its cluster, also where the API server that would uninstall
-    it is silent. What was edited since is left and said. Raises UsageError for an unknown run.
-    """
-    names = _entries(host, run)
-    if not names:
+def standing(host: Reader, run: str) -> tuple[Entry, ...]:
+    """The entries of a run that can be taken back, last change first. Raises UsageError for one that cannot."""
+    entries = tuple(entries_of(host, run)) if run not in ("", ".", "..") and "/" not in run else ()
+    if not entries:
         raise UsageError(
             f"there is no run {run} to take back",
             cause=f"{FOLDER} holds {', '.join(runs(host)) or 'none'}",
             fix="name one of these, or none for the last",
         )
-    entries = tuple(_read(host, run))
-    down = [_run(host, resource, argv, TAKE_DOWN_TIMEOUT_S) for resource, argv in _commands(entries, "first")]
-    if down and not down[-1].done:
-        yield from down
-        return
-    yield from (
-        step if step.done else replace(step, text=f"{step.text}; it went with what it ran in", done=True)
-        for step in down
-    )
-    for entry in entries:
-        for file in entry["files"]:
-            yield _restore(host, run, entry["resource"], file)
-        if entry["nothing"]:
-            yield Step(entry["resource"], entry["nothing"], done=True)
-    ran = [_run(host, resource, argv) for resource, argv in _commands(entries, "commands")]
-    yield from ran
-    if all(step.done for step in ran):  # a command that failed is tried again by the next undo
-        host.write(f"{FOLDER}/{run}/undone", b"")
+    if taken_back(host, run):
+        raise UsageError(f"the run {run} was taken back already", cause="its record says so",
+                         fix="`caasctl undo --list` shows those that can be taken back")  # fmt: skip
+    return entries
 
 
-def _commands(entries: Iterable[Mapping[str, Any]], key: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def phases(host: Reader, run: str) -> frozenset[str]:
+    """The phases whose changes a run's record holds."""
+    return frozenset(str(entry.get("phase", "")) for entry in entries_of(host, run))
+
+
+def losses(host: Reader, run: str) -> tuple[str, ...]:
+    """What goes for good when a run is taken back."""
+    return tuple(dict.fromkeys(str(entry["loses"]) for entry in entries_of(host, run) if entry.get("loses")))
+
+
+def takes_down(host: Reader, run: str) -> tuple[tuple[str, ...], ...]:
+    """The commands that run before any file is back, when a run is taken back."""
+    return tuple(argv for _, argv in commands(tuple(entries_of(host, run)), "first"))
+
+
+def commands(entries: Iterable[Entry], key: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """(resource, command), last change first, each command once, named after the earliest change that asks for it."""
     asked = [(entry["resource"], tuple(argv)) for entry in entries for argv in entry.get(key) or ()]
     named = {argv: resource for resource, argv in asked}
     return tuple((named[argv], argv) for argv in dict.fromkeys(argv for _, argv in asked))
 
 
-def _restore(host: Writer, run: str, resource: str, file: Mapping[str, Any]) -> Step:
-    path = file["path"]
-    try:
-        now = host.read_bytes(path)
-    except Unreadable as unreadable:
-        return Step(resource, f"{path} left as it is: {unreadable.reason}", done=False)
-    was = host.read_bytes(f"{FOLDER}/{run}/{file['backup']}") if file["backup"] else None
-    if now == was:
-        return Step(resource, f"{path} is already as before", done=True)
-    if file["sha256After"] and (now is None or digest(now) != file["sha256After"]):
-        before = f"{FOLDER}/{run}/{file['backup']}" if file["backup"] else "absent"
-        return Step(resource, f"{path} left as it is: it was edited since; before it was {before}", done=False)
-    if was is None:
-        host.remove(path)
-        return Step(resource, f"{path} removed", done=True)
-    host.write(path, was, int(file["mode"], 8))
-    return Step(resource, f"{path} restored", done=True)
+# -- the way back ------------------------------------------------------------------------------------------------------
+def take_back(host: Writer, run: str) -> Iterator[Step]:
+    """Undoes a run, last change first: what uses files is taken down, files come back, then they take effect.
+
+    The last of what is taken down decides: a release goes with its cluster, also where the API server that would uninstall
+    it is silent. What was edited since is left and said. Killed anywhere, it may be run again: each step looks first.
+    Raises UsageError for an unknown run.
+    """
+    entries = standing(host, run)
+    down = [run_command(host, name, argv, TAKE_DOWN_TIMEOUT_S) for name, argv in commands(entries, "first")]
+    if down and not down[-1].done:
+        yield from down
+        return
+    steps = [
+        step if step.done else replace(step, text=f"{step.text}; it went with what it ran in", done=True)
+        for step in down
+    ]
+    yield from steps
+    kept: set[str] = set()
+    for step in _settle(host, run, entries, kept):
+        steps.append(step)
+        yield step
+    if not any(step.failed for step in steps):  # what failed is tried again by the next undo
+        host.write(f"{FOLDER}/{run}/undone", b"", 0o600)
 
 
-def _run(host: Writer, resource: str, argv: tuple[str, ...], timeout_s: float = 120.0) -> Step:
-    try:
-        host.execute(*argv, timeout_s=timeout_s)
-    except CaasError as error:
-        return Step(resource, f"`{' '.join(argv)}` failed: {error.cause or error.problem}", done=False)
-    return Step(resource, f"`{' '.join(argv)}` ran", done=True)
+def _settle(host: Writer, run: str, entries: tuple[Entry, ...], kept: set[str]) -> Iterator[Step]:
+    """Files and values; what cannot be taken back; commands; folders. kept: paths that stay as somebody edited them."""
+    for chain in chains(entries).values():
+        step = restore(host, f"{FOLDER}/{run}", chain)
+        kept.update([chain[0].path] if step.kept else ())
+        yield step
+    yield from (Step(entry["resource"], entry["nothing"], done=True) for entry in entries if entry["nothing"])
+    for name, argv in commands(in_effect(entries, kept), "commands"):
+        yield run_command(host, name, argv)
+    yield from folders_back(host, entries)
+
+
+def in_effect(entries: Iterable[Entry], kept: set[str]) -> tuple[Entry, ...]:
+    """The entries whose commands are due: where somebody's edits stay, they are not put in effect behind his back."""
+    return tuple(entry for entry in entries if not entry["files"] or {file["path"] for file in entry["files"]} - kept)

@@ -69,6 +69,7 @@ class Boot:
     """iommu: `required` fails without a working IOMMU, `auto` only where a GPU is to be passed through, `off` leaves it alone.
 
     applyBLS: run grubby on hosts with Boot Loader Specification entries instead of printing the command.
+    trialBoot: `auto` tries new kernel arguments once before they are permanent, where GRUB can; `off` writes them at once.
     """
 
     cgroup: Literal["v2"] = "v2"
@@ -77,6 +78,7 @@ class Boot:
     kernelArgs: tuple[str, ...] = ()
     hugepages: HugepagesSpec = dataclasses.field(default_factory=HugepagesSpec)
     applyBLS: bool = False
+    trialBoot: Literal["auto", "off"] = "auto"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -90,6 +90,12 @@ class Writer(Reader, Protocol):
     def remove_tree(self, path: str) -> None:
         """Removes a directory of ours below /run/caasctl with all in it; nothing to do where there is none."""
 
+    def private_folder(self, path: str) -> None:
+        """Makes a directory of caasctl's own that only root may enter; one that is there already is closed to others."""
+
+    def remove_folder(self, path: str) -> None:
+        """Removes a directory that is empty; nothing to do where it is not, or where there is none."""
+
     def execute(self, *argv: str, timeout_s: float = 120.0, direct: tuple[str, ...] | None = None) -> Completed:
         """Runs a command that changes the host, its output shown as progress; raises CommandError unless it exits 0.
 
@@ -155,6 +161,7 @@ class Undo:
     first: commands that take down what uses the files, run before any file of the run is back; where one fails, nothing
     else is taken back. files: path -> (bytes before, mode), None where the file was not there. commands: run after the
     files are back. loses: what goes for good, which undo asks about. nothing: why there is no way back, or none is needed.
+    values: path of a kernel file -> its value before. folders: that the change may make, beside those of its files.
     """
 
     files: Mapping[str, tuple[bytes, int] | None] | None = None
@@ -162,11 +169,14 @@ class Undo:
     nothing: str = ""
     first: tuple[tuple[str, ...], ...] = ()
     loses: str = ""
+    values: Mapping[str, str] | None = None
+    folders: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
         said = [" ".join(argv) for argv in self.first]
         said += [f"restore {path}" if was else f"remove {path}" for path, was in (self.files or {}).items()]
+        said += [f"set {path} to {was}" for path, was in (self.values or {}).items()]
         said += [" ".join(argv) for argv in self.commands]
         return "; ".join(said) or self.nothing
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from caasctl import rebooted
 from caasctl.commands import Session
 from caasctl.facts import PROBES, cluster_members, ownership
 from caasctl.facts.cluster_members import ClusterMembers
@@ -45,6 +46,10 @@ class ResetSession(Session):
         notes: tuple[str, ...] = (),
     ) -> Report:
         return replace(super().report(words, code, (), phases, notes), profile="")
+
+    def idle(self, planned: Report) -> bool:
+        """Whether there is nothing to do, not even to see that a boot has answered what an earlier reset asked of it."""
+        return not any(phase.changes for phase in planned.phases) and rebooted.marker(self.host) is None
 
     def _notes(self, words: Sequence[str], facts: Facts) -> tuple[str, ...]:  # noqa: ARG002 - afterwards nobody knows any more
         return self._told

@@ -2,47 +2,66 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 
-from caasctl import apply, engine, ledger
+from caasctl import apply, engine, ledger, resuming, undo_plan
 from caasctl.facts import PROBES
 from caasctl.facts.containerd_live import PodCgroups
 from caasctl.faults import is_root
 from caasctl.host import LiveHost
 from caasctl.interrupts import no_sudden_end
-from caasctl.model import RefusedError, UsageError
+from caasctl.model import RefusedError, Unreadable, UsageError
 from caasctl.protocol import Reader
+from caasctl.restoring import Step
 from caasctl.syntax import kubeadm
+from caasctl.undo_plan import Plan
 
 Say = Callable[[str], None]
 GOES_ON = "undo goes on to its end: half of a way back is none"
 
 
-def lost_by_undo(run: str | None, *, yes: bool) -> str:
-    """What goes for good when a run is taken back, to be asked about. Raises UsageError where there is nobody to ask."""
-    host = LiveHost()
-    there = ledger.runs(host) if is_root() and not yes else ()
-    lost = "; ".join(ledger.losses(host, run or there[-1])) if there else ""
-    if lost and not sys.stdin.isatty():
-        raise UsageError(f"undo takes down {lost}", cause="there is no terminal to ask on, and it does not come back",
-                         fix="add --yes if it may go")  # fmt: skip
-    return lost
+def planned(host: Reader, run: str | None) -> Plan | None:
+    """What undo of a run would do, of the last one where none is named; None where there is none. Raises UsageError."""
+    try:
+        there = ledger.runs(host)
+        return undo_plan.make(host, run or there[-1]) if run or there else None
+    except Unreadable as error:
+        raise UsageError("the record of caasctl's runs cannot be read", cause=str(error),
+                         fix="mend that, then run the same command again" if is_root() else "start it with sudo") from error  # fmt: skip
 
 
-def undo(run: str | None, progress: Say) -> tuple[ledger.Step, ...]:
-    """Takes back a run, the last one where none is named. Raises UsageError, LockedError."""
-    host = LiveHost(progress=progress)
-    there = ledger.runs(host)
-    if not run and not there:
-        return ()
+def may_change(*, yes: bool) -> None:
+    """Raises UsageError where nothing may be taken back."""
     if not is_root():
         raise UsageError("undo changes this host and needs root", cause="it was started by another user",
-                         fix="start it with sudo, or add --list to look only")  # fmt: skip
-    with no_sudden_end(GOES_ON), host.lock(apply.LOCK, f"pid {os.getpid()}: caasctl undo\n"):
-        refuse_under_pods(host, run or there[-1])
-        return tuple(ledger.take_back(host, run or there[-1]))
+                         fix="start it with sudo, or add --dry-run to look only")  # fmt: skip
+    if not yes and not sys.stdin.isatty():
+        raise UsageError("there is no terminal to ask on", cause="undo needs a yes",
+                         fix="add --yes to take back, or --dry-run to look only")  # fmt: skip
+
+
+def refuse(host: Reader, plan: Plan) -> None:
+    """Raises RefusedError where taking the run back would break what stands on it."""
+    if plan.over:
+        raise RefusedError(
+            f"{plan.run} lies under later runs: {', '.join(plan.over)}",
+            cause="they changed what it changed, or what rests on it: the state before it would write over theirs",
+            fix=f"take those back first, newest first: `caasctl undo {plan.over[-1]}`",
+        )
+    refuse_under_pods(host, plan.run)
+
+
+def undo(run: str, progress: Say) -> tuple[Step, ...]:
+    """Takes back a run. Raises UsageError, RefusedError, LockedError."""
+    host = LiveHost(progress=progress)
+    with no_sudden_end(GOES_ON, lambda: host.waits_for), host.lock(apply.LOCK, f"caasctl undo {run}"):
+        plan = planned(host, run)  # another run may have ended since it was shown
+        if plan:
+            refuse(host, plan)
+        for lost in resuming.cancel(host):
+            progress(f"warning: {lost}")
+        return tuple(ledger.take_back(host, run))
 
 
 def refuse_under_pods(host: Reader, run: str) -> None:
@@ -61,5 +80,11 @@ def refuse_under_pods(host: Reader, run: str) -> None:
         )
 
 
-def undoable() -> tuple[str, ...]:
-    return ledger.runs(LiveHost())
+def undoable(host: Reader) -> tuple[str, ...]:
+    """The runs that can be taken back, oldest first, with their phases. Raises UsageError."""
+    try:
+        return tuple(f"{run}  {' '.join(sorted(ledger.phases(host, run)))}" for run in ledger.runs(host))
+    except Unreadable as error:
+        raise UsageError(
+            "the record of caasctl's runs cannot be read", cause=str(error), fix="start it with sudo"
+        ) from error

@@ -29,6 +29,22 @@ def said(done: subprocess.CompletedProcess[str]) -> str:
     return " ".join((done.stdout + done.stderr).split())
 
 
+# Texts, modes, owners and folders; not what caasctl, the stand-ins and containerd keep of their own.
+TREE = r"""find /etc /var/lib -xdev \( -path /var/lib/caasctl -o -path /var/lib/standin -o -path /var/lib/containerd \) -prune \
+  -o -printf '%p %y %m %U:%G %l\n'; find /etc -xdev -type f -exec sha256sum {} + | awk '{print $2, $1}'"""
+STAYS = (
+    "/etc/cni/net.d/05-cilium.conflist",
+    "/etc/kubernetes",
+    "/etc/kubernetes/caasctl",
+    "/etc/kubernetes/caasctl/encryption.yaml",
+)
+
+
+def tree(host: Host) -> set[str]:
+    """Without what undo says that it leaves, and what Cilium leaves itself."""
+    return {line for line in host.sh(TREE).splitlines() if line.split()[0] not in STAYS}
+
+
 def statuses(host: Host) -> list[str]:
     return [one["status"] for one in json.loads(host.sh(f"{HELM} history cilium -o json"))]
 
@@ -44,7 +60,7 @@ def ranges_arrived(host: Host) -> None:
 
 def test_from_nothing_to_a_node_again_without_a_change_and_back(new_host: NewHost) -> None:
     host = new_host(SEED, SEEDS_ROUTER)
-    before = host.sh("ip route").splitlines()
+    before, files = host.sh("ip route").splitlines(), tree(host)
     first = init(host)
     assert first.returncode == CONVERGED, said(first)
     assert "changes made and verified" in said(first)
@@ -65,6 +81,7 @@ def test_from_nothing_to_a_node_again_without_a_change_and_back(new_host: NewHos
     assert "token" not in host.text("/etc/kubernetes/caasctl/kubeadm.yaml").lower()
     undone = host.caasctl("undo", "--yes")
     assert undone.returncode == 0, said(undone)
+    assert tree(host) == files
     assert not host.path(ADMIN).exists()
     assert not host.path("/etc/kubernetes/manifests/etcd.yaml").exists()
     assert not host.path("/root/.kube/config").exists()

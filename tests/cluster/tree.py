@@ -65,14 +65,18 @@ def make(folder: Path, containerd: Path, runc: Path) -> None:
     (folder / "usr/sbin").mkdir()
     (folder / "usr/sbin/runc").symlink_to(runc)
     _program(folder / "kthreadd", SLEEPS)
-    units = folder / "units"
-    (units / "kubelet.service.d").mkdir(parents=True)
-    (units / "kubelet.service").write_text(KUBELET)
-    (units / "kubelet.service.d/10-kubeadm.conf").write_text(DROP_IN)
+    units(folder)
     unit = next(containerd.rglob("containerd.service")).read_text()
-    (units / "containerd.service").write_text(
+    (folder / "units/containerd.service").write_text(
         "".join(line for line in unit.splitlines(keepends=True) if "ExecStartPre" not in line)
     )
+
+
+def units(folder: Path) -> None:
+    """The kubelet's unit as its package has it, and what dpkg knows of the packages that are stood in for."""
+    (folder / "units/kubelet.service.d").mkdir(parents=True)
+    (folder / "units/kubelet.service").write_text(KUBELET)
+    (folder / "units/kubelet.service.d/10-kubeadm.conf").write_text(DROP_IN)
     (folder / "dpkg-status").write_text("".join(_stanza(name, version) for name, version in PACKAGES.items()))
 
 

@@ -90,7 +90,7 @@ def killed(case: str) -> dict[str, Any]:
     """Killed between the drop-in and update-grub, then run again."""
     write(CASES[case])
     HOST.execute("update-grub")
-    (grub,) = desired()
+    grub, *_ = desired()
     member = grub.members[0]  # type: ignore[attr-defined]
     member.apply(HOST, member.look(HOST))
     return {"first": apply(desired()), "second": apply(desired()), **state()}

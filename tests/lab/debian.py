@@ -42,7 +42,7 @@ def fetch(tree: Path, suite: str, packages: tuple[str, ...], *says: str) -> None
     shutil.rmtree(tree, ignore_errors=True)
     for folder in ("lists/partial", "archives/partial", "parts", "state", "debs"):
         (work / folder).mkdir(parents=True)
-    (work / "sources.list").write_text(f"deb {_mirror()} {suite} main\n")
+    (work / "sources.list").write_text(f"deb {mirror()} {suite} main\n")
     (work / "status").touch()
     apt = _apt(work)
     _run(*apt, "update")
@@ -66,7 +66,7 @@ def _apt(work: Path) -> tuple[str, ...]:
     return ("apt-get", "-qq", *(word for option in options for word in ("-o", option)))
 
 
-def _mirror() -> str:
+def mirror() -> str:
     """The Debian mirror of the machine's own apt sources, whichever suite it is used for."""
     listed = _run("apt-get", "indextargets", "--format", "$(CREATED_BY) $(REPO_URI) $(CODENAME)")
     for line in listed.splitlines():
@@ -74,6 +74,11 @@ def _mirror() -> str:
         if made_by == "Packages" and "-" not in codename and urlsplit(uri).path.rstrip("/").endswith("/debian"):
             return uri
     raise Unavailable("the apt sources of this machine name no Debian mirror")
+
+
+def setting(name: str) -> tuple[str, ...]:
+    """Lines of the machine's own apt configuration under a name."""
+    return tuple(_run("apt-config", "dump", name).splitlines())
 
 
 def _run(*argv: str, cwd: Path | None = None) -> str:

@@ -22,7 +22,6 @@ HOMES = {
     "asn1crypto": ("x509.py",),
     "ssl": ("remote.py",),
     "http": ("remote.py",),
-    "sh": ("host/",),
     "subprocess": ("host/",),
     "tarfile": ("bundle.py", "recording.py"),
     "tempfile": ("bundle.py", "recording.py"),

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from caasctl.facts.boot import OURS, BootLoader, GrubConfig, parse_grub_config
 from caasctl.facts.boot_entries import BootEntries, BootEntry
+from caasctl.facts.boot_once import OneTimeEntry
 from caasctl.facts.cgroup import CgroupLayout
 from caasctl.facts.iommu import Iommu
 from caasctl.facts.os import Systemd
@@ -18,6 +19,8 @@ from caasctl.profile import NodeProfile
 from caasctl.profile_load import load
 from caasctl.resources.cmdline import Cmdline, Grubby
 from caasctl.resources.files import Gone, Transaction
+from caasctl.resources.grub.trial_boot import AfterTrial, TrialBoot
+from caasctl.syntax.grub_menu import trial
 
 NODE = load("single-node")
 V2 = ("systemd.unified_cgroup_hierarchy=1", "cgroup_no_v1=all")
@@ -37,9 +40,11 @@ def host(systemd: Systemd | None, layout: str, iommu: Iommu, *more: object, load
 
 def drop_in(facts: Facts, profile: NodeProfile = NODE) -> str:
     """The text of the drop-in, "" where there is to be none."""
-    transaction = next(iter(PHASE.desired(facts, profile)))
+    first = next(iter(PHASE.desired(facts, profile)))
+    transaction = first.permanent if isinstance(first, TrialBoot) else first
     assert isinstance(transaction, Transaction)
-    (member,) = transaction.members
+    member, script = transaction.members
+    assert script == Gone(trial.SCRIPT)
     return "" if isinstance(member, Gone) else member.text
 
 
@@ -131,6 +136,36 @@ def test_what_is_desired_is_the_same_after_it_is_applied(
         systemd, mode, Iommu(iommu.tables, units=("dmar0",)), configured(" ".join(words), drop_in(before, profile))
     )
     assert list(PHASE.desired(after, profile)) == list(PHASE.desired(before, profile))
+
+
+def kinds(facts: Facts, profile: NodeProfile = NODE) -> list[type]:
+    return [type(resource) for resource in PHASE.desired(facts, profile)]
+
+
+def test_new_arguments_are_tried_first_unless_the_profile_says_not_to() -> None:
+    once = OneTimeEntry("/boot/grub/grubenv")
+    facts = host(Systemd(True, 252, "unified"), "unified", DMAR, once)
+    assert kinds(facts) == [TrialBoot, Cmdline, AfterTrial]
+    assert kinds(facts, load("single-node", ('boot.trialBoot="off"',))) == [Transaction, Cmdline]
+    assert kinds(host(Systemd(True, 252, "unified"), "unified", DMAR, once, configured("intel_iommu=on"))) == [
+        Transaction,
+        Cmdline,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ((OneTimeEntry("/boot/grub/grubenv"),), ""),
+        ((OneTimeEntry("/boot/grub/grubenv", "other", "GRUB cannot write to /boot/grub, which lies on lvm"),), "lvm"),
+        ((), "not known whether GRUB can start an entry once (not looked at)"),
+    ],
+)
+def test_why_there_is_no_trial_is_known_to_what_would_make_it(more: tuple[object, ...], said: str) -> None:
+    first = next(iter(PHASE.desired(host(Systemd(True, 252, "unified"), "unified", DMAR, *more), NODE)))
+    assert isinstance(first, TrialBoot)
+    assert said in first.obstacle
+    assert bool(first.obstacle) is bool(said)
 
 
 def rocky(text: str, profile: NodeProfile) -> list[object]:

@@ -134,6 +134,8 @@ def test_undone_in_reverse_the_host_is_as_before(tmp_path: Path) -> None:
         for path, was in (undo.files or {}).items():
             assert was is None
             host.remove(path)
+        for path, value in (undo.values or {}).items():
+            host.write_value(path, value)
         for command in undo.commands:
             host.execute(*command)
     assert host.text("/proc/swaps") == f"{HEAD}/dev/sda2 partition 2048 0 -2\n"

@@ -18,7 +18,7 @@ from tests.report import samples
 from tests.report.terminal import read_all
 
 from caasctl.model import Exit, Fix, FixKind, Report, failed, passed
-from caasctl.protocol import Absent
+from caasctl.protocol import Absent, PhaseReport, PhaseStatus
 from caasctl.report import write
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
@@ -255,3 +255,27 @@ def test_options_of_one_command_are_not_given_to_another() -> None:
     assert text(done).splitlines()[-1] == "Next:  caasctl preflight --set spec.role=worker --strict"
     failed_run = replace(samples.RUN, command="init-node --phase host --yes")
     assert text(failed_run).splitlines()[-1] == "Next:  caasctl init-node --phase host --yes"
+
+
+def test_who_reboots_is_said_before_and_after() -> None:
+    planned = text(replace(samples.PLAN, command="init-node --auto-reboot --dry-run"))
+    assert "by itself (--auto-reboot)" in planned
+    assert planned.splitlines()[-1] == "Next:  caasctl init-node --auto-reboot"
+    by_hand = text(replace(samples.RUN, command="init-node --yes", exit_code=Exit.REBOOT))
+    assert "Reboot, then run the same command again" in by_hand
+    itself = text(replace(samples.RUN, command="init-node --auto-reboot --yes", exit_code=Exit.REBOOT))
+    assert "The host reboots by itself, and goes on after it." in itself
+    assert itself.splitlines()[-1] == "Next:  journalctl -u caasctl-resume.service"
+
+
+def test_a_plan_that_waits_for_a_reboot_or_that_a_reboot_has_missed_is_not_called_converged() -> None:
+    waits = PhaseReport("boot", "Arguments", PhaseStatus.REBOOT, message="not rebooted yet", needs_reboot=True)
+    plan = replace(samples.PLAN, phases=(waits,), exit_code=Exit.REBOOT)
+    assert "init-node waits for the reboot that phase boot needs. Nothing was changed." in text(plan)
+    assert text(plan).splitlines()[-1] == "Next:  systemctl reboot"
+    recorded = replace(plan, command="init-node --dry-run --facts x.tar.gz")
+    assert text(recorded).splitlines()[-1] == "Next:  caasctl init-node --facts x.tar.gz --dry-run"
+    missed = replace(waits, status=PhaseStatus.FAILED, message="did not come up", fix="look at it", needs_reboot=False)
+    said = text(replace(plan, phases=(missed,), exit_code=Exit.FAILED_CHANGE))
+    assert "init-node would stop in phase boot, see its note. Nothing was changed." in said
+    assert "did not come up" in said

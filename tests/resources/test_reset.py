@@ -15,10 +15,10 @@ from caasctl.resources.cmdline import CmdlineWithout
 from caasctl.resources.files import File, Reset
 from caasctl.resources.final import NOT_BACK, Final
 from caasctl.resources.folder import OwnFolder
+from caasctl.resources.grub.next_entry import NextEntry
 from caasctl.resources.kernel import SwapOn
 from caasctl.resources.kubeadm.reset import ClusterGone, KubeconfigGone
-from caasctl.resources.next_entry import NextEntry
-from caasctl.resources.records import RUNS, RunsClosed
+from caasctl.resources.records import MARKER, RUNS, MarkerGone, RunsClosed
 from caasctl.resources.remains import Remains, cilium
 from caasctl.resources.unit_file import UnitFileGone
 from caasctl.syntax import kubeadm
@@ -242,9 +242,19 @@ def test_a_kubeconfig_that_the_record_knows_goes_when_admin_conf_is_gone(tmp_pat
     assert host.read("/root/.kube/config") is None
 
 
+@pytest.mark.parametrize(
+    ("text", "stays"), [('{"phase": "boot"}', False), ('{"phase": "reset-done"}', True), ("half of it", False)]
+)
+def test_a_reboot_that_a_run_waits_for_is_not_waited_for_any_more(text: str, tmp_path: Path, *, stays: bool) -> None:
+    host = Tree(str(tmp_path))
+    host.write_plain(MARKER, text)
+    assert converge(MarkerGone(), host) is not stays
+    assert (host.read(MARKER) == text) is stays
+
+
 def test_only_caasctls_own_entry_is_no_longer_started_next(tmp_path: Path) -> None:
     host = Tree(str(tmp_path))
-    resource = NextEntry("/boot/grub/grubenv", "grub-editenv")
+    resource = NextEntry("/boot/grub/grub.cfg", "grub-mkconfig")
     host.write_plain("/boot/grub/grubenv", "# GRUB Environment Block\nnext_entry=theirs\n####")
     assert not converge(resource, host)
     host.write_plain("/boot/grub/grubenv", "# GRUB Environment Block\nnext_entry=caasctl-trial\n####")

@@ -6,12 +6,14 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.crashing import Killed
+from tests.lab.tree_shot import shot
 from tests.standins.node import SYSTEMCTL, Node
 
 from caasctl.host import LiveHost
@@ -194,3 +196,59 @@ def test_a_mask_that_ends_with_this_boot_is_none(tmp_path: Path) -> None:
             return Completed(argv, 0, "LoadState=masked\nActiveState=inactive\nUnitFileState=masked-runtime\n")
 
     assert Unit("x.swap", masked=True).look(Shown(str(tmp_path))) == Known("not masked")
+
+
+class Systemctl(LiveHost):
+    """The real systemctl over a tree, where it links and unlinks; `show`, which asks systemd, by its is-enabled."""
+
+    def query(self, *argv: str, timeout_s: float = 5.0) -> Completed:
+        state = self._systemctl("is-enabled", argv[-1]).stdout.strip()
+        return Completed(argv, 0, f"LoadState=loaded\nActiveState=inactive\nUnitFileState={state}\n")
+
+    def execute(self, *argv: str, timeout_s: float = 120.0, direct: tuple[str, ...] | None = None) -> Completed:
+        done = self._systemctl(*argv[1:])
+        if not done.ok:
+            raise CommandError("failed", cause=done.stderr)
+        return done
+
+    def _systemctl(self, *words: str) -> Completed:
+        argv = ("systemctl", f"--root={self.root}", *words)
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        return Completed(argv, done.returncode, done.stdout, done.stderr)
+
+
+SERVICE = "[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n"
+
+
+@pytest.mark.skipif(not os.path.exists("/usr/bin/systemctl"), reason="there is no systemctl")
+@pytest.mark.parametrize(
+    ("begun", "state"),
+    [
+        ((), "disabled"),
+        (("enable", "x.service"), "enabled"),
+        (("enable", "--runtime", "x.service"), "enabled-runtime"),
+        (("mask", "x.service"), "masked"),
+        (("mask", "--runtime", "x.service"), "masked-runtime"),
+        (("link", "/opt/linked.service"), "linked"),
+    ],
+)
+@pytest.mark.parametrize("aspects", [{"enabled": True}, {"enabled": False}, {"masked": True}, {"masked": False}])
+def test_whatever_state_a_unit_was_in_undo_brings_its_links_back(
+    tmp_path: Path, begun: tuple[str, ...], state: str, aspects: dict[str, bool]
+) -> None:
+    host = Systemctl(str(tmp_path))
+    for folder, name in (("/usr/lib/systemd/system", "x"), ("/opt", "linked")):
+        host.write(f"{folder}/{name}.service", SERVICE.encode())
+    host.private_folder("/etc/systemd/system")
+    if begun:
+        host.execute("systemctl", *begun)
+    unit = Unit("linked.service" if state == "linked" else "x.service", **aspects)  # type: ignore[arg-type]
+    before, now = shot(tmp_path), unit.look(host)
+    if unit.target(now) != now:
+        with suppress(CommandError):  # systemctl enables nothing that is masked; the way back must do no harm then
+            unit.apply(host, now)
+    for command in unit.undo(now).commands:
+        host.execute(*command)
+    assert {path: found for path, found in shot(tmp_path).items() if found[3] != "a folder"} == {
+        path: found for path, found in before.items() if found[3] != "a folder"
+    }

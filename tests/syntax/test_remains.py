@@ -43,6 +43,7 @@ def test_links_of_cilium_and_not_of_lxc_or_docker() -> None:
         "docker0",
         "eth0",
         "ciliumx",
+        "cilium_a-b",
         "lxcweb",
     )
     assert [thing.text for thing in remains.links(names)] == list(names[:5])

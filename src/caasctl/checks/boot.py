@@ -105,7 +105,12 @@ def cmdline_pending(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
                    fix=Fix("caasctl init-node", needs_reboot=True))  # fmt: skip
         return
     kernel = entries.default.kernel if entries and entries.default else ""
-    yield make(f"missing now: {' '.join(lost)}; the next boot has them", wanted=" ".join(needed),
+    by = (
+        f", by the menu entry {entries.default.title!r}"
+        if entries and entries.default and not entries.default.normal
+        else ""
+    )
+    yield make(f"missing now: {' '.join(lost)}; the next boot has them{by}", wanted=" ".join(needed),
                cause=_other_entry(facts[CommandLine], kernel), fix=Fix("systemctl reboot"), fixed_by=fixed_by)  # fmt: skip
 
 

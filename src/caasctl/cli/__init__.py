@@ -34,6 +34,10 @@ def main() -> int:
 def _say_error(error: CaasError) -> int:
     from caasctl.report import banner  # noqa: PLC0415
 
+    if error.exit_code is Exit.BUG and error.__cause__:
+        import traceback  # noqa: PLC0415
+
+        traceback.print_exception(error.__cause__)
     banner.error(error, sys.stderr)
     return error.exit_code
 

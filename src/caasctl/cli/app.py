@@ -42,8 +42,24 @@ Bundle = Annotated[str | None, typer.Option("--facts", metavar="BUNDLE", help="A
 Root = Annotated[str, typer.Option("--root", metavar="DIR", help="A host's file tree instead of this host.")]
 OnlyPhase = Annotated[list[str] | None, typer.Option("--phase", metavar="ID", help="Only this phase.")]
 SkipPhases = Annotated[list[str] | None, typer.Option("--skip-phases", metavar="ID", help="Not this phase.")]
+TokenFile = Annotated[
+    str | None,
+    typer.Option(
+        "--token-file",
+        metavar="FILE|-",
+        help="What `kubeadm token create --print-join-command` prints, or a mapping.",
+    ),
+]
+DiscoveryFile = Annotated[
+    str | None,
+    typer.Option("--discovery-file", metavar="FILE", help="A kubeconfig with server and CA of the cluster."),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Shows every change, makes none, needs no root.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Makes the changes without asking.")]
+AutoReboot = Annotated[
+    bool, typer.Option("--auto-reboot", help="Reboots by itself where a phase needs it, and goes on after it.")
+]
+Resumed = Annotated[bool, typer.Option("--resumed", hidden=True, help="For the unit of --auto-reboot.")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Shows what passes, too.")]
 
 

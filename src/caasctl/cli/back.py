@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from caasctl.cli.app import app
+from caasctl.cli.app import DryRun, Yes, app
 from caasctl.model import Exit
 
 
@@ -16,20 +16,33 @@ def undo(
     run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="A run to take back; without it the last.")] = None,
     *,
     show: Annotated[bool, typer.Option("--list", help="Only lists the runs that can be taken back.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Also takes down what does not come back.")] = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
 ) -> None:
-    """Takes back what a run of init-node changed; what was edited since is left and said."""
+    """Takes back what a run of init-node changed; what was edited since is left and shown."""
     from caasctl import way_back  # noqa: PLC0415
+    from caasctl.host import LiveHost  # noqa: PLC0415
     from caasctl.report import progress  # noqa: PLC0415
+    from caasctl.report import undo as told  # noqa: PLC0415
 
+    host = LiveHost()
     if show:
-        print("\n".join(way_back.undoable()) or "nothing to take back")
+        print("\n".join(way_back.undoable(host)) or "nothing to take back")
         raise typer.Exit(Exit.OK)
-    lost = way_back.lost_by_undo(run, yes=yes)
-    if lost and not typer.confirm(f"This takes down {lost}. Go on?", default=False, err=True):
+    plan = way_back.planned(host, run)
+    if plan is None:
+        print("nothing to take back")
+        raise typer.Exit(Exit.OK)
+    if not dry_run:
+        way_back.may_change(yes=yes)
+    told.write(plan, sys.stdout if dry_run else sys.stderr)
+    way_back.refuse(host, plan)
+    if dry_run:
+        raise typer.Exit(Exit.OK)
+    if not yes and not typer.confirm("Take this back?", default=False, err=True):
+        print("nothing was changed", file=sys.stderr)
         raise typer.Exit(Exit.OK)
     with progress.Progress(sys.stderr) as shown:
-        steps = way_back.undo(run, shown.hear)
-    said = [f"{'undone' if step.done else 'LEFT  '}  {step.resource}: {step.text}" for step in steps]
-    print("\n".join(said) or "nothing to take back")
-    raise typer.Exit(Exit.OK if all(step.done for step in steps) else Exit.FAILED_CHANGE)
+        steps = way_back.undo(plan.run, shown.hear)
+    told.steps(steps, plan.before, sys.stdout)
+    raise typer.Exit(Exit.FAILED_CHANGE if any(step.failed for step in steps) else Exit.OK)

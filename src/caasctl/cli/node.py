@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from caasctl.cli.again import Turn, turn
 from caasctl.cli.app import (
+    AutoReboot,
     Bundle,
+    DiscoveryFile,
     DryRun,
     Format,
     OnlyPhase,
     Output,
     Profile,
+    Resumed,
     Root,
     Settings,
     SkipPhases,
+    TokenFile,
     Verbose,
     Yes,
     app,
@@ -27,7 +33,7 @@ from caasctl.model import Exit
 
 if TYPE_CHECKING:
     from caasctl.commands import Session
-    from caasctl.protocol import Phase
+    from caasctl.protocol import Phase, PhaseReport
 
 
 @app.command()
@@ -62,34 +68,29 @@ def init_node(
     facts: Bundle = None,
     root: Root = "/",
     yes: Yes = False,
+    auto_reboot: AutoReboot = False,
+    resumed: Resumed = False,
     output: Output = Format.TEXT,
     verbose: Verbose = False,
 ) -> None:
     """Brings this host to a working node, phase by phase; run it again after a reboot or a failure."""
     from caasctl import commands  # noqa: PLC0415
+    from caasctl.resuming import Asked  # noqa: PLC0415
 
     wanted = commands.chosen(phase, skip_phases)
     if not dry_run:
         commands.may_change(yes=yes, bundle=facts, root=root)
-    session = commands.Session(profile, settings, facts, root)
-    _run(session, _words("init-node", phase, skip_phases), wanted, output, dry_run=dry_run, yes=yes, verbose=verbose)
+    asked = Asked("init-node", profile, tuple(settings or ()), tuple(phase or ()), tuple(skip_phases or ()))
+    with turn(asked, auto=auto_reboot, resumed=resumed, dry_run=dry_run, here=facts is None and root == "/") as now:
+        session = commands.Session(profile, settings, facts, root)
+        _run(session, now, wanted, output, dry_run=dry_run, yes=yes, verbose=verbose)
 
 
 @app.command("join-node")
 def join_node(
     *,
-    token_file: Annotated[
-        str | None,
-        typer.Option(
-            "--token-file",
-            metavar="FILE|-",
-            help="What `kubeadm token create --print-join-command` prints, or a mapping.",
-        ),
-    ] = None,
-    discovery_file: Annotated[
-        str | None,
-        typer.Option("--discovery-file", metavar="FILE", help="A kubeconfig with server and CA of the cluster."),
-    ] = None,
+    token_file: TokenFile = None,
+    discovery_file: DiscoveryFile = None,
     profile: Profile = "worker",
     settings: Settings = None,
     dry_run: DryRun = False,
@@ -98,28 +99,36 @@ def join_node(
     facts: Bundle = None,
     root: Root = "/",
     yes: Yes = False,
+    auto_reboot: AutoReboot = False,
+    resumed: Resumed = False,
     output: Output = Format.TEXT,
     verbose: Verbose = False,
 ) -> None:
     """Brings this host into a cluster, as a worker or a control plane; else as init-node."""
     from caasctl import commands  # noqa: PLC0415
+    from caasctl.resuming import Asked  # noqa: PLC0415
 
     wanted = commands.chosen(phase, skip_phases)
     if not dry_run:
         commands.may_change(yes=yes, bundle=facts, root=root, word="join-node")
-    session = commands.Session(profile, settings, facts, root)
-    session.joins(token_file, discovery_file)
-    _run(session, _words("join-node", phase, skip_phases), wanted, output, dry_run=dry_run, yes=yes, verbose=verbose)
+    chosen = tuple(settings or ()), tuple(phase or ()), tuple(skip_phases or ())
+    asked = Asked("join-node", profile, *chosen, token_file, discovery_file)
+    with turn(asked, auto=auto_reboot, resumed=resumed, dry_run=dry_run, here=facts is None and root == "/") as now:
+        session = commands.Session(profile, settings, facts, root)
+        session.joins(token_file, discovery_file)
+        _run(session, now, wanted, output, dry_run=dry_run, yes=yes, verbose=verbose)
 
 
-def _words(command: str, only: list[str] | None, skip: list[str] | None) -> list[str]:
-    words = [command, *(w for name in only or [] for w in ("--phase", name))]
-    return words + [w for name in skip or [] for w in ("--skip-phases", name)]
+def _words(now: Turn) -> list[str]:
+    asked = now.asked
+    words = [asked.word, *(w for name in asked.only for w in ("--phase", name))]
+    words += [w for name in asked.skip for w in ("--skip-phases", name)]
+    return [*words, *(["--auto-reboot"] if now.auto and not now.resumed else [])]
 
 
 def _run(
     session: Session,
-    words: list[str],
+    now: Turn,
     wanted: Sequence[Phase],
     output: Format,
     *,
@@ -128,19 +137,39 @@ def _run(
     verbose: bool,
 ) -> None:
     """Plans, asks, changes, reports, and ends with the report's code."""
-    from caasctl.report import banner, progress  # noqa: PLC0415
+    from caasctl.interrupts import nothing_changed_yet  # noqa: PLC0415
+    from caasctl.report import as_json, banner, progress  # noqa: PLC0415
 
-    known, planned = session.plan(wanted, words)
-    if dry_run or planned.exit_code == Exit.FAILED_CHECK:
-        finish(planned, output, verbose=verbose)
-    if any(report.changes for report in planned.phases):
-        banner.write(planned, sys.stderr)
-        if not yes and not typer.confirm("Make these changes?", default=False, err=True):
-            print("nothing was changed", file=sys.stderr)
-            raise typer.Exit(Exit.OK)
+    words = _words(now)
+    session.started_by, session.as_json = now.started_by, as_json
+    with nothing_changed_yet():
+        known, planned = session.plan(wanted, words)
+        now.planned = planned
+        if dry_run or planned.exit_code == Exit.FAILED_CHECK:
+            finish(planned, output, verbose=verbose)
+        if any(report.changes for report in takewhile(_goes_on, planned.phases)):
+            banner.write(planned, sys.stderr, auto_reboot=now.auto)
+            if not yes and not _agreed():
+                print("nothing was changed", file=sys.stderr)
+                raise typer.Exit(Exit.OK)
     with progress.Progress(sys.stderr) as shown:
-        result = session.apply(wanted, known, words, shown.step, shown.hear)
-    finish(result, output, verbose=verbose)
+        now.report = session.apply(wanted, known, words, shown.step, shown.hear)
+    finish(now.report, output, verbose=verbose)
+
+
+def _goes_on(phase: PhaseReport) -> bool:
+    """Whether what comes behind a planned phase has its turn in this run."""
+    from caasctl.protocol import PhaseStatus  # noqa: PLC0415
+
+    return phase.status not in (PhaseStatus.REBOOT, PhaseStatus.FAILED)
+
+
+def _agreed() -> bool:
+    """Raises KeyboardInterrupt for a Ctrl-C at the question."""
+    try:
+        return typer.confirm("Make these changes?", default=False, err=True)
+    except typer.Abort as stopped:
+        raise KeyboardInterrupt from stopped
 
 
 @app.command()

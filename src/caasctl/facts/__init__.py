@@ -3,6 +3,7 @@
 from caasctl.facts import (
     boot,
     boot_entries,
+    boot_once,
     cgroup,
     cilium,
     containerd,
@@ -54,6 +55,7 @@ PROBES: tuple[Probe, ...] = (
     *cgroup.PROBES,
     *boot.PROBES,
     *boot_entries.PROBES,
+    *boot_once.PROBES,
     *iommu.PROBES,
     *gpu.PROBES,
     *network.PROBES,

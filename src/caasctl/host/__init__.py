@@ -5,14 +5,19 @@ from __future__ import annotations
 import errno
 import os
 import stat as stat_module
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
-from caasctl.faults import cannot, is_root, not_a_file, why
-from caasctl.host import processes
-from caasctl.model import CaasError, LockedError, Unreadable, UsageError
+from caasctl.faults import cannot, not_a_file, why
+from caasctl.host import disk, folders, processes, values
+from caasctl.model import CaasError, Unreadable, UsageError
 from caasctl.protocol import Completed, FileKind, Reader, Stat
+
+if TYPE_CHECKING:
+    from caasctl.host.lock import Lock
 
 MAX_BYTES = 16 * 1024 * 1024  # a modules.dep is 1 MB, a full grub.cfg 0.3 MB; anything larger is not for us
 _KINDS = {
@@ -35,6 +40,11 @@ def _silent(_line: str) -> None:
     """Progress for whoever wants none."""
 
 
+def _never() -> bool:
+    """Whether to stop, for whoever is asked by nobody."""
+    return False
+
+
 class LiveHost:
     """Reader and Writer of this machine, or of a tree at `root`, where commands cannot speak for the tree.
 
@@ -44,7 +54,9 @@ class LiveHost:
     def __init__(self, root: str = "/", *, progress: Progress = _silent) -> None:
         self.root = os.path.abspath(root)
         self._progress = progress
-        self._lock_fd: int | None = None
+        self._disk = disk.Disk()
+        self._lock: Lock | None = None
+        self._runs: tuple[str, float] | None = None
 
     def read_bytes(self, path: str) -> bytes | None:
         try:
@@ -100,46 +112,32 @@ class LiveHost:
         there = self.stat(path, follow=False)
         if there and there.kind is not FileKind.FILE:
             raise not_a_file(path, there.kind, self.readlink(path))
-        folder, name = os.path.split(target)
-        temporary = os.path.join(folder, f".{name}.caasctl-new")
+        made: list[str] = []
         try:
-            _make_folders(folder, owner)
-            with suppress(FileNotFoundError):
-                os.unlink(temporary)  # left by a run that was killed
-            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-            try:
-                with os.fdopen(fd, "wb") as file:
-                    file.write(data)
-                    if (keep := owner or (there and (there.uid, there.gid))) and is_root():
-                        os.fchown(fd, *keep)
-                    os.fchmod(fd, mode)
-                    file.flush()
-                    os.fsync(fd)
-                os.rename(temporary, target)
-            except BaseException:
-                with suppress(FileNotFoundError):
-                    os.unlink(temporary)
-                raise
-            _sync_folder(folder)
+            made = disk.make_folders(self._disk, os.path.dirname(target), owner)
+            disk.replace(self._disk, target, data, mode, owner or ((there.uid, there.gid) if there else None))
         except OSError as error:
-            raise cannot("write", path, error) from error
+            disk.drop_folders(made)
+            raise cannot("write", path, error, disk.place_of(target)) from error
 
     def write_value(self, path: str, text: str) -> None:
-        try:
-            with open(self._inside(path), "w", encoding="ascii") as file:
-                file.write(text)
-        except OSError as error:
-            raise cannot("set", path, error) from error
+        values.write(path, self._inside(path), text, self._lock.fd if self._lock else None)
 
     def remove(self, path: str) -> None:
         target = self._inside(path, follow=False)
         try:
-            os.unlink(target)
-            _sync_folder(os.path.dirname(target))
+            self._disk.unlink(target)
+            self._disk.sync_folder(os.path.dirname(target))
         except FileNotFoundError:
             return
         except OSError as error:
-            raise cannot("remove", path, error) from error
+            raise cannot("remove", path, error, disk.place_of(target)) from error
+
+    def tidy(self, path: str) -> None:
+        """Removes what a run that was killed while it wrote the file left beside it."""
+        left = disk.beside(path)
+        if self.stat(left, follow=False):  # to remove what is not there fails on a read-only file system
+            self.remove(left)
 
     def remove_tree(self, path: str) -> None:
         if not path.startswith("/run/caasctl/"):
@@ -155,48 +153,78 @@ class LiveHost:
             with suppress(FileNotFoundError):
                 os.rmdir(target)
         except OSError as error:
-            raise cannot("remove", path, error) from error
+            raise cannot("remove", path, error, disk.place_of(target)) from error
+
+    def private_folder(self, path: str) -> None:
+        try:
+            folders.make_private(self._inside(path, follow=False))
+        except OSError as error:
+            raise cannot("make the folder", path, error) from error
+
+    def remove_folder(self, path: str) -> None:
+        try:
+            folders.remove_empty(self._inside(path, follow=False))
+        except OSError as error:
+            raise cannot("remove the folder", path, error) from error
 
     def execute(self, *argv: str, timeout_s: float = 120.0, direct: tuple[str, ...] | None = None) -> Completed:
         if self.root != "/":
             raise CaasError(f"{argv[0]} cannot run in the tree at {self.root}", cause="it would act on this machine instead",
                             fix="run caasctl on the host itself, or render the files with `caasctl render`")  # fmt: skip
-        return processes.execute(argv, timeout_s, self._progress, self._lock_fd, direct)
+        with self._waits(" ".join(argv), timeout_s):
+            return processes.execute(argv, timeout_s, self._surroundings(), direct)
 
     def say(self, line: str) -> None:
         self._progress(line)
 
-    @contextmanager
-    def lock(self, path: str, owner: str) -> Iterator[None]:
-        """Holds the host's one lock; children inherit it. Raises LockedError with the text of the owner."""
-        import fcntl  # noqa: PLC0415 - only when something is changed
+    @property
+    def waits_for(self) -> str:
+        """The command that runs now and how long it may, "" where none does."""
+        if self._runs is None:
+            return ""
+        command, until_s = self._runs
+        return f"`{command}`, at most {max(0.0, until_s - time.monotonic()):.0f} s more"
 
+    @contextmanager
+    def lock(
+        self, path: str, command: str, *, say: Progress | None = None, stop: Callable[[], bool] = _never
+    ) -> Iterator[None]:
+        """Holds the host's one lock; children inherit it. What a dead run left running is waited for until `stop`.
+
+        command: what holds it, as it was typed. Raises LockedError with the owner, StoppedError.
+        """
+        from caasctl.host import lock  # noqa: PLC0415 - only when something is changed
+
+        self._lock = lock.take(self._inside(path), command, say or self._progress, stop)
         try:
-            os.makedirs(os.path.dirname(self._inside(path)), mode=0o755, exist_ok=True)
-            fd = os.open(self._inside(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        except OSError as error:
-            raise cannot("lock", path, error) from error
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            held_by = os.pread(fd, 4096, 0).decode("utf-8", "replace").strip() or "an owner that left no name"
-            os.close(fd)
-            raise LockedError("another caasctl run is changing this host", cause=held_by,
-                              fix="wait for it to end; the lock goes with its process") from error  # fmt: skip
-        try:
-            os.set_inheritable(fd, True)
-            self._lock_fd = fd
-            self.note(owner)
             yield
         finally:
-            self._lock_fd = None
-            os.close(fd)
+            held, self._lock = self._lock, None
+            held.release()
 
-    def note(self, text: str) -> None:
-        """Replaces what the lock says of its owner; nothing to do where no lock is held."""
-        if self._lock_fd is not None:
-            os.ftruncate(self._lock_fd, 0)
-            os.pwrite(self._lock_fd, text.encode(), 0)
+    def note(self, at: str) -> None:
+        """Tells who looks at the lock what its owner is at; nothing to do where no lock is held."""
+        if self._lock:
+            self._lock.note(at)
+
+    @contextmanager
+    def _waits(self, command: str, timeout_s: float) -> Iterator[None]:
+        until_s = time.monotonic() + timeout_s
+        self._runs = (command, until_s)
+        if self._lock:
+            self._lock.runs(command, until_s)
+        try:
+            yield
+        finally:
+            self._runs = None
+            if self._lock:
+                self._lock.runs("")
+
+    def _surroundings(self) -> processes.Around:
+        held = self._lock
+        if held is None:
+            return processes.Around(self._progress)
+        return processes.Around(self._progress, held.fd, held.left)
 
     def _inside(self, path: str, *, follow: bool = True) -> str:
         """Where `path` of the host lies for this process; links of a tree lead to places in the tree."""
@@ -251,23 +279,3 @@ def user_file(path: str) -> str:
     if text is None:
         raise UsageError(f"{path} does not exist", cause="it was named on the command line", fix="check the path")
     return text
-
-
-def _make_folders(folder: str, owner: tuple[int, int] | None) -> None:
-    """The folder and its missing parents, each given to `owner` where there is one."""
-    missing = []
-    while not os.path.isdir(folder) and folder != "/":
-        missing.append(folder)
-        folder = os.path.dirname(folder)
-    for path in reversed(missing):
-        os.mkdir(path, 0o755)
-        if owner and is_root():
-            os.chown(path, *owner, follow_symlinks=False)
-
-
-def _sync_folder(folder: str) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -1,36 +1,36 @@
-"""Starts commands, for looking and for changing (docs/adr/0004): LiveHost is the only one that asks."""
+"""Starts commands, for looking and for changing (docs/adr/0013): LiveHost is the only one that asks."""
 
 from __future__ import annotations
 
 import os
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from caasctl.faults import why
+from caasctl.host.running import Output, Running
 from caasctl.model import CommandError, Unreadable
 from caasctl.protocol import NOT_FOUND, Completed
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 ENVIRONMENT = {"PATH": PATH, "LC_ALL": "C.UTF-8", "HOME": "/root", "DEBIAN_FRONTEND": "noninteractive"}
-LAST_LINES = 15
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 
 
 def query(argv: tuple[str, ...], timeout_s: float) -> Completed:
     """A command that only looks, with whatever status it ends. Raises Unreadable where it cannot be known."""
+    out, err = Output(), Output()
     try:
-        done = subprocess.run(
-            argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout_s, env=ENVIRONMENT, check=False,
-            cwd="/", start_new_session=True)  # fmt: skip
+        process = _start(argv, ENVIRONMENT, stderr=subprocess.PIPE)
     except FileNotFoundError:
         return Completed(argv, NOT_FOUND, stderr=f"{argv[0]}: not found", missing=True)
     except OSError as error:
         raise Unreadable(argv[0], why(error)) from error
-    except subprocess.TimeoutExpired as error:
-        raise Unreadable(" ".join(argv), f"no answer in {timeout_s:.0f} s") from error
-    return Completed(argv, done.returncode, done.stdout.decode("utf-8", "replace"),
-                     done.stderr.decode("utf-8", "replace"))  # fmt: skip
+    with Running(process, out, err) as running:
+        if not running.attend(timeout_s):
+            raise Unreadable(" ".join(argv), f"no answer in {timeout_s:.0f} s")
+        return Completed(argv, process.returncode, out.text, err.text)
 
 
 def proxied(direct: tuple[str, ...]) -> dict[str, str]:
@@ -46,43 +46,66 @@ def proxied(direct: tuple[str, ...]) -> dict[str, str]:
     return {**given, "NO_PROXY": ",".join(dict.fromkeys((*around, *direct)))}
 
 
-def execute(
-    argv: tuple[str, ...],
-    timeout_s: float,
-    progress: Callable[[str], None],
-    lock_fd: int | None,
-    direct: tuple[str, ...] | None = None,
-) -> Completed:
-    """A command that changes the host, each line of its output given to `progress`; it inherits the lock.
+@dataclass(frozen=True)
+class Around:
+    """What a command that changes the host is run with.
 
-    direct: as for `proxied`, for a command that is to use the proxies. Raises CommandError unless it exits 0.
+    progress: gets each line of its output. lock_fd: what it inherits, so that the lock is held for as long as it runs.
+    left: processes that have the lock beside this one, in words, "" where there are none.
     """
-    import sh  # noqa: PLC0415 - 80 ms (asyncio), only when something is changed
 
-    said: list[str] = []
+    progress: Callable[[str], None]
+    lock_fd: int | None = None
+    left: Callable[[], str] = str
 
-    def hear(line: str) -> None:
-        said.append(line)
-        progress(line.rstrip("\n"))
 
+def execute(
+    argv: tuple[str, ...], timeout_s: float, around: Around, direct: tuple[str, ...] | None = None
+) -> Completed:
+    """A command that changes the host.
+
+    direct: as for `proxied`, for a command that is to use the proxies. Raises CommandError unless it exits 0 in time.
+    """
     environment = ENVIRONMENT if direct is None else {**ENVIRONMENT, **proxied(direct)}
+    out = Output(around.progress)
     try:
-        done = sh.Command(argv[0], [*PATH.split(":")])(
-            *argv[1:], _tty_out=False, _in=None, _out=hear, _err=hear, _env=environment, _timeout=timeout_s,
-            _timeout_signal=signal.SIGTERM, _cwd="/", _new_session=True, _return_cmd=True, _truncate_exc=False,
-            _pass_fds={lock_fd} if lock_fd is not None else set(),
-        )  # fmt: skip
-    except sh.CommandNotFound as error:
+        process = _start(argv, environment, stderr=subprocess.STDOUT, lock_fd=around.lock_fd)
+    except FileNotFoundError as error:
         raise CommandError(f"{argv[0]} is not installed", cause=f"`{' '.join(argv)}` could not start",
                            fix=f"install {argv[0]}, then run the same command again") from error  # fmt: skip
-    except sh.TimeoutException as error:
-        raise CommandError(f"`{' '.join(argv)}` did not end in {timeout_s:.0f} s", cause=_last(said),
-                           fix="see what it waits for, then run the same command again") from error  # fmt: skip
-    except sh.ErrorReturnCode as error:
-        raise CommandError(f"`{' '.join(argv)}` failed with exit status {error.exit_code}", cause=_last(said),
-                           fix="mend what it says, then run the same command again") from error  # fmt: skip
-    return Completed(argv, done.exit_code, "".join(said))
+    except OSError as error:
+        raise CommandError(f"`{' '.join(argv)}` could not start", cause=why(error),
+                           fix="mend that, then run the same command again") from error  # fmt: skip
+    with Running(process, out) as running:
+        if not running.attend(timeout_s):
+            raise _late(argv, timeout_s, out, around, gone=running.end())
+    if process.returncode:
+        raise CommandError(f"`{' '.join(argv)}` {_how(process.returncode)}", cause=out.last,
+                           fix="mend what it says, then run the same command again")  # fmt: skip
+    return Completed(argv, process.returncode, out.text)
 
 
-def _last(lines: list[str]) -> str:
-    return "".join(lines[-LAST_LINES:]).strip() or "it printed nothing"
+def _start(
+    argv: tuple[str, ...], environment: Mapping[str, str], *, stderr: int, lock_fd: int | None = None
+) -> subprocess.Popen[bytes]:
+    """In a session of its own: neither Ctrl-C nor a closed terminal reaches it."""
+    return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, env=environment,
+                            cwd="/", start_new_session=True, pass_fds=() if lock_fd is None else (lock_fd,))  # fmt: skip
+
+
+def _late(argv: tuple[str, ...], timeout_s: float, out: Output, around: Around, *, gone: bool) -> CommandError:
+    problem = f"`{' '.join(argv)}` did not end in {timeout_s:.0f} s"
+    if not gone:
+        return CommandError(f"{problem}, nor when it was killed", cause=f"it waits inside the kernel; it said last: {out.last}",
+                            fix="only a reboot ends it: see `dmesg`, reboot, then run the same command again")  # fmt: skip
+    left = around.left()
+    cause = f"{out.last}\n{left} was left running by it" if left else out.last
+    return CommandError(f"{problem} and was ended", cause=cause,
+                        fix="see what it waits for, then run the same command again")  # fmt: skip
+
+
+def _how(status: int) -> str:
+    if status > 0:
+        return f"failed with exit status {status}"
+    name = signal.Signals(-status).name if -status in set(signal.Signals) else f"signal {-status}"
+    return f"was ended by {name}"

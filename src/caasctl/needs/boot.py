@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from caasctl.facts.boot import BootLoader, GrubConfig
 from caasctl.facts.boot_entries import BootEntries
+from caasctl.facts.boot_once import OneTimeEntry
 from caasctl.facts.cgroup import CgroupLayout
 from caasctl.facts.gpu import PciFunctions
 from caasctl.facts.iommu import Iommu
@@ -49,3 +50,11 @@ def foreign(facts: Facts) -> tuple[cmdline.Token, ...]:
         return facts[GrubConfig].foreign_tokens
     entries = facts.get(BootEntries)
     return entries.default.tokens if entries and entries.default else ()
+
+
+def no_trial(facts: Facts) -> str:
+    """Why new kernel arguments cannot be tried once before they are permanent, "" where they can."""
+    once = facts.get(OneTimeEntry)
+    if once:
+        return once.obstacle
+    return f"not known whether GRUB can start an entry once ({facts.unread().get(OneTimeEntry, 'not looked at')})"

@@ -29,6 +29,10 @@ def write(report: Report, fmt: str, out: TextIO, *, verbose: bool = False, width
         unheard(out, error)
 
 
+def as_json(report: Report) -> str:
+    return _data(report, "json")
+
+
 def _data(report: Report, fmt: str) -> str:
     from caasctl import formats  # noqa: PLC0415 - only what is asked for
     from caasctl.report import data, html, junit  # noqa: PLC0415

@@ -33,6 +33,8 @@ def write(plan: Report, out: TextIO, *, auto_reboot: bool = False, width: int | 
 def terms(paper: Paper, plan: Report, *, auto_reboot: bool = False) -> None:
     """The reboot, the way back, and what the way back leaves as it is."""
     paper.hang(["Reboot"], reboot(plan, auto_reboot=auto_reboot), VALUE)
+    for said in promises(plan):
+        paper.hang(["Trial boot"], f"{said}.", VALUE)
     paper.hang(["Way back"], "`caasctl undo`: each change is recorded, with what was there, before it is made.", VALUE)
     lost = [f"{loses} ({change})" for change, loses in losses(plan)]
     if lost:
@@ -48,8 +50,17 @@ def reboot(plan: Report, *, auto_reboot: bool) -> str:
     if not phases:
         return "none."
     if auto_reboot:
-        return f"after phase {phases[0]}, by itself (--auto-reboot)."
+        return f"after phase {phases[0]}, by itself (--auto-reboot): every session ends, SSH too; caasctl-resume.service goes on after it."
     return f"needed after phase {phases[0]}; caasctl stops there and asks, it does not reboot by itself."
+
+
+def promises(plan: Report) -> tuple[str, ...]:
+    """How changes that could keep the host from starting are tried first, or why not."""
+    changes = [change for phase in order.phases(plan) for change in phase.changes]
+    made = [getattr(change.resource, "promise", None) for change in changes]
+    return tuple(
+        said for change, promise in zip(changes, made, strict=True) if promise and (said := promise(change.before))
+    )
 
 
 def losses(plan: Report) -> tuple[tuple[str, str], ...]:

@@ -131,9 +131,10 @@ def _why(paper: Paper, change: Change) -> None:
         may_be = "" if may_be == now.reason else may_be
     if change.because:
         field(paper, "because", f"{', '.join(change.because)} {'changes' if len(change.because) == 1 else 'change'}")
-    field(paper, "then", getattr(change.resource, "then", ""))
+    told = getattr(change.resource, "told", None)
+    field(paper, "then", told(change.before) if told else getattr(change.resource, "then", ""))
     if change.resource.reboots:
-        field(paper, "when", "takes effect with the next boot")
+        field(paper, "when", getattr(change.resource, "when", "takes effect with the next boot"))
     field(paper, "may be", f"different when its turn comes: {may_be}" if may_be else "")
 
 

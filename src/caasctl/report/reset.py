@@ -58,7 +58,9 @@ def verdict(report: Report, made: str, where: str) -> str:
         Exit.OK: f"Reset: {made} made and verified."
         if changed
         else "Nothing to do: nothing on this host is caasctl's.",
-        Exit.REBOOT: f"Reset, {made} made; the running kernel keeps caasctl's arguments until the next boot.",
+        Exit.REBOOT: f"Reset, {made} made; the running kernel keeps caasctl's arguments until the next boot."
+        if changed
+        else "Nothing to do before a reboot: the running kernel keeps caasctl's arguments until then.",
         Exit.FAILED_CHANGE: f"Failed{where}. {made} made before it; the same command goes on from there.",
         Exit.INTERRUPTED: f"Interrupted{where}. {made} made; the same command goes on from here.",
         Exit.UNDETERMINED: f"Stopped{where}: something that matters could not be looked at. Nothing was changed.",
@@ -71,7 +73,7 @@ def _planned(report: Report, made: str, where: str) -> str:
         return f"reset would stop{where}. Nothing was changed."
     if report.exit_code is Exit.UNDETERMINED:
         return "Not determined: something that matters could not be looked at. Nothing was changed."
-    if not any(phase.changes for phase in order.phases(report)):
+    if report.exit_code is Exit.OK and not any(phase.changes for phase in order.phases(report)):
         return "Nothing to do: nothing on this host is caasctl's."
     after = ", then ask for a reboot" if report.exit_code is Exit.REBOOT else ""
     return f"reset would make {made}{after}. Nothing was changed."
@@ -82,5 +84,5 @@ def next_command(report: Report) -> str:
     if report.exit_code is Exit.UNDETERMINED:
         return "sudo caasctl reset --dry-run"
     if order.dry(report):
-        return "caasctl reset" if changes else "caasctl preflight"
+        return "caasctl reset" if changes or report.exit_code is Exit.REBOOT else "caasctl preflight"
     return {Exit.OK: "caasctl preflight", Exit.REBOOT: REBOOT_FIRST}.get(report.exit_code, "caasctl reset")

@@ -51,7 +51,10 @@ def footer(paper: Paper, report: Report) -> None:
         and report.exit_code is not Exit.FAILED_CHECK
         and any(phase.changes for phase in order.phases(report))
     ):
-        (reset.terms if reset.is_reset(report) else banner.terms)(paper, report)
+        if reset.is_reset(report):
+            reset.terms(paper, report)
+        else:
+            banner.terms(paper, report, auto_reboot="--auto-reboot" in report.command.split())
     paper.hang([], f"{verdict(report)} Exit code {int(report.exit_code)}.", 0, "bold")
     if elsewhere(report):
         paper.hang([], f"This was {report.host} as recorded; what changes a host runs on that host.", 0)

@@ -109,12 +109,16 @@ def several(number: int, what: str) -> str:
 
 def _next_of_run(report: Report, word: str) -> str:
     dry = order.dry(report)
+    if dry and _waits(report):
+        return command(report, word) if elsewhere(report) else "systemctl reboot"
     if dry and report.exit_code in (Exit.OK, Exit.REBOOT) and _changes(report):
         if elsewhere(report):
             return command(report, word, ["--dry-run"], here=True)
         return command(report, word, [each for each in _OPTIONS[1:] if each in _words(report)])
     if report.exit_code is Exit.OK:
         return command(report, "preflight", ["--strict"])
+    if report.exit_code is Exit.REBOOT and not dry and "--auto-reboot" in _words(report):
+        return "journalctl -u caasctl-resume.service"
     return "systemctl reboot" if report.exit_code is Exit.REBOOT and not dry else command(report, word)
 
 
@@ -140,13 +144,21 @@ def _planned(report: Report) -> str:
     made = f"{several(changes, 'change')} in {several(_changing(report), 'phase')}"
     if report.exit_code is Exit.FAILED_CHECK:
         return f"{word} would stop{_where(report)}: something only you can mend stands in its way. Nothing was changed."
+    if report.exit_code is Exit.FAILED_CHANGE:
+        return f"{word} would stop{_where(report)}, see its note. Nothing was changed."
     if report.exit_code is Exit.UNDETERMINED:
         return f"{word} would stop{_where(report)}: something that matters could not be looked at. Nothing was changed."
+    if waiting := _waits(report):
+        return f"{word} waits for the reboot that phase {waiting} needs. Nothing was changed."
     if not changes:
         return f"Converged: {word} would change nothing."
-    if report.exit_code is Exit.REBOOT:
-        return f"{word} would make {made}, then ask for a reboot and go on after it. Nothing was changed."
-    return f"{word} would make {made}, without a reboot. Nothing was changed."
+    after = "then ask for a reboot and go on after it" if report.exit_code is Exit.REBOOT else "without a reboot"
+    return f"{word} would make {made}, {after}. Nothing was changed."
+
+
+def _waits(report: Report) -> str:
+    """The phase whose reboot is due, "" where none is."""
+    return next((phase.id for phase in order.phases(report) if phase.status is PhaseStatus.REBOOT), "")
 
 
 def _left(report: Report, made: str) -> str:
@@ -160,7 +172,9 @@ def _applied(report: Report) -> str:
     again = command(report, report.command.split()[0])
     said = {
         Exit.OK: f"Converged: {made} made and verified." if _changes(report) else "Converged: nothing had to change.",
-        Exit.REBOOT: f"{made} made. Reboot, then run the same command again: `{again}`",
+        Exit.REBOOT: f"{made} made. The host reboots by itself, and goes on after it."
+        if "--auto-reboot" in _words(report)
+        else f"{made} made. Reboot, then run the same command again: `{again}`",
         Exit.FAILED_CHECK: f"Stopped{_where(report)}: something only you can mend stands in its way. {made} made.",
         Exit.UNDETERMINED: f"Stopped{_where(report)}: something that matters could not be looked at. {made} made.",
         Exit.FAILED_CHANGE: f"Failed{_where(report)}. {_left(report, made)}",

@@ -13,7 +13,8 @@ from caasctl.resources.cmdline import GrubbyWithout
 from caasctl.resources.files import Reset, Transaction
 from caasctl.resources.final import Final
 from caasctl.resources.grub import GrubActivation
-from caasctl.resources.next_entry import NextEntry
+from caasctl.resources.grub.next_entry import NextEntry
+from caasctl.resources.records import MarkerGone
 
 _ARGS = "--remove-args="
 
@@ -21,9 +22,9 @@ _ARGS = "--remove-args="
 def desired(facts: Facts, _profile: NodeProfile) -> Iterator[Resource]:
     """Only where caasctl was in the boot loader: a menu that is behind the user's own files is not its business."""
     record, loader = facts[Record], facts[BootLoader]
+    yield Final(MarkerGone())
     if loader.config:
-        grubenv = f"{loader.config.rpartition('/')[0]}/grubenv"
-        yield Final(NextEntry(grubenv, f"{loader.mkconfig.removesuffix('-mkconfig')}-editenv"))
+        yield Final(NextEntry(loader.config, loader.mkconfig))
     if loader.config and ("grub" in record.resources or {GRUB, TRIAL} & set(facts[OwnFiles].found)):
         members = tuple(Reset(path, digests=record.written.get(path, frozenset())) for path in (GRUB, TRIAL))
         activation = GrubActivation((), GRUB, loader.config, loader.mkconfig, loader.update)

@@ -19,9 +19,7 @@ from caasctl.syntax import boot_arguments, cmdline
 
 RESUME = "caasctl-resume.service"
 STATE = "/var/lib/caasctl"
-_WAITING = tuple(
-    (f"{STATE}/{name}", frozenset[str]()) for name in ("reboot.json", "resume.json", "resume.env", "resumed.txt")
-)
+_WAITING = tuple((f"{STATE}/{name}", frozenset[str]()) for name in ("resume.json", "resume.env", "resumed.txt"))
 _ARGS = "--remove-args="
 
 

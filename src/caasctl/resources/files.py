@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from caasctl.faults import word_of
+from caasctl.faults import BugError, word_of
 from caasctl.model import MARK, CaasError, Unreadable
 from caasctl.protocol import (
     IN_EFFECT,
@@ -138,6 +138,9 @@ def before(now: State) -> tuple[bytes, int] | None:
     return (now.text.encode(), now.mode or 0o644) if isinstance(now, Known) else None
 
 
+LOST = "could NOT be put back"
+
+
 @dataclass(frozen=True)
 class Transaction:
     """Files, then what makes them take effect, then the proof; where that fails the old files come back and take effect."""
@@ -179,10 +182,14 @@ class Transaction:
             self.activation.prove(host)
         except CaasError as error:
             raise self._back(host, old, new, error) from error
+        except Exception as bug:
+            raise self._back(host, old, new, _broke(bug)) from bug
         return Done()
 
     def undo(self, now: State) -> Undo:
-        return Undo({path: before(state) for path, state in _files(now).items()}, self.activation.way_back())
+        after = _files(self.target(now))
+        there = {path: was for path, was in _files(now).items() if (was, after[path]) != (Absent(), Absent())}
+        return Undo({path: before(was) for path, was in there.items()}, self.activation.way_back())
 
     def _write(self, host: Writer, old: Mapping[str, State], new: Mapping[str, State]) -> None:
         """All files or none: what was written before one that cannot be is taken back, and nothing was put in effect."""
@@ -190,9 +197,11 @@ class Transaction:
         try:
             for member in self.members:
                 if new[member.path] != old[member.path]:
-                    member.apply(host, old[member.path])
                     written.append(member.path)
+                    member.apply(host, old[member.path])
         except CaasError as error:
+            if look_at_file(host, written[-1]) == old[written[-1]]:
+                written.pop()  # it failed before the file took its place
             said = f"; {_restored(host, old, written)}" if written else ""
             raise CaasError(f"{self.name}: {error.problem}{said}", cause=error.cause, fix=error.fix) from error
 
@@ -203,10 +212,20 @@ class Transaction:
         try:
             if changed:
                 self.activation.activate(host)
-                said += " and in effect again"
+                said += " and in effect again" if LOST not in said else "; what is there now is in effect"
         except CaasError as again:
             said += f", but did not take effect again either: {again.problem}; {again.cause}"
-        return CaasError(f"{self.name}: {error.problem}; {said}", cause=error.cause, fix=error.fix)
+        except Exception as again:  # noqa: BLE001 - the error that led here is the one to tell
+            said += f", but did not take effect again either: {_broke(again).problem}"
+        kind = BugError if isinstance(error, BugError) else CaasError
+        return kind(f"{self.name}: {error.problem}; {said}", cause=error.cause, fix=error.fix)
+
+
+def _broke(bug: Exception) -> CaasError:
+    """A look that failed, or a defect of ours, in the middle of a transaction: the files must go back first."""
+    if isinstance(bug, Unreadable):
+        return CaasError(str(bug), fix="mend that, then run the same command again")
+    return BugError(f"caasctl has a bug: {type(bug).__name__}: {bug}")
 
 
 def owned_files(resource: Resource) -> tuple[File, ...]:
@@ -230,6 +249,6 @@ def _restored(host: Writer, old: Mapping[str, State], paths: Sequence[str]) -> s
                 host.write(path, *was)
             back.append(path)
         except CaasError as error:
-            left.append(f"{path} could NOT be put back ({error.cause}; its text of before is in the run's record)")
+            left.append(f"{path} {LOST} ({error.cause}; its text of before is in the run's record)")
     said = [f"{', '.join(back)} {'is' if len(back) == 1 else 'are'} as before"] if back else []
     return "; ".join([*said, *left])

@@ -96,7 +96,7 @@ class Sysctl:
     def undo(self, now: State) -> Undo:
         if not isinstance(now, Known):
             return Undo(nothing=f"{self.key} was not there before; it keeps its value until the next boot")
-        return Undo(commands=(("sysctl", "-w", f"{self.key}={now.text}"),))
+        return Undo(values={sysctl.proc_path(self.key): now.text})
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,15 @@
-"""RunsClosed: the record of caasctl's runs, each marked as taken back, since a reset leaves nothing of them."""
+"""RunsClosed: caasctl's runs, each marked as taken back. MarkerGone: the reboot that one of them waits for."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from caasctl import formats
 from caasctl.model import Unreadable
 from caasctl.protocol import Absent, Done, Known, Outcome, Reader, State, Undo, Unknown, Writer
 
-RUNS = "/var/lib/caasctl/runs"
+RUNS, MARKER = "/var/lib/caasctl/runs", "/var/lib/caasctl/reboot.json"
+LAST = "reset-done"  # the phase of a reset that asks for a reboot itself
 
 
 @dataclass(frozen=True)
@@ -45,3 +47,39 @@ class RunsClosed:
             if host.stat(f"{RUNS}/{run}/undone") is None
             and any(name.endswith(".json") for name in host.list(f"{RUNS}/{run}") or ())
         )
+
+
+@dataclass(frozen=True)
+class MarkerGone:
+    """The marker of a reboot that a run asked for, which nobody waits for any more; a reset's own stays until it is answered."""
+
+    path: str = MARKER
+    after: tuple[str, ...] = ()
+    secret: bool = False
+    reboots: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"file:{self.path}"
+
+    def look(self, host: Reader) -> State:
+        try:
+            text = host.read(self.path)
+            data = formats.parse_json(text or "{}", self.path)
+        except Unreadable as unreadable:
+            return Unknown(str(unreadable))
+        except formats.FormatError:
+            data = {}
+        own = isinstance(data, dict) and data.get("phase") == LAST
+        return Absent() if text is None or own else Known(text)
+
+    def target(self, now: State) -> State:
+        return now if isinstance(now, Unknown) else Absent()
+
+    def apply(self, host: Writer, now: State) -> Outcome:
+        if now != self.target(now):
+            host.remove(self.path)
+        return Done()
+
+    def undo(self, now: State) -> Undo:  # noqa: ARG002 - the same for every state
+        return Undo(nothing="what it waited for is gone")

@@ -13,6 +13,9 @@ from caasctl.protocol import Absent, Done, Impossible, Known, Outcome, Reader, S
 _PROPERTIES = "LoadState,ActiveState,UnitFileState,ActiveEnterTimestampMonotonic"
 _STARTED_BY_OTHERS = ("static", "generated", "indirect", "alias", "transient")  # there is nothing to enable
 _RUNNING = ("active", "activating", "reloading")
+_LINKS = "/etc/systemd/system"
+_LINKED = "linked to "
+_NOT_ENABLED = ("disabled", "enabled-runtime", "linked-runtime")  # `disable` leaves what ends with this boot
 _OWED = "restart owed"
 _CLOCK_GRAIN_NS = 1_000_000_000  # /proc/stat gives the boot time in whole seconds
 
@@ -48,7 +51,8 @@ class Unit:
                 )
             if shown["LoadState"] == "not-found" and (self.enabled or self.active):
                 return Absent()
-            return Known(", ".join(self._words(shown, owed=self._owed(host, shown))))
+            words = self._words(shown, owed=self._owed(host, shown))
+            return Known(", ".join(f"{word}{_target(host, self.unit)}" if word == "linked" else word for word in words))
         except Unreadable as unreadable:
             return Unknown(str(unreadable))
 
@@ -65,15 +69,16 @@ class Unit:
 
     def undo(self, now: State) -> Undo:
         words = now.text.split(", ") if isinstance(now, Known) else []
-        pairs = (
-            (self.masked is True and "masked" not in words, "unmask"),
-            (self.masked is False and "masked" in words, "mask"),
-            (self.enabled is True and "disabled" in words, "disable"),
-            (self.enabled is False and "enabled" in words, "enable"),
-            (self.active is True and "inactive" in words, "stop"),
-            (self.active is False and "active" in words, "start"),
+        steps = (
+            (self.masked is True and "masked" not in words, ("unmask", "--", self.unit)),
+            (self.enabled is True and bool(_linked(words) or {*words} & {*_NOT_ENABLED}), ("disable", "--", self.unit)),
+            *((self.enabled is not None, ("link", path)) for path in _linked(words)),  # which `disable` has removed
+            (self.enabled is False and "enabled" in words, ("enable", "--", self.unit)),
+            (self.active is True and "inactive" in words, ("stop", "--", self.unit)),
+            (self.active is False and "active" in words, ("start", "--", self.unit)),
+            (self.masked is False and "masked" in words, ("mask", "--", self.unit)),
         )
-        commands = tuple(("systemctl", verb, "--", self.unit) for due, verb in pairs if due)
+        commands = tuple(("systemctl", *argv) for due, argv in steps if due)
         return Undo(commands=commands, nothing="" if commands else f"{self.unit} is only restarted")
 
     def _words(self, shown: Mapping[str, str], *, owed: bool) -> tuple[str, ...]:
@@ -118,6 +123,16 @@ class Unit:
         started_ns = int(booted[1]) * 1_000_000_000 + int(started_us) * 1000 + _CLOCK_GRAIN_NS
         found = (host.stat(name.removeprefix("file:")) for name in self.after if name.startswith("file:"))
         return any(file is not None and file.ctime_ns > started_ns for file in found)
+
+
+def _target(host: Reader, unit: str) -> str:
+    """Where the file of a linked unit lies, for the way back. Raises Unreadable."""
+    found = host.readlink(f"{_LINKS}/{unit}")
+    return f" to {found}" if found else ""
+
+
+def _linked(words: list[str]) -> tuple[str, ...]:
+    return tuple(word.removeprefix(_LINKED) for word in words if word.startswith(_LINKED))
 
 
 _VERBS = (

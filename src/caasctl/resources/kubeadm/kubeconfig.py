@@ -31,6 +31,11 @@ class Kubeconfig:
         return self.own.path
 
     @property
+    def owner(self) -> tuple[int, int]:
+        """Whose the file is once it is written, for the record."""
+        return (self.uid, self.gid)
+
+    @property
     def name(self) -> str:
         return f"kubeconfig:{self.path}"
 

@@ -23,6 +23,8 @@ _INIT_FILES = (
     kubeadm.CA,
     kubeadm.CA_KEY,
 )
+# What kubeadm and the kubelet make, and a reset empties but does not remove.
+_FOLDERS = (*(f"/etc/kubernetes/{name}" for name in ("manifests", "pki", "tmp")), "/var/lib/kubelet", kubeadm.ETCD)
 _JOIN_FILES = (*kubeadm.MANIFESTS, kubeadm.ADMIN, kubeadm.KUBELET_CONF, kubeadm.BOOTSTRAP_CONF, kubeadm.CA)
 
 
@@ -147,4 +149,4 @@ def way_back(now: State, members: tuple[Member, ...], loses: str) -> Undo:
         return Undo(nothing="what kubeadm left before is not caasctl's to take back")
     states = dict(now.parts)
     files = {member.path: before(member, states.get(member.path, Absent())) for member in members}
-    return Undo({**files, kubeadm.UNDER_WAY: None}, first=(kubeadm.RESET,), loses=loses)
+    return Undo({**files, kubeadm.UNDER_WAY: None}, first=(kubeadm.RESET,), loses=loses, folders=_FOLDERS)

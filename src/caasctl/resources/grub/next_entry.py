@@ -6,39 +6,36 @@ from dataclasses import dataclass
 
 from caasctl.model import Unreadable
 from caasctl.protocol import Absent, Done, Known, Outcome, Reader, State, Undo, Unknown, Writer
-from caasctl.syntax import grub_menu
-
-TRIAL, VARIABLE = "caasctl-trial", "next_entry"
+from caasctl.resources.grub import environment
+from caasctl.syntax.grub_menu import trial
 
 
 @dataclass(frozen=True)
 class NextEntry:
-    """grubenv: GRUB's block of variables. editor: the program that writes it."""
+    """config: grub.cfg, which has GRUB's block of variables beside it. mkconfig: the program that prints one."""
 
-    grubenv: str
-    editor: str
+    config: str
+    mkconfig: str
     after: tuple[str, ...] = ()
     secret: bool = False
     reboots: bool = False
 
     @property
     def name(self) -> str:
-        return f"grubenv:{VARIABLE}"
+        return f"grubenv:{trial.NEXT}"
 
     def look(self, host: Reader) -> State:
         try:
-            text = (host.read_bytes(self.grubenv) or b"").decode(errors="replace")
+            value = environment.variables(host, self.config).get(trial.NEXT, "")
         except Unreadable as unreadable:
             return Unknown(str(unreadable))
-        value = grub_menu.environment(text).get(VARIABLE, "")
         return Known(value) if value else Absent()
 
     def target(self, now: State) -> State:
-        return Absent() if now == Known(TRIAL) else now
+        return Absent() if now == Known(trial.ID) else now
 
-    def apply(self, host: Writer, now: State) -> Outcome:
-        if self.target(now) != now:
-            host.execute(self.editor, self.grubenv, "unset", VARIABLE)
+    def apply(self, host: Writer, now: State) -> Outcome:  # noqa: ARG002 - looked at again
+        environment.disarm(host, self.config, self.mkconfig)
         return Done()
 
     def undo(self, now: State) -> Undo:  # noqa: ARG002 - the same for every state

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 _SECTION = re.compile(r"^### (BEGIN|END) (\S+) ###")
 _LINUX = re.compile(r"linux(?:16|efi)?")
@@ -19,7 +19,7 @@ class Entry:
     """A menu entry that boots Linux, or has no Linux line (arguments and kernel empty: memtest, firmware, chainload).
 
     place: index among its siblings, for it and each submenu above it. titles, ids: likewise. section: the script below
-    /etc/grub.d that wrote it, "" where none says so. arguments: unquoted words behind the kernel.
+    /etc/grub.d that wrote it, "" where none says so. arguments: unquoted words behind the kernel. block: its lines as they are written.
     """
 
     title: str
@@ -30,6 +30,7 @@ class Entry:
     section: str = ""
     kernel: str = ""
     arguments: tuple[str, ...] = ()
+    block: str = field(default="", compare=False, repr=False)
 
     @property
     def recovery(self) -> bool:
@@ -58,6 +59,13 @@ class Menu:
         wanted = environment.get("next_entry") or expand(self.default, environment) or "0"
         return self._find(wanted) or self._find("0")
 
+    def lasting(self, environment: Mapping[str, str]) -> Entry | None:
+        """The entry that GRUB starts without a key pressed when no other is armed for one boot."""
+        return self.booted({name: value for name, value in environment.items() if name != "next_entry"})
+
+    def with_id(self, wanted: str) -> Entry | None:
+        return next((entry for entry in self.entries if entry.id == wanted), None)
+
     def _find(self, wanted: str) -> Entry | None:
         path = [part.replace("\0", ">") for part in wanted.replace(">>", "\0").split(">")]
         for entry in self.entries:
@@ -79,7 +87,7 @@ def parse(text: str) -> Menu:
     """The menu of a grub.cfg; conditions are not followed, entries in them count as there."""
     reader = _MenuReader()
     for line in text.replace("\\\n", " ").splitlines():
-        reader.take(line.strip())
+        reader.read(line)
     defaults = [value for value in reader.defaults if "next_entry" not in value]
     default = defaults[-1] if defaults else "0"
     return Menu(tuple(reader.entries), reader.renamed.get(default, default), reader.blscfg)
@@ -96,6 +104,11 @@ class _MenuReader:
         self._section = ""
         self._blocks: list[tuple[str, str, str, int]] = []  # kind, title, id, index; kind "" is no menu block
         self._counts: list[int] = [0]
+        self._raw: list[str] = []  # the lines of the menu entry that is open
+
+    def read(self, line: str) -> None:
+        self._raw.append(line)
+        self.take(line.strip())
 
     def take(self, line: str) -> None:
         if section := _SECTION.match(line):
@@ -124,6 +137,7 @@ class _MenuReader:
         if kind == "submenu":
             self._counts.append(0)
             return
+        self._raw = self._raw[-1:]
         path = [block for block in self._blocks if block[0]]
         place = tuple(index for *_, index in path)
         titles, ids = tuple(block[1] for block in path), tuple(block[2] for block in path)
@@ -132,8 +146,11 @@ class _MenuReader:
             self.take(part.strip())
 
     def _close(self) -> None:
-        if self._blocks and self._blocks.pop()[0] == "submenu":
+        kind = self._blocks.pop()[0] if self._blocks else ""
+        if kind == "submenu":
             self._counts.pop()
+        elif kind == "menuentry":
+            self.entries[-1] = replace(self.entries[-1], block="\n".join(self._raw))
 
     def _linux(self, line: str) -> None:
         said = words(line)
@@ -153,10 +170,31 @@ def _identity(said: Sequence[str]) -> str:
 
 def words(line: str) -> list[str]:
     """The words of a line of GRUB's script, unquoted; variables stay as they are written."""
-    return [word for word in _words(line) if word is not None]
+    return [word.text for word in placed_words(line)]
 
 
-def _words(line: str) -> Iterator[str | None]:
+@dataclass(frozen=True)
+class Word:
+    """A word, unquoted, and where it is written: line[start:end]."""
+
+    text: str
+    start: int
+    end: int
+
+
+def placed_words(line: str) -> list[Word]:
+    """As `words`, with their places."""
+    found, start = list[Word](), 0
+    for end, word in _words(line):
+        if word is not None:
+            start += len(line[start:end]) - len(line[start:end].lstrip(" \t"))
+            found.append(Word(word, start, end))
+        start = end
+    return found
+
+
+def _words(line: str) -> Iterator[tuple[int, str | None]]:
+    """(where it ends, a word), None for what lies between separators that follow each other."""
     word: str | None = None
     quote, at = "", 0
     while at < len(line):
@@ -169,14 +207,14 @@ def _words(line: str) -> Iterator[str | None]:
             kept = character if quote and line[at + 1] not in '$"\\' else ""
             word, at = (word or "") + kept + line[at + 1], at + 1
         elif not quote and character in " \t":
-            yield word
+            yield at, word
             word = None
         elif not quote and character == "#" and word is None:
             return
         else:
             word = (word or "") + character
         at += 1
-    yield word
+    yield len(line), word
 
 
 def environment(text: str) -> Mapping[str, str]:

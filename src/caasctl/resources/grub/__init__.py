@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from caasctl.host import glob
 from caasctl.model import CaasError, CommandError, Unreadable
 from caasctl.protocol import IN_EFFECT, Absent, Known, Reader, State, Unknown, Writer
+from caasctl.resources.grub import environment
 from caasctl.syntax import boot_arguments, cmdline, grub, grub_menu
+from caasctl.syntax.grub_menu import trial
 
 DEFAULTS, DROP_INS = "/etc/default/grub", "/etc/default/grub.d"
 WORK = "/run/caasctl/grub"
@@ -54,6 +56,10 @@ class GrubActivation:
         lost = tuple(dict.fromkeys(argument for entry in menu.entries for argument in _lost(entry, wanted)))
         if lost:
             return f"normal entries of {self.config} lack {' '.join(lost)}"
+        if environment.armed(host, self.config):
+            return f"{environment.of(self.config)} still starts the trial entry once"
+        if menu.with_id(trial.ID) and host.stat(trial.SCRIPT) is None:
+            return f"{self.config} still has the trial entry"
         left = self._left(host, menu)
         return f"{self.config} still carries {' '.join(left)}" if left else ""
 
@@ -84,7 +90,8 @@ class GrubActivation:
         certain = not any(value.doubts for value in _values(host))
         if certain and not self._owed(host, None if was is None else was.decode(errors="replace"), asked):
             return  # a rollback of what never reached the menu: the user's own pending edits are not ours to bring there
-        menu = self._side_menu(host)
+        environment.disarm(host, self.config, self.mkconfig)
+        menu = self.side_menu(host)
         for entry in menu.entries:
             if lost := _lost(entry, asked):
                 raise self._overruled(host, entry, lost)
@@ -92,6 +99,10 @@ class GrubActivation:
             raise CaasError(f"{self.mkconfig} generates a menu without any entry that boots Linux",
                             cause=f"{self.config} has such entries now; it was left as it is",
                             fix=f"run `{self.mkconfig} > /dev/null` and mend what it says")  # fmt: skip
+        self.generate(host, was)
+
+    def generate(self, host: Writer, was: bytes | None) -> None:
+        """Writes the real menu; where that fails, what it was comes back."""
         there = host.stat(self.config)
         try:
             _guarded(host, *self.update)
@@ -112,7 +123,7 @@ class GrubActivation:
     def way_back(self) -> tuple[tuple[str, ...], ...]:
         return (self.update,)
 
-    def _side_menu(self, host: Writer) -> grub_menu.Menu:
+    def side_menu(self, host: Writer) -> grub_menu.Menu:
         host.write(SIDE, b"", 0o600)
         try:
             _guarded(host, self.mkconfig, "-o", SIDE)

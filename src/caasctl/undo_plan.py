@@ -1,0 +1,153 @@
+"""What undo would do with a run: known, and shown, before anything is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from caasctl import ledger
+from caasctl.ledger import FOLDER, Entry
+from caasctl.model import Unreadable
+from caasctl.protocol import Reader
+from caasctl.restoring import made_folders, needless
+from caasctl.traces import Fate, Noted, chains, edited, fate, look
+
+Command = tuple[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A path that stays as it is, and why. wrote, there: the bytes of what caasctl made and of what is there, None where
+    they are not to be shown: a secret's, or none.
+    """
+
+    path: str
+    why: str
+    secret: bool = False
+    wrote: bytes | None = None
+    there: bytes | None = None
+    hashes: tuple[str, str] = ("", "")
+    before: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run's way back.
+
+    before: the run that undo takes back after this one. over: later runs that stand, and must go first. later: later runs
+    that stand, and may rest on this one. first, commands: (resource, argv). edits: what stays. as_before: how many paths
+    are as before already. stays: what cannot be taken back.
+    """
+
+    run: str
+    phases: tuple[str, ...]
+    before: str = ""
+    over: tuple[str, ...] = ()
+    later: tuple[str, ...] = ()
+    first: tuple[Command, ...] = ()
+    changes: tuple[Fate, ...] = ()
+    edits: tuple[Edit, ...] = ()
+    as_before: int = 0
+    commands: tuple[Command, ...] = ()
+    folders: tuple[str, ...] = ()
+    stays: tuple[str, ...] = ()
+    loses: tuple[str, ...] = ()
+
+
+def make(host: Reader, run: str) -> Plan:
+    """Raises UsageError for a run that cannot be taken back, Unreadable where the record cannot be seen."""
+    entries, standing = ledger.standing(host, run), ledger.runs(host)
+    at = standing.index(run)
+    fates, edits = _paths(host, run, entries)
+    kept = {edit.path for edit in edits}
+    return Plan(
+        run,
+        tuple(dict.fromkeys(str(entry.get("phase", "")) for entry in reversed(entries))),
+        before=standing[at - 1] if at else "",
+        over=_over(host, entries, standing[at + 1 :]),
+        later=standing[at + 1 :],
+        first=ledger.commands(entries, "first"),
+        changes=tuple(each for each in fates if each.due),
+        edits=edits,
+        as_before=sum(not each.due and not each.kept for each in fates),
+        commands=_due(host, ledger.commands(ledger.in_effect(entries, kept), "commands")),
+        folders=tuple(path for _, path in made_folders(entries) if host.stat(path, follow=False)),
+        stays=tuple(dict.fromkeys(entry["nothing"] for entry in entries if entry["nothing"])),
+        loses=ledger.losses(host, run),
+    )
+
+
+def _due(host: Reader, commands: Iterable[Command]) -> tuple[Command, ...]:
+    return tuple((name, argv) for name, argv in commands if not needless(host, argv))
+
+
+def _paths(host: Reader, run: str, entries: Sequence[Entry]) -> tuple[tuple[Fate, ...], tuple[Edit, ...]]:
+    fates, edits = [], []
+    for path, chain in chains(entries).items():
+        try:
+            found = fate(look(host, chain[0]), chain)
+        except Unreadable as error:
+            edits.append(Edit(path, f"it cannot be looked at: {error.reason}"))
+            continue
+        fates.append(found)
+        if found.kept and not (found.first.value and found.now is None):
+            edits.append(_edit(host, f"{FOLDER}/{run}", found))
+    return tuple(fates), tuple(edits)
+
+
+def _edit(host: Reader, folder: str, found: Fate) -> Edit:
+    """Somebody's edit, with both texts where they may be shown. A secret's are not even read."""
+    noted, now = found.newest, found.now
+    why, before = edited(now, noted.after), _before(folder, found.first)
+    if noted.value or noted.secret:
+        hashes = tuple((there.content if there else "absent") for there in (noted.after, now))
+        return Edit(found.path, why, secret=noted.secret, hashes=(hashes[0], hashes[1]), before=before)
+    wrote = host.read_bytes(f"{folder}/{noted.wrote}") if noted.wrote else None
+    return Edit(found.path, why, wrote=wrote, there=_bytes(host, found.path), before=before)
+
+
+def _before(folder: str, noted: Noted) -> str:
+    if noted.before is None:
+        return "absent"
+    return noted.before.content if noted.value else f"{folder}/{noted.backup}"
+
+
+def _bytes(host: Reader, path: str) -> bytes | None:
+    """A link is not followed: what it leads to may be a secret."""
+    return None if host.readlink(path) is not None else _read(host, path)
+
+
+def _read(host: Reader, path: str) -> bytes | None:
+    try:
+        return host.read_bytes(path)
+    except Unreadable:
+        return None
+
+
+def _over(host: Reader, entries: Sequence[Entry], later: Sequence[str]) -> tuple[str, ...]:
+    """Later runs whose changes lie over this one's: the same resource or file, one in a folder that this run made, or
+    something in a cluster that would go with this run.
+    """
+    names, paths, folders = _touched(entries)
+    takes_down = any(entry.get("first") for entry in entries)
+    found = []
+    for run in later:
+        other = tuple(ledger.entries_of(host, run))
+        others, theirs, _ = _touched(other)
+        inside = any(path.startswith(f"{folder}/") for path in theirs for folder in folders)
+        lives = takes_down and any(entry.get("first") or _speaks(entry) for entry in other)
+        if names & others or paths & theirs or inside or lives:
+            found.append(run)
+    return tuple(found)
+
+
+def _speaks(entry: Entry) -> bool:
+    """Whether the way back of an entry asks a cluster."""
+    return any("--kubeconfig" in argv for argv in entry["commands"])
+
+
+def _touched(entries: Iterable[Entry]) -> tuple[set[str], set[str], set[str]]:
+    """(resources, paths, folders made) of what can be taken back."""
+    bound = [entry for entry in entries if any(entry.get(key) for key in ("files", "values", "commands", "first"))]
+    paths = {each["path"] for entry in bound for each in (*entry["files"], *entry.get("values", ()))}
+    return {str(e["resource"]) for e in bound}, paths, {path for e in bound for path in e.get("folders", ())}

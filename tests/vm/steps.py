@@ -1,0 +1,78 @@
+"""What tests on booted nodes do and look at, one sentence each."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.vm.machine import Machine, Said
+
+PROFILE = "--profile /etc/caasctl/lab.yaml"
+INIT = f"caasctl init-node --yes {PROFILE}"
+DROP_IN, TRIAL = "/etc/default/grub.d/zz-caasctl.cfg", "/etc/grub.d/42_caasctl_trial"
+PAUSE = "registry.k8s.io/pause:3.10.2"
+UNCHANGED = "Converged: nothing had to change"
+
+
+def said(machine: Machine, command: str, rc: int) -> Said:
+    """A command that must end with this exit status."""
+    done = machine.run(command)
+    assert done.rc == rc, f"{command}: exit status {done.rc}\n{done.out[-4000:]}\n{done.err[-4000:]}"
+    return done
+
+
+def preflight(machine: Machine) -> list[dict[str, Any]]:
+    """The findings that fail, or that cannot be known."""
+    found = json.loads(machine.run(f"caasctl preflight {PROFILE} -o json").out)["results"]
+    return [one for one in found if one["level"] in {"fail", "unknown"}]
+
+
+def arguments(machine: Machine) -> set[str]:
+    """Of the running kernel."""
+    return set(machine.sh("cat /proc/cmdline").split())
+
+
+def there(machine: Machine, path: str) -> bool:
+    return machine.run(f"test -e {path}").rc == 0
+
+
+def serves(machine: Machine, config_version: int) -> None:
+    """containerd runs on what caasctl wrote, and a pod that its CRI starts is in scopes of systemd below kubepods.slice."""
+    assert machine.sh("ctr plugins ls id==cri | grep -c ' ok '").strip() != "0"
+    config = machine.sh("containerd config dump")
+    assert f"version = {config_version}" in config.splitlines()
+    assert "SystemdCgroup = true" in config
+    cgroups = machine.sh(f"/opt/standins/lab/bin/python /usr/local/lib/lab/cri.py {PAUSE}").split()
+    assert len(cgroups) == 2, cgroups  # the sandbox's pause, and the container
+    pod = (
+        "0::/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod11111111_2222_3333_4444_555555555555.slice"
+    )
+    assert all(one.startswith(f"{pod}/cri-containerd-") and one.endswith(".scope") for one in cgroups), cgroups
+
+
+def is_a_node(machine: Machine) -> None:
+    """kubeadm's and Cilium's stand-ins were given what they take, and nothing failed."""
+    assert machine.sh("systemctl --failed --no-legend").strip() == ""
+    node = json.loads(machine.sh("kubectl get node node1 -o json"))
+    assert {one["type"]: one["status"] for one in node["status"]["conditions"]}["Ready"] == "True"
+    history = json.loads(
+        machine.sh("helm --kubeconfig /etc/kubernetes/admin.conf -n kube-system history cilium -o json")
+    )
+    assert history[-1]["status"] == "deployed"
+
+
+def started(machine: Machine) -> dict[str, str]:
+    """When the daemons that caasctl restarts came up last."""
+    units = ("containerd", "kubelet")
+    return {unit: machine.sh(f"systemctl show -P ActiveEnterTimestampMonotonic {unit}").strip() for unit in units}
+
+
+def rests(machine: Machine) -> None:
+    """Another run changes nothing, and restarts nothing."""
+    before = started(machine)
+    assert UNCHANGED in said(machine, INIT, 0).text
+    assert started(machine) == before
+
+
+def manifest(machine: Machine) -> list[str]:
+    return machine.sh("python3 /usr/local/lib/lab/manifest.py").splitlines()
