@@ -27,6 +27,7 @@ from caasctl.protocol import (
     Probe,
     Resource,
     Unknown,
+    texts,
 )
 from caasctl.recording import RecordingHost
 from caasctl.resources.files import File, owned_files
@@ -100,8 +101,8 @@ class Run:
                 fix=f"{'mend that' if is_root() else 'run as root'}; `caasctl preflight` says what else could not be read",
             )
         except CaasError as error:
-            said = ": ".join(filter(None, (error.problem, error.cause)))
-            report = replace(report, status=PhaseStatus.FAILED, message=said, fix=error.fix)
+            said, fix = map(self.host.without, (": ".join(filter(None, (error.problem, error.cause))), error.fix))
+            report = replace(report, status=PhaseStatus.FAILED, message=said, fix=fix)
         took = round((time.monotonic() - start) * 1000)
         return replace(report, changes=tuple(changes), duration_ms=took)
 
@@ -126,6 +127,7 @@ class Run:
             if self.stop():
                 raise Interrupted
             change = Change(phase.id, resource, now, wanted, because)
+            self.host.hide(getattr(resource, "secrets", ()), (*texts(now), *texts(wanted)))
             self.say(f"{phase.id}: {resource.name}")
             if done or not resource.reboots:  # a reboot that is owed again is nothing to take back
                 self.ledger.record(change)
@@ -139,6 +141,7 @@ class Run:
 
     def _refuse_unseen(self, file: File) -> None:
         """Stops a phase before its first change where a later one would stop it half-way. Raises CaasError."""
+        self.host.fit(file.path)
         now, there = file.look(self.host), self.host.stat(file.path, follow=False)
         if there and there.kind is not FileKind.FILE:
             raise not_a_file(file.path, there.kind, self.host.readlink(file.path))

@@ -163,7 +163,8 @@ def _restore(host: Writer, run: str, resource: str, file: Mapping[str, Any]) -> 
     if was is None:
         host.remove(path)
         return Step(resource, f"{path} removed", done=True)
-    host.write(path, was, int(file["mode"], 8))
+    there = host.stat(path, follow=False)  # it may lie in a user's home, and is his
+    host.write(path, was, int(file["mode"], 8), (there.uid, there.gid) if there else None)
     return Step(resource, f"{path} restored", done=True)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol, Union
@@ -123,6 +123,14 @@ class Unknown:
 
 
 State = Union[Known, Absent, Unknown]
+
+
+def texts(state: State) -> Iterator[str]:
+    """Every text that a state holds."""
+    if isinstance(state, Known):
+        yield state.text
+        for _, part in state.parts:
+            yield from texts(part)
 
 
 @dataclass(frozen=True)

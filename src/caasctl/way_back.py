@@ -33,13 +33,13 @@ def lost_by_undo(run: str | None, *, yes: bool) -> str:
 
 def undo(run: str | None, progress: Say) -> tuple[ledger.Step, ...]:
     """Takes back a run, the last one where none is named. Raises UsageError, LockedError."""
+    if not is_root():
+        raise UsageError("undo changes this host and needs root", cause="it was started by another user",
+                         fix="start it with sudo: `sudo caasctl undo --list` only looks")  # fmt: skip
     host = LiveHost(progress=progress)
     there = ledger.runs(host)
     if not run and not there:
         return ()
-    if not is_root():
-        raise UsageError("undo changes this host and needs root", cause="it was started by another user",
-                         fix="start it with sudo, or add --list to look only")  # fmt: skip
     with no_sudden_end(GOES_ON), host.lock(apply.LOCK, f"pid {os.getpid()}: caasctl undo\n"):
         refuse_under_pods(host, run or there[-1])
         return tuple(ledger.take_back(host, run or there[-1]))

@@ -41,7 +41,7 @@ echo "Filename Type Size Used Priority" >/proc/swaps
 
 mkdir -p /var/lib/containerd /var/lib/standin /run/systemd/system /run/netns
 mount -t tmpfs tmpfs /var/lib/containerd
-rm -rf /etc/containerd /etc/crictl.yaml /etc/kubernetes /etc/cni /var/lib/kubelet /var/lib/etcd /var/log/pods /root/.kube \
+rm -rf /var/lib/caasctl /etc/containerd /etc/crictl.yaml /etc/kubernetes /etc/cni /var/lib/kubelet /var/lib/etcd /var/log/pods /root/.kube \
   /etc/systemd/system/*containerd* /boot/grub 2>/dev/null || true
 mkdir -p /etc/containerd /etc/systemd/system /opt/cni/bin "/usr/lib/modules/$(uname -r)"
 cp -r "$standins/repository" /var/lib/standin/

@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import stat as stat_module
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import PurePosixPath
 
 from caasctl.faults import cannot, is_root, not_a_file, why
-from caasctl.host import processes
-from caasctl.model import CaasError, LockedError, Unreadable, UsageError
+from caasctl.hidden import Secrets
+from caasctl.host import processes, safety
+from caasctl.model import CaasError, CommandError, LockedError, Unreadable, UsageError
 from caasctl.protocol import Completed, FileKind, Reader, Stat
 
 MAX_BYTES = 16 * 1024 * 1024  # a modules.dep is 1 MB, a full grub.cfg 0.3 MB; anything larger is not for us
@@ -22,6 +23,8 @@ _KINDS = {
     stat_module.S_IFCHR: FileKind.CHAR,
     stat_module.S_IFBLK: FileKind.BLOCK,
 }
+_OTHERS = 0o077
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 Progress = Callable[[str], None]
 
 
@@ -45,6 +48,7 @@ class LiveHost:
         self.root = os.path.abspath(root)
         self._progress = progress
         self._lock_fd: int | None = None
+        self._secrets = Secrets()
 
     def read_bytes(self, path: str) -> bytes | None:
         try:
@@ -96,33 +100,34 @@ class LiveHost:
         return processes.query(argv, timeout_s)
 
     def write(self, path: str, data: bytes, mode: int = 0o644, owner: tuple[int, int] | None = None) -> None:
-        target = self._inside(path, follow=False)
-        there = self.stat(path, follow=False)
+        target, there = self._place("write", path)
         if there and there.kind is not FileKind.FILE:
             raise not_a_file(path, there.kind, self.readlink(path))
+        if not mode & _OTHERS:
+            self._secrets.add_of(data.decode("utf-8", "replace"))
+        keep = owner or ((there.uid, there.gid) if there else None)
         folder, name = os.path.split(target)
-        temporary = os.path.join(folder, f".{name}.caasctl-new")
+        temporary = f".{name}.caasctl-new"
         try:
-            _make_folders(folder, owner)
-            with suppress(FileNotFoundError):
-                os.unlink(temporary)  # left by a run that was killed
-            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-            try:
-                with os.fdopen(fd, "wb") as file:
-                    file.write(data)
-                    if (keep := owner or (there and (there.uid, there.gid))) and is_root():
-                        os.fchown(fd, *keep)
-                    os.fchmod(fd, mode)
-                    file.flush()
-                    os.fsync(fd)
-                os.rename(temporary, target)
-            except BaseException:
+            with safety.opened(folder, self.root, owner, make=True) as at:
                 with suppress(FileNotFoundError):
-                    os.unlink(temporary)
-                raise
-            _sync_folder(folder)
+                    os.unlink(temporary, dir_fd=at)  # left by a run that was killed
+                fd = os.open(temporary, _NEW, 0o600, dir_fd=at)
+                try:
+                    _fill(fd, data, mode, keep if is_root() else None)
+                    os.rename(temporary, name, src_dir_fd=at, dst_dir_fd=at)
+                except BaseException:
+                    with suppress(FileNotFoundError):
+                        os.unlink(temporary, dir_fd=at)
+                    raise
+                os.fsync(at)
         except OSError as error:
             raise cannot("write", path, error) from error
+
+    def fit(self, path: str) -> None:
+        """Raises CaasError where a file may not be written, since others than root could lead the write elsewhere."""
+        with suppress(OSError), safety.opened(os.path.dirname(self._inside(path, follow=False)), self.root):
+            pass  # a folder that is not there yet is made safe
 
     def write_value(self, path: str, text: str) -> None:
         try:
@@ -132,10 +137,14 @@ class LiveHost:
             raise cannot("set", path, error) from error
 
     def remove(self, path: str) -> None:
-        target = self._inside(path, follow=False)
+        target, there = self._place("remove", path)
+        if there is None:
+            return
+        folder, name = os.path.split(target)
         try:
-            os.unlink(target)
-            _sync_folder(os.path.dirname(target))
+            with safety.opened(folder, self.root, (there.uid, there.gid)) as at:
+                os.unlink(name, dir_fd=at)
+                os.fsync(at)
         except FileNotFoundError:
             return
         except OSError as error:
@@ -145,15 +154,12 @@ class LiveHost:
         if not path.startswith("/run/caasctl/"):
             raise CaasError(f"{path} is not below /run/caasctl", cause="only caasctl's own work folders are removed whole",
                             fix="report this as a bug of caasctl")  # fmt: skip
-        target = self._inside(path, follow=False)
+        import shutil  # noqa: PLC0415 - only when something is changed
+
         try:
-            for folder, folders, files in os.walk(target, topdown=False):
-                for name in files:
-                    os.unlink(os.path.join(folder, name))
-                for name in folders:
-                    os.rmdir(os.path.join(folder, name))
-            with suppress(FileNotFoundError):
-                os.rmdir(target)
+            shutil.rmtree(self._inside(path, follow=False))  # follows no link, also where one is put there meanwhile
+        except FileNotFoundError:
+            return
         except OSError as error:
             raise cannot("remove", path, error) from error
 
@@ -161,10 +167,23 @@ class LiveHost:
         if self.root != "/":
             raise CaasError(f"{argv[0]} cannot run in the tree at {self.root}", cause="it would act on this machine instead",
                             fix="run caasctl on the host itself, or render the files with `caasctl render`")  # fmt: skip
-        return processes.execute(argv, timeout_s, self._progress, self._lock_fd, direct)
+        try:
+            return processes.execute(argv, timeout_s, self.say, self._lock_fd, direct)
+        except CommandError as error:  # nor does a traceback tell what was said
+            raise CommandError(*map(self.without, error.args), cause=self.without(error.cause), fix=error.fix) from None
 
     def say(self, line: str) -> None:
-        self._progress(line)
+        self._progress(self.without(line))
+
+    def hide(self, secrets: Iterable[str] = (), texts: Iterable[str] = ()) -> None:
+        """Remembers secrets, and those in the texts of files: nothing that this host says from now on holds them."""
+        self._secrets.add(secrets)
+        for text in texts:
+            self._secrets.add_of(text)
+
+    def without(self, text: str) -> str:
+        """The text with every secret hidden that this run has met."""
+        return self._secrets.without(text)
 
     @contextmanager
     def lock(self, path: str, owner: str) -> Iterator[None]:
@@ -173,7 +192,7 @@ class LiveHost:
 
         try:
             os.makedirs(os.path.dirname(self._inside(path)), mode=0o755, exist_ok=True)
-            fd = os.open(self._inside(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            fd = os.open(self._inside(path), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise cannot("lock", path, error) from error
         try:
@@ -197,6 +216,14 @@ class LiveHost:
         if self._lock_fd is not None:
             os.ftruncate(self._lock_fd, 0)
             os.pwrite(self._lock_fd, text.encode(), 0)
+
+    def _place(self, verb: str, path: str) -> tuple[str, Stat | None]:
+        """Where a path that is to be changed lies, and what is there. Raises CaasError where that cannot be seen."""
+        try:
+            return self._inside(path, follow=False), self.stat(path, follow=False)
+        except Unreadable as unreadable:
+            raise CaasError(f"cannot {verb} {path}", cause=unreadable.reason,
+                            fix="mend that, then run the same command again") from unreadable  # fmt: skip
 
     def _inside(self, path: str, *, follow: bool = True) -> str:
         """Where `path` of the host lies for this process; links of a tree lead to places in the tree."""
@@ -253,21 +280,12 @@ def user_file(path: str) -> str:
     return text
 
 
-def _make_folders(folder: str, owner: tuple[int, int] | None) -> None:
-    """The folder and its missing parents, each given to `owner` where there is one."""
-    missing = []
-    while not os.path.isdir(folder) and folder != "/":
-        missing.append(folder)
-        folder = os.path.dirname(folder)
-    for path in reversed(missing):
-        os.mkdir(path, 0o755)
-        if owner and is_root():
-            os.chown(path, *owner, follow_symlinks=False)
-
-
-def _sync_folder(folder: str) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
+def _fill(fd: int, data: bytes, mode: int, owner: tuple[int, int] | None) -> None:
+    """Content, owner, and only then the mode that lets others read it; it is on disk when this returns."""
+    with os.fdopen(fd, "wb") as file:
+        file.write(data)
+        if owner:
+            os.fchown(fd, *owner)
+        os.fchmod(fd, mode)
+        file.flush()
         os.fsync(fd)
-    finally:
-        os.close(fd)
