@@ -220,7 +220,9 @@ def linked(control: Host, worker: Host) -> None:
     worker.sh(
         "ip addr add 10.3.0.2/30 dev cable; ip link set cable up; ip route add 10.1.0.5 via 10.3.0.1 src 10.2.0.5"
     )
-    worker.sh("hostname node2; echo node2 >/etc/hostname; echo 10.2.0.5 node2 >>/etc/hosts")
+    worker.sh(
+        "hostname node2; echo node2 | tee /etc/hostname >/proc/sys/kernel/hostname; echo 10.2.0.5 node2 >>/etc/hosts"
+    )
 
 
 def test_a_node_that_joins_leaves_no_secret_to_others(new_host: NewHost) -> None:
