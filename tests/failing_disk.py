@@ -22,13 +22,13 @@ class FailingDisk(Disk):
         if now == self._at or (self._stays and now > self._at >= 0):
             raise OSError(self._number, os.strerror(self._number), where or None)
 
-    def mkdir(self, path: str) -> None:
+    def mkdir(self, at: int, path: str) -> None:
         self._count("mkdir", path)
-        super().mkdir(path)
+        super().mkdir(at, path)
 
-    def create(self, path: str) -> int:
+    def create(self, at: int, path: str) -> int:
         self._count("create", path)
-        return super().create(path)
+        return super().create(at, path)
 
     def write(self, fd: int, data: bytes) -> None:
         os.write(fd, data[: len(data) // 2])  # half of it fits
@@ -51,18 +51,18 @@ class FailingDisk(Disk):
         super().close(fd)
         self._count("close")
 
-    def rename(self, path: str, to: str) -> None:
+    def rename(self, at: int, path: str, to: str) -> None:
         self._count("rename", to)
-        super().rename(path, to)
+        super().rename(at, path, to)
 
-    def unlink(self, path: str) -> None:
+    def unlink(self, at: int, path: str) -> None:
         if os.path.lexists(path):
             self._count("unlink", path)
-        super().unlink(path)
+        super().unlink(at, path)
 
-    def sync_folder(self, path: str) -> None:
+    def sync_folder(self, at: int, path: str) -> None:
         self._count("sync_folder", path)
-        super().sync_folder(path)
+        super().sync_folder(at, path)
 
 
 class FailingHost(LiveHost):

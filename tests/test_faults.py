@@ -138,7 +138,7 @@ def test_where_the_record_cannot_be_written_nothing_is_changed(tmp_path: Path) -
         (top / "x").write_text("old")
         report = run(FailingHost(str(top), at), File("/x", "new"))
         assert (report.status, report.changes) == (PhaseStatus.FAILED, ())
-        assert "cannot write /var/lib/caasctl/runs/run1/0001" in report.message
+        assert "/var/lib/caasctl" in report.message
         assert report.fix.startswith("free space on the file system at /")
         assert (top / "x").read_text() == "old"
         assert not temporaries(top)
@@ -366,7 +366,7 @@ def in_mounts(script: str, place: Path) -> list[str]:
 @pytest.mark.root
 def test_a_full_tmpfs(tmp_path: Path) -> None:
     said = in_mounts(
-        'mount -t tmpfs -o size=128k t "$1"; echo old >"$1/x"; head -c 110000 /dev/zero >"$1/filler"\n'
+        'mount -t tmpfs -o size=128k,mode=755 t "$1"; echo old >"$1/x"; head -c 110000 /dev/zero >"$1/filler"\n'
         'try "$1" "$2"; cat "$1/x"; ls -A "$1" | xargs; rm "$1/filler"; try "$1" "$2"',
         tmp_path,
     )
@@ -378,7 +378,7 @@ def test_a_full_tmpfs(tmp_path: Path) -> None:
 
 @pytest.mark.root
 def test_a_tmpfs_without_inodes(tmp_path: Path) -> None:
-    said = in_mounts('mount -t tmpfs -o nr_inodes=3 t "$1"; echo old >"$1/x"; : >"$1/y"; try "$1" "$2"; cat "$1/x"; ls -A "$1" | xargs', tmp_path)  # fmt: skip
+    said = in_mounts('mount -t tmpfs -o nr_inodes=3,mode=755 t "$1"; echo old >"$1/x"; : >"$1/y"; try "$1" "$2"; cat "$1/x"; ls -A "$1" | xargs', tmp_path)  # fmt: skip
     assert "no space left on device" in said[0]
     assert said[1:] == ["old", "x y"]
 

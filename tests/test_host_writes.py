@@ -77,5 +77,5 @@ def test_a_file_for_another_user_is_his_with_the_folders_that_are_made(tmp_path:
     host.write("/home/ann/.kube/config", b"x", 0o600, (1234, 1235))
     owners = [(tmp_path / path).stat() for path in ("home/ann", "home/ann/.kube", "home/ann/.kube/config")]
     assert [(there.st_uid, there.st_gid) for there in owners] == [(1234, 1235)] * 3
-    host.write("/home/ann/.kube/config", b"y", 0o600)
+    host.write("/home/ann/.kube/config", b"y", 0o600, (1234, 1235))
     assert (tmp_path / "home/ann/.kube/config").stat().st_uid == 1234

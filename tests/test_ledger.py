@@ -239,6 +239,7 @@ def test_a_run_is_taken_back_once(host: LiveHost) -> None:
 @pytest.mark.skipif(not ROOT, reason="needs root: a file of another owner")
 def test_the_owner_after_is_that_which_the_write_gives(host: LiveHost, tmp_path: Path) -> None:
     (tmp_path / "shared").mkdir()
+    (tmp_path / "etc").mkdir()
     os.chown(tmp_path / "shared", 0, 12)
     (tmp_path / "shared").chmod(0o2775)
     host.write("/etc/x", b"old", owner=(7, 8))

@@ -563,6 +563,8 @@ def test_whatever_was_run_edited_and_killed_undo_ends_where_it_began_but_for_the
     with tempfile.TemporaryDirectory() as folder:
         story = Story(Path(folder))
         live = LiveHost(folder)
+        for path in first:
+            (story.root / path[1:]).parent.mkdir(parents=True, exist_ok=True)
         for path, (mode, owner) in first.items():
             live.write(path, story.unique().encode() if mode == 0o600 else OURS.encode(), mode, owner)
         story.wanted, folders = story.files(), _folders(story.root)

@@ -15,6 +15,7 @@ def main():  # noqa: ANN201 - as above
             "Debian 12 and Ubuntu 22.04 have\n" % (OLDEST + sys.version_info[:2])
         )
         return 2
+    os.umask(0o022)  # for the programs that it starts too: what they make is as after a boot, whatever the caller's is
     _fill_standard_streams()
     from caasctl.cli import main as command_line  # noqa: PLC0415 - an old Python cannot parse it
 

@@ -27,6 +27,7 @@ from caasctl.protocol import (
     PhaseStatus,
     Probe,
     Resource,
+    State,
     Unknown,
 )
 from caasctl.recording import RecordingHost
@@ -113,8 +114,8 @@ class Run:
         except BugError as bug:
             raise self._broke(phase, bug) from bug
         except CaasError as error:
-            said = ": ".join(filter(None, (error.problem, error.cause)))
-            report = replace(report, status=PhaseStatus.FAILED, message=said, fix=error.fix)
+            said, fix = map(self.host.without, (": ".join(filter(None, (error.problem, error.cause))), error.fix))
+            report = replace(report, status=PhaseStatus.FAILED, message=said, fix=fix)
         except Unreadable as unreadable:
             fix = "mend that, then run the same command again"
             report = replace(report, status=PhaseStatus.FAILED, message=str(unreadable), fix=fix)
@@ -158,6 +159,7 @@ class Run:
             if self.stop():
                 raise Interrupted(resource.name)
             change = Change(phase.id, resource, now, wanted, because)
+            self.host.hide(getattr(resource, "secrets", ()), (*_texts(now), *_texts(wanted)))
             self.say(f"{phase.id}: {resource.name}")
             if done or not resource.reboots:  # a reboot that is owed again is nothing to take back
                 way = self.ledger.record(change)
@@ -201,6 +203,7 @@ class Run:
 
     def _refuse_unseen(self, file: File) -> None:
         """Stops a phase before its first change where a later one would stop it half-way. Raises CaasError."""
+        self.host.fit(file.path)
         now, there = file.look(self.host), self.host.stat(file.path, follow=False)
         if there and there.kind is not FileKind.FILE:
             raise not_a_file(file.path, there.kind, self.host.readlink(file.path))
@@ -243,3 +246,11 @@ def exit_code(reports: Sequence[PhaseReport]) -> Exit:
         PhaseStatus.INTERRUPTED: Exit.INTERRUPTED,
     }
     return next((code for status, code in codes.items() if any(r.status is status for r in reports)), Exit.OK)
+
+
+def _texts(state: State) -> Iterator[str]:
+    """Every text that a state holds."""
+    if isinstance(state, Known):
+        yield state.text
+        for _, part in state.parts:
+            yield from _texts(part)

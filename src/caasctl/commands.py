@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from difflib import get_close_matches
 
-from caasctl import apply, engine, joining, ledger, profile_load
+from caasctl import apply, engine, hidden, joining, ledger, profile_load
 from caasctl.bundle import BundleHost
 from caasctl.checks import CHECKS
 from caasctl.facts import PROBES
@@ -48,7 +48,7 @@ class Session:
         self.probes: tuple[Probe, ...] = PROBES
         self.started_by = ""  # what the lock's owner says of itself, beside its command
         self.as_json: Callable[[Report], str] | None = None  # how a report that is kept is written
-        self._options = [word for setting in settings or () for word in ("--set", setting)]
+        self._options = [word for setting in settings or () for word in ("--set", hidden.setting(setting))]
         self._options += ["--profile", profile] if "/" in profile or profile.endswith((".yaml", ".yml")) else []
         self._options += ["--facts", bundle] if bundle is not None else []
         self._options += ["--root", root] if root != "/" else []

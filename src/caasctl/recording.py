@@ -15,13 +15,13 @@ from typing import Any, TypeVar
 from caasctl import __version__, formats
 from caasctl.bundle import SCHEMA_VERSION
 from caasctl.faults import cannot
+from caasctl.hidden import HIDDEN, stored
 from caasctl.host import LiveHost, decode
 from caasctl.model import Unreadable, UsageError
 from caasctl.protocol import Completed, Reader, Stat
 
 T = TypeVar("T")
 _Key = tuple[str, ...]
-HIDDEN = "(hidden)"
 # What lets its owner in: private keys in PEM, and in kubeconfigs and a chart's values in base64; tokens; passwords.
 _PEM = re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(-----END [A-Z ]*PRIVATE KEY-----)", re.DOTALL)
 _BEFORE = r"""(?m)((?:^[ \t-]*|[{,]\s*)["']?(?:%s)["']?:[ \t]*)"""
@@ -33,7 +33,8 @@ def without_keys(text: str) -> str:
     """The text without private keys, tokens and passwords: a recording is handed around."""
     for pattern in (_SECRET, _KEY):
         text = pattern.sub(rf'\1"{HIDDEN}"', text)
-    return _PEM.sub(rf"\1 {HIDDEN} \2", text) if "PRIVATE KEY-----" in text else text
+    text = _PEM.sub(rf"\1 {HIDDEN} \2", text) if "PRIVATE KEY-----" in text else text
+    return stored(text)
 
 
 class RecordingHost:
@@ -116,7 +117,7 @@ class _Recording:
                     "argv": list(answer.argv),
                     "rc": answer.rc,
                     "stdout": without_keys(answer.stdout),
-                    "stderr": answer.stderr,
+                    "stderr": without_keys(answer.stderr),
                     **({"missing": True} if answer.missing else {}),
                 }
             )
@@ -149,6 +150,7 @@ class _Recording:
         try:
             with tempfile.TemporaryDirectory(prefix=".caasctl-", dir=os.path.dirname(target)) as work:
                 folder = f"{work}/recording"
+                os.mkdir(folder, 0o700)  # some of it only root may read
                 self._fill(folder)
                 if target.endswith((".tar.gz", ".tgz")):
                     folder = _packed(folder)
@@ -172,7 +174,8 @@ class _Recording:
 
 
 def _packed(folder: str) -> str:
-    with tarfile.open(f"{folder}.tar.gz", "w:gz") as archive:
+    fd = os.open(f"{folder}.tar.gz", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(fd, "wb") as file, tarfile.open(fileobj=file, mode="w:gz") as archive:
         for name in sorted(os.listdir(folder)):
             archive.add(f"{folder}/{name}", arcname=name)
     return f"{folder}.tar.gz"

@@ -10,7 +10,7 @@ import typer
 from caasctl import __version__
 from caasctl.cli import back, node, reset, show  # noqa: F401 - their commands are in the app once they are loaded
 from caasctl.cli.app import app
-from caasctl.model import CaasError, Exit
+from caasctl.model import CaasError, Exit, Unreadable
 
 
 def main() -> int:
@@ -20,6 +20,9 @@ def main() -> int:
         sys.stdout.flush()
     except CaasError as error:
         return _say_error(error)
+    except Unreadable as error:
+        _say_error(CaasError(f"{error.what} cannot be read", cause=error.reason, fix="run as root, or mend that"))
+        return Exit.UNDETERMINED
     except (KeyboardInterrupt, typer.Abort):
         print("interrupted", file=sys.stderr)
         return Exit.INTERRUPTED
@@ -54,7 +57,9 @@ def _say_unexpected(error: Exception) -> int:
         return _say_error(said)
     import traceback  # noqa: PLC0415
 
-    traceback.print_exc()
+    from caasctl import hidden  # noqa: PLC0415
+
+    print(hidden.said(traceback.format_exc()), end="", file=sys.stderr)
     cause = "it met what it did not expect; the lines above say where"
     fix = "report them, with `caasctl facts --record FILE.tar.gz` if you can share it"
     _say_error(CaasError(f"caasctl {__version__} has a bug", cause=cause, fix=fix))

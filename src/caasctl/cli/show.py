@@ -42,7 +42,9 @@ def facts(
     commands.not_empty("--record", record)
     if record:
         commands.record(host, record)
-        print(f"recorded in {record}: it holds configuration files and command output; read it before you share it")
+        print(
+            f"recorded in {record}, for you only: it holds configuration files and command output; read it before you share it"
+        )
         return
     text.write(engine.collect(host), output.value, sys.stdout)
 

@@ -90,7 +90,7 @@ def read_live(host: Reader) -> CiliumLive:
         raise Unreadable(_ADMIN, "is there, but there is no kubectl to ask the API server with")
     if not done.ok:
         if "permission denied" in done.stderr:
-            raise Unreadable(_ADMIN, "permission denied")
+            raise Unreadable(_ADMIN, "permission denied (needs root)")
         return CiliumLive()
     live = parse(done.stdout)
     return replace(live, nodes=tuple(_nodes(host))) if live.installed else live

@@ -32,7 +32,7 @@ def ask(host: Reader) -> ClusterApi:
     if done.ok or NOT_FOUND in done.stderr:
         return ClusterApi(asked=True, answers=True, configuration=done.stdout, said="" if done.ok else said)
     if "permission denied" in done.stderr:
-        raise Unreadable(ADMIN, "permission denied")
+        raise Unreadable(ADMIN, "permission denied (needs root)")
     return ClusterApi(asked=True, said=said)
 
 

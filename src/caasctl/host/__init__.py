@@ -6,14 +6,14 @@ import errno
 import os
 import stat as stat_module
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from caasctl.faults import cannot, not_a_file, why
-from caasctl.host import disk, folders, processes, values
-from caasctl.model import CaasError, Unreadable, UsageError
+from caasctl.hidden import Secrets
+from caasctl.host import disk, processes, safety, tree, values
+from caasctl.model import CaasError, CommandError, Unreadable, UsageError
 from caasctl.protocol import Completed, FileKind, Reader, Stat
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ _KINDS = {
     stat_module.S_IFCHR: FileKind.CHAR,
     stat_module.S_IFBLK: FileKind.BLOCK,
 }
+_OTHERS = 0o077
 Progress = Callable[[str], None]
 
 
@@ -55,6 +56,7 @@ class LiveHost:
         self.root = os.path.abspath(root)
         self._progress = progress
         self._disk = disk.Disk()
+        self._secrets = Secrets()
         self._lock: Lock | None = None
         self._runs: tuple[str, float] | None = None
 
@@ -108,26 +110,34 @@ class LiveHost:
         return processes.query(argv, timeout_s)
 
     def write(self, path: str, data: bytes, mode: int = 0o644, owner: tuple[int, int] | None = None) -> None:
-        target = self._inside(path, follow=False)
-        there = self.stat(path, follow=False)
+        target, there = self._place("write", path)
         if there and there.kind is not FileKind.FILE:
             raise not_a_file(path, there.kind, self.readlink(path))
-        made: list[str] = []
+        if not mode & _OTHERS:
+            self._secrets.add_of(data.decode("utf-8", "replace"))
+        keep = owner or ((there.uid, there.gid) if there else None)
         try:
-            made = disk.make_folders(self._disk, os.path.dirname(target), owner)
-            disk.replace(self._disk, target, data, mode, owner or ((there.uid, there.gid) if there else None))
+            with safety.opened(os.path.dirname(target), self.root, owner, make=self._disk) as at:
+                disk.replace(self._disk, at, target, data, mode, keep)
         except OSError as error:
-            disk.drop_folders(made)
             raise cannot("write", path, error, disk.place_of(target)) from error
+
+    def fit(self, path: str) -> None:
+        """Raises CaasError where a file may not be written, since others than root could lead the write elsewhere."""
+        with suppress(OSError), safety.opened(os.path.dirname(self._inside(path, follow=False)), self.root):
+            pass  # a folder that is not there yet is made safe
 
     def write_value(self, path: str, text: str) -> None:
         values.write(path, self._inside(path), text, self._lock.fd if self._lock else None)
 
     def remove(self, path: str) -> None:
-        target = self._inside(path, follow=False)
+        target, there = self._place("remove", path)
+        if there is None:
+            return
         try:
-            self._disk.unlink(target)
-            self._disk.sync_folder(os.path.dirname(target))
+            with safety.opened(os.path.dirname(target), self.root, (there.uid, there.gid)) as at:
+                self._disk.unlink(at, target)
+                self._disk.sync_folder(at, os.path.dirname(target))
         except FileNotFoundError:
             return
         except OSError as error:
@@ -143,39 +153,54 @@ class LiveHost:
         if not path.startswith("/run/caasctl/"):
             raise CaasError(f"{path} is not below /run/caasctl", cause="only caasctl's own work folders are removed whole",
                             fix="report this as a bug of caasctl")  # fmt: skip
+        import shutil  # noqa: PLC0415 - only when something is changed
+
         target = self._inside(path, follow=False)
         try:
-            for folder, folders, files in os.walk(target, topdown=False):
-                for name in files:
-                    os.unlink(os.path.join(folder, name))
-                for name in folders:
-                    os.rmdir(os.path.join(folder, name))
-            with suppress(FileNotFoundError):
-                os.rmdir(target)
+            shutil.rmtree(target)  # follows no link, also where one is put there meanwhile
+        except FileNotFoundError:
+            return
         except OSError as error:
             raise cannot("remove", path, error, disk.place_of(target)) from error
 
     def private_folder(self, path: str) -> None:
+        target = self._inside(path, follow=False)
         try:
-            folders.make_private(self._inside(path, follow=False))
+            with safety.opened(os.path.dirname(target), self.root, make=self._disk) as at:
+                disk.private_folder(self._disk, at, target)
         except OSError as error:
-            raise cannot("make the folder", path, error) from error
+            raise cannot("make the folder", path, error, disk.place_of(target)) from error
 
     def remove_folder(self, path: str) -> None:
+        target = self._inside(path, follow=False)
         try:
-            folders.remove_empty(self._inside(path, follow=False))
+            with safety.opened(os.path.dirname(target), self.root) as at:
+                disk.remove_empty(self._disk, at, target)
         except OSError as error:
-            raise cannot("remove the folder", path, error) from error
+            raise cannot("remove the folder", path, error, disk.place_of(target)) from error
 
     def execute(self, *argv: str, timeout_s: float = 120.0, direct: tuple[str, ...] | None = None) -> Completed:
         if self.root != "/":
             raise CaasError(f"{argv[0]} cannot run in the tree at {self.root}", cause="it would act on this machine instead",
                             fix="run caasctl on the host itself, or render the files with `caasctl render`")  # fmt: skip
-        with self._waits(" ".join(argv), timeout_s):
-            return processes.execute(argv, timeout_s, self._surroundings(), direct)
+        try:
+            with self._waits(" ".join(argv), timeout_s):
+                return processes.execute(argv, timeout_s, self._surroundings(), direct)
+        except CommandError as error:  # nor does a traceback tell what was said
+            raise CommandError(*map(self.without, error.args), cause=self.without(error.cause), fix=error.fix) from None
 
     def say(self, line: str) -> None:
-        self._progress(line)
+        self._progress(self.without(line))
+
+    def hide(self, secrets: Iterable[str] = (), texts: Iterable[str] = ()) -> None:
+        """Remembers secrets, and those in the texts of files: nothing that this host says from now on holds them."""
+        self._secrets.add(secrets)
+        for text in texts:
+            self._secrets.add_of(text)
+
+    def without(self, text: str) -> str:
+        """The text with every secret hidden that this run has met."""
+        return self._secrets.without(text)
 
     @property
     def waits_for(self) -> str:
@@ -223,30 +248,20 @@ class LiveHost:
     def _surroundings(self) -> processes.Around:
         held = self._lock
         if held is None:
-            return processes.Around(self._progress)
-        return processes.Around(self._progress, held.fd, held.left)
+            return processes.Around(self.say)
+        return processes.Around(self.say, held.fd, held.left)
+
+    def _place(self, verb: str, path: str) -> tuple[str, Stat | None]:
+        """Where a path that is to be changed lies, and what is there. Raises CaasError where that cannot be seen."""
+        try:
+            return self._inside(path, follow=False), self.stat(path, follow=False)
+        except Unreadable as unreadable:
+            raise CaasError(f"cannot {verb} {path}", cause=unreadable.reason,
+                            fix="mend that, then run the same command again") from unreadable  # fmt: skip
 
     def _inside(self, path: str, *, follow: bool = True) -> str:
         """Where `path` of the host lies for this process; links of a tree lead to places in the tree."""
-        if self.root == "/":
-            return path
-        done: list[str] = []
-        todo = list(PurePosixPath("/", path).parts[1:])[::-1]
-        for _ in range(255):
-            if not todo:
-                return os.path.join(self.root, *done)
-            part = todo.pop()
-            if part == "..":
-                done = done[:-1]
-                continue
-            here = os.path.join(self.root, *done, part)
-            if (todo or follow) and os.path.islink(here):
-                target = PurePosixPath(os.readlink(here))
-                done = [] if target.is_absolute() else done
-                todo += [p for p in target.parts if p != "/"][::-1]
-            else:
-                done.append(part)
-        raise Unreadable(path, "too many levels of symbolic links")
+        return path if self.root == "/" else tree.inside(self.root, path, follow=follow)
 
 
 def _content(path: str, fd: int) -> bytes:

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from contextlib import suppress
 
 from caasctl.faults import is_root
 
 SUFFIX = ".caasctl-new"
+CLOSED = 0o700
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_STAYS = (errno.ENOENT, errno.ENOTDIR, errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY)
 
 
 class Disk:
-    """The calls that a write is made of, one each: whoever takes its place in a test fails one of them."""
+    """The calls that a write is made of, one each: whoever takes its place in a test fails one of them.
 
-    def mkdir(self, path: str) -> None:
-        os.mkdir(path, 0o755)
+    at: a descriptor of the folder that a path lies in, which is what is used; the path is for who counts the calls.
+    """
 
-    def create(self, path: str) -> int:
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    def mkdir(self, at: int, path: str) -> None:
+        os.mkdir(_name(path), CLOSED, dir_fd=at)
+
+    def create(self, at: int, path: str) -> int:
+        return os.open(_name(path), _NEW, 0o600, dir_fd=at)
 
     def write(self, fd: int, data: bytes) -> None:
         while data:
@@ -35,18 +44,22 @@ class Disk:
     def close(self, fd: int) -> None:
         os.close(fd)
 
-    def rename(self, path: str, to: str) -> None:
-        os.rename(path, to)
+    def rename(self, at: int, path: str, to: str) -> None:
+        os.rename(_name(path), _name(to), src_dir_fd=at, dst_dir_fd=at)
 
-    def unlink(self, path: str) -> None:
-        os.unlink(path)
+    def unlink(self, at: int, path: str) -> None:
+        os.unlink(_name(path), dir_fd=at)
 
-    def sync_folder(self, path: str) -> None:
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    def sync_folder(self, at: int, path: str) -> None:  # noqa: ARG002 - for who counts
+        fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=at)  # what O_PATH gives cannot be synced
         try:
             os.fsync(fd)
         finally:
             os.close(fd)
+
+
+def _name(path: str) -> str:
+    return os.path.basename(path)
 
 
 def beside(target: str) -> str:
@@ -55,12 +68,12 @@ def beside(target: str) -> str:
     return os.path.join(folder, f".{name}{SUFFIX}")
 
 
-def replace(disk: Disk, target: str, data: bytes, mode: int, owner: tuple[int, int] | None) -> None:
-    """Puts a file in its place, in a folder that is there. Raises OSError, and then nothing has changed but the disk's own doubts."""
+def replace(disk: Disk, at: int, target: str, data: bytes, mode: int, owner: tuple[int, int] | None) -> None:
+    """Puts a file in its place in the folder `at`. Raises OSError, and then nothing has changed but the disk's own doubts."""
     temporary = beside(target)
     with suppress(FileNotFoundError):
-        disk.unlink(temporary)  # left by a run that was killed
-    fd = disk.create(temporary)
+        disk.unlink(at, temporary)  # left by a run that was killed
+    fd = disk.create(at, temporary)
     try:
         try:
             disk.write(fd, data)
@@ -70,32 +83,54 @@ def replace(disk: Disk, target: str, data: bytes, mode: int, owner: tuple[int, i
             disk.sync(fd)
         finally:
             disk.close(fd)
-        disk.rename(temporary, target)
+        disk.rename(at, temporary, target)
     except BaseException:
         with suppress(OSError):  # the first error is the one to tell; the next run looks for it again
-            disk.unlink(temporary)
+            disk.unlink(at, temporary)
         raise
-    disk.sync_folder(os.path.dirname(target))
+    disk.sync_folder(at, os.path.dirname(target))
 
 
-def make_folders(disk: Disk, folder: str, owner: tuple[int, int] | None) -> list[str]:
-    """Makes the folder and its missing parents, each given to `owner` where there is one; those that were made, inner last."""
-    missing = []
-    while not os.path.isdir(folder) and folder != "/":
-        missing.append(folder)
-        folder = os.path.dirname(folder)
-    made: list[str] = []
+def new_folder(disk: Disk, at: int, path: str, mode: int, owner: tuple[int, int] | None) -> int:
+    """A descriptor of a new folder with exactly its mode, whatever the umask: open before anybody else may enter it."""
+    disk.mkdir(at, path)
+    fd = os.open(_name(path), _FOLDER, dir_fd=at)
+    there = os.fstat(fd)
+    if there.st_uid != os.geteuid():  # put there by another since
+        os.close(fd)
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
     try:
-        for path in reversed(missing):
-            disk.mkdir(path)
-            made.append(path)
-            if owner and is_root():
-                os.chown(path, *owner, follow_symlinks=False)
-            disk.sync_folder(os.path.dirname(path))
-    except OSError:
-        drop_folders(made)
+        os.fchmod(fd, mode | (there.st_mode & stat.S_ISGID))  # which the folder above may hand down
+        if owner and is_root():
+            os.fchown(fd, *owner)
+    except BaseException:
+        os.close(fd)
         raise
-    return made
+    return fd
+
+
+def private_folder(disk: Disk, at: int, path: str) -> None:
+    """A folder closed to everybody but its owner, on disk when this returns. Raises OSError, also where a link lies there."""
+    with suppress(FileExistsError):
+        os.close(new_folder(disk, at, path, CLOSED, None))
+        disk.sync_folder(at, os.path.dirname(path))
+    fd = os.open(_name(path), _FOLDER, dir_fd=at)
+    try:
+        if stat.S_IMODE(os.fstat(fd).st_mode) != CLOSED:
+            disk.mode(fd, CLOSED)
+            disk.sync(fd)
+    finally:
+        os.close(fd)
+
+
+def remove_empty(disk: Disk, at: int, path: str) -> None:
+    """Raises OSError; what is not empty, not there, or no directory stays."""
+    try:
+        os.rmdir(_name(path), dir_fd=at)
+        disk.sync_folder(at, os.path.dirname(path))
+    except OSError as error:
+        if error.errno not in _STAYS:
+            raise
 
 
 def drop_folders(made: list[str]) -> None:

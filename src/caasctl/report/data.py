@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from caasctl import __version__
+from caasctl.hidden import masked
 from caasctl.model import Finding, Level, Report, Waiver
 from caasctl.protocol import Absent, Change, Known, PhaseReport, State, Undo, Unknown
 from caasctl.report import order
 from caasctl.report.diff import Part, diff, hashed, octal, parts, verb
-from caasctl.report.masked import masked
 from caasctl.report.visible import storable
 
 SCHEMA_VERSION = 1

@@ -6,8 +6,8 @@ import difflib
 import hashlib
 from dataclasses import dataclass
 
+from caasctl.hidden import masked
 from caasctl.protocol import Absent, Change, Known, State, Unknown
-from caasctl.report.masked import masked
 from caasctl.report.visible import visible
 from caasctl.resources.files import owned_files
 

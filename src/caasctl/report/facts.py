@@ -9,8 +9,8 @@ from enum import Enum
 from typing import Any, TextIO
 
 from caasctl import formats
+from caasctl.hidden import HIDDEN, is_secret, masked
 from caasctl.model import Facts
-from caasctl.report.masked import HIDDEN, is_secret, masked
 from caasctl.report.paper import open_paper
 from caasctl.report.stream import emit
 from caasctl.report.visible import one_line, storable

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from caasctl.hidden import masked
 from caasctl.model import Evidence, Finding, Fix, FixKind, Level
-from caasctl.report.masked import masked
 from caasctl.report.order import LEVELS, WORDS, Group, groups, topic
 from caasctl.report.paper import STYLES, Paper, cells
 from caasctl.report.visible import one_line

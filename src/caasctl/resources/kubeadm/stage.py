@@ -102,7 +102,7 @@ def _asked(host: Reader, argv: tuple[str, ...]) -> Completed:
     if said.missing:
         raise Unreadable(argv[2], "is there, but there is no kubectl to ask the API server with")
     if "permission denied" in said.stderr:
-        raise Unreadable(argv[2], "permission denied")
+        raise Unreadable(argv[2], "permission denied (needs root)")
     return said
 
 
