@@ -6,6 +6,11 @@ import os
 import subprocess
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes says more of what else the machine does than of the code: bench/ measures that.
+settings.register_profile("caasctl", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.load_profile("caasctl")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -21,13 +21,14 @@ def no_sudden_end(said: str, waits_for: Callable[[], str] = str) -> Iterator[Cal
     asked: list[int] = []
 
     def answer(number: int, _frame: object) -> None:
-        again = (
+        again = bool(asked)
+        asked.append(number)  # first of all: the next one may come while this one is answered
+        waiting = (
             f"still waiting for {waits_for() or 'the step under way'}: cut off half-way it could leave this host broken"
         )
         with suppress(OSError):  # the terminal may be gone
             # print is not safe where it may have been interrupted itself
-            os.write(STDERR, f"\n{again if asked else said}\n".encode(errors="backslashreplace"))
-        asked.append(number)
+            os.write(STDERR, f"\n{waiting if again else said}\n".encode(errors="backslashreplace"))
 
     def unmoved(_number: int, _frame: object) -> None:
         """A closed terminal; a handler and not SIG_IGN, which children would inherit."""

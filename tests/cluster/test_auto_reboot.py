@@ -10,6 +10,7 @@ import sys
 
 import pytest
 from tests.cluster.host import TOP, Host
+from tests.cluster.test_interrupts import held, let_go, until_held
 
 pytestmark = [pytest.mark.root]
 OK, USAGE, FAILED, REBOOT, LOCKED = 0, 2, 3, 4, 5
@@ -21,6 +22,12 @@ LIB = "/var/lib/caasctl"
 PROGRAM = f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(TOP / 'src')!r})\nfrom caasctl.__main__ import main\nsys.exit(main())\n"
 # A start that works now only, as by PYTHONPATH: the script that it names does not.
 LATE = f"import sys; sys.path.insert(0, {str(TOP / 'src')!r}); sys.argv[0] = '/opt/caasctl'; from caasctl.__main__ import main; sys.exit(main())"
+# A run by hand that holds the host's lock until the node ends.
+HOLDS = """import time
+from caasctl.host import LiveHost
+with LiveHost().lock("/run/caasctl/lock", "caasctl init-node by hand"):
+    time.sleep(1000)
+"""
 ENTRY = f"title Debian\nversion 6.1\nlinux /vmlinuz\noptions ro quiet {ARGUMENT}\n"  # the user has configured it, and not rebooted
 PLAIN, WITH = "BOOT_IMAGE=/vmlinuz ro quiet", f"BOOT_IMAGE=/vmlinuz ro quiet {ARGUMENT}"
 WORDS = (
@@ -142,12 +149,13 @@ def test_a_run_by_hand_takes_over_from_a_try_that_was_cut_off(node: Host) -> Non
     armed(node)
     boot(node, 1, WITH)
     unit_text = node.text(UNIT)
+    held(node, "systemctl", "show")
     process = node.start("env", "-i", "PATH=/usr/bin:/bin", *unit(node))
-    node.until("grep -q caasctl /run/caasctl/lock")
+    until_held(node)
     assert json.loads(node.text(f"{LIB}/resume.json"))["tries"] == 1
     node.kill(process)
     assert node.text(UNIT) == unit_text
-    assert "started by caasctl-resume.service" in node.text("/run/caasctl/lock")
+    let_go(node)
     assert asks(node).returncode == OK
     assert gone(node)
 
@@ -155,12 +163,11 @@ def test_a_run_by_hand_takes_over_from_a_try_that_was_cut_off(node: Host) -> Non
 def test_a_unit_that_finds_another_run_at_work_goes_on_with_the_next_boot(node: Host) -> None:
     armed(node)
     boot(node, 1, WITH)
-    node.sh("mkdir -p /run/caasctl; echo 'pid 1: by hand' > /run/caasctl/lock")
-    node.background("flock", "/run/caasctl/lock", "sleep", "100")
-    node.until("! flock -n /run/caasctl/lock true")
+    node.background(sys.executable, "-c", HOLDS)
+    node.until("grep -q 'by hand' /run/caasctl/lock")
     done = resumes(node)
     assert done.returncode == LOCKED
-    assert "pid 1: by hand" in said(done)
+    assert "`caasctl init-node by hand`, started " in said(done)
     assert not gone(node)
     assert json.loads(node.text(f"{LIB}/resume.json"))["tries"] == 1
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,7 +64,7 @@ def _settle(host: LiveHost, now: Turn, pending: Pending | None, end: BaseExcepti
     if not (pending or reboots or resuming.is_left(host)):
         return
     try:
-        with host.lock(apply.LOCK, f"pid {os.getpid()}: caasctl {now.asked.word}, at its end\n"):
+        with host.lock(apply.LOCK, f"caasctl {now.asked.word}, at its end"):
             if pending:
                 _end_of_try(host, now, pending, end)
             elif reboots:
