@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -94,6 +95,21 @@ def test_a_probe_that_breaks_stops_no_other_and_says_why(tmp_path: Path) -> None
     assert facts[str] == "fine"
     assert facts.unread()[Colour] == "/x: permission denied"
     assert "the probe broke: KeyError" in facts.unread()[Shape]
+
+
+def test_a_look_that_hangs_is_given_up_and_holds_up_no_other(tmp_path: Path) -> None:
+    ends = threading.Event()
+
+    def hangs(_: Reader) -> object:
+        ends.wait(60)
+        return Colour("late")
+
+    facts = engine.collect(
+        LiveHost(str(tmp_path)), (Probe(Colour, hangs), Probe(str, lambda _: "fine")), deadline_s=0.2
+    )
+    assert facts[str] == "fine"
+    assert "did not end in 0 s: a file system that hangs" in facts.unread()[Colour]
+    ends.set()
 
 
 def test_a_fact_that_was_not_read_is_unknown_not_a_failure() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timezone
 from queue import Empty, SimpleQueue
+from typing import NamedTuple
 
 from caasctl import rebooted
 from caasctl.checks import CHECKS
@@ -42,16 +43,19 @@ from caasctl.resources.files import owned_files
 
 TRACEBACK = "traceback"  # the evidence of a finding that is a bug of ours
 _WORKERS = 8
+_LOOKS_S = 120.0  # every command that a probe asks has a shorter deadline of its own
 
 
 # -- looking -----------------------------------------------------------------------------------------------------------
-def collect(host: Reader, probes: Sequence[Probe] = PROBES) -> Facts:
-    """Every fact that can be read, side by side; what a probe could not read, or broke on, is unread with its reason."""
+def collect(host: Reader, probes: Sequence[Probe] = PROBES, deadline_s: float = _LOOKS_S) -> Facts:
+    """Every fact that can be read, side by side; what a probe could not read, or broke on, is unread with its reason.
+
+    A look that hangs, as into a network file system whose server is gone, is given up at the deadline.
+    """
     todo: SimpleQueue[Probe] = SimpleQueue()
     for probe in probes:
         todo.put(probe)
-    known: list[object] = []
-    unread: dict[type, str] = {}
+    answers: dict[type, _Answer] = {}
 
     def work() -> None:
         while True:
@@ -59,20 +63,38 @@ def collect(host: Reader, probes: Sequence[Probe] = PROBES) -> Facts:
                 probe = todo.get_nowait()
             except Empty:
                 return
-            try:
-                known.append(probe.read(host))
-            except Unreadable as unreadable:
-                unread[probe.fact] = str(unreadable)
-            except Exception as error:  # noqa: BLE001 - one broken probe must not hide the others
-                at = traceback.extract_tb(error.__traceback__)[-1]
-                unread[probe.fact] = f"the probe broke: {type(error).__name__}: {error} ({at.name}, line {at.lineno})"
+            answers[probe.fact] = _look(host, probe)
 
-    threads = [threading.Thread(target=work) for _ in range(min(_WORKERS, len(probes)))]
+    # A thread that hangs in the kernel must not keep the process from its end.
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(min(_WORKERS, len(probes)))]
     for thread in threads:
         thread.start()
+    until = time.monotonic() + deadline_s
     for thread in threads:
-        thread.join()
-    return Facts(known, unread)
+        thread.join(max(0.0, until - time.monotonic()))
+    late = _Answer(
+        why=f"the look did not end in {deadline_s:.0f} s: a file system that hangs, perhaps of a server that is gone?"
+    )
+    found = {probe.fact: answers.get(probe.fact, late) for probe in probes}
+    known = [answer.fact for answer in found.values() if answer.fact is not None]
+    return Facts(known, {kind: answer.why for kind, answer in found.items() if answer.fact is None})
+
+
+class _Answer(NamedTuple):
+    """What a probe found; None with why not."""
+
+    fact: object = None
+    why: str = ""
+
+
+def _look(host: Reader, probe: Probe) -> _Answer:
+    try:
+        return _Answer(probe.read(host))
+    except Unreadable as unreadable:
+        return _Answer(why=str(unreadable))
+    except Exception as error:  # noqa: BLE001 - one broken probe must not hide the others
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        return _Answer(why=f"the probe broke: {type(error).__name__}: {error} ({at.name}, line {at.lineno})")
 
 
 def examine(

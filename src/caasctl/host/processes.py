@@ -14,7 +14,10 @@ from caasctl.model import CommandError, Unreadable
 from caasctl.protocol import NOT_FOUND, Completed
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-ENVIRONMENT = {"PATH": PATH, "LC_ALL": "C.UTF-8", "HOME": "/root", "DEBIAN_FRONTEND": "noninteractive"}
+ENVIRONMENT = {
+    "PATH": PATH, "LC_ALL": "C.UTF-8", "HOME": "/root", "DEBIAN_FRONTEND": "noninteractive",
+    "KUBECACHEDIR": "/run/caasctl/cache/kubectl", "HELM_CACHE_HOME": "/run/caasctl/cache/helm",  # else they leave theirs in root's home
+}  # fmt: skip
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 
 
