@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from typing import Any
 
@@ -72,6 +73,12 @@ def rests(machine: Machine) -> None:
     before = started(machine)
     assert UNCHANGED in said(machine, INIT, 0).text
     assert started(machine) == before
+
+
+def differences(before: list[str], after: list[str], but: str = "\0") -> list[str]:
+    """Lines of manifests that came or went. but: a path whose lines may."""
+    found = difflib.unified_diff(before, after, n=0, lineterm="")
+    return [line for line in found if line[:1] in "+-" and line[:3] not in {"+++", "---"} and but not in line]
 
 
 def manifest(machine: Machine) -> list[str]:

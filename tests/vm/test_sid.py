@@ -9,7 +9,7 @@ import pytest
 from tests.vm import steps
 from tests.vm.conftest import NewMachine
 from tests.vm.image import Kind
-from tests.vm.machine import Machine
+from tests.vm.machine import BOOT_S, Machine
 
 pytestmark = [pytest.mark.root, pytest.mark.vm, pytest.mark.slow]
 FRESH = "fresh"
@@ -19,24 +19,71 @@ RESET = "kubeadm reset --force --cri-socket unix:///run/containerd/containerd.so
 
 
 @pytest.fixture(scope="module")
-def machine(boot: NewMachine) -> Machine:
+def fresh(boot: NewMachine) -> tuple[Machine, list[str]]:
+    """A node on which nothing was run yet, and what it is then."""
     made = boot(Kind("sid"))
+    was = steps.manifest(made)
     made.save(FRESH)
-    return made
+    return made, was
 
 
-def test_with_auto_reboot_it_comes_up_by_itself(machine: Machine) -> None:
-    before = machine.up()
+@pytest.fixture(scope="module")
+def machine(fresh: tuple[Machine, list[str]]) -> Machine:
+    return fresh[0]
+
+
+def test_the_power_goes_in_the_trial_and_with_the_next_run_it_comes_up_by_itself(machine: Machine) -> None:
+    booted = machine.up()
     machine.run(f"{steps.INIT} --auto-reboot")
-    machine.up(before)
+    comes(machine, "Linux version", times=2)
+    machine.power_off()
+    machine.power_on()
+    booted = machine.up(booted)
+    resumed(machine)
+    assert "intel_iommu=on" not in steps.arguments(machine)
+    assert "did not come up as phase boot had set it up" in machine.sh("cat /var/lib/caasctl/resumed.txt")
+    assert "exit code 3" in machine.sh("cat /run/motd.d/caasctl")
+    assert "stopped (exit code 3)" in machine.console
+
+    machine.run(f"{steps.INIT} --auto-reboot")
+    machine.up(booted)
+    resumed(machine)
+    steps.serves(machine, config_version=3)
+    steps.is_a_node(machine)
+    assert "Converged" in machine.sh("cat /var/lib/caasctl/resumed.txt")
+    assert "converged" in machine.console
+    steps.rests(machine)
+
+
+def test_a_reset_node_is_what_it_was_and_becomes_a_node_again(fresh: tuple[Machine, list[str]]) -> None:
+    machine, was = fresh
+    assert "kubeadm reset" in steps.said(machine, "caasctl reset --dry-run", 4).text
+    steps.said(machine, "caasctl reset --yes", 4)
+    machine.reboot()
+    assert "intel_iommu=on" not in steps.arguments(machine)
+    steps.said(machine, "caasctl reset --yes", 0)
+    left = steps.differences(was, steps.manifest(machine))
+    assert left == [], "\n".join(left)
+    steps.said(machine, steps.INIT, 4)
+    machine.reboot()
+    steps.said(machine, steps.INIT, 0)
+    steps.is_a_node(machine)
+
+
+def comes(machine: Machine, text: str, times: int) -> None:
+    """Waits for what the console shows."""
+    deadline = time.monotonic() + BOOT_S
+    while machine.console.count(text) < times:
+        assert time.monotonic() < deadline, machine.console[-3000:]
+        time.sleep(0.2)
+
+
+def resumed(machine: Machine) -> None:
+    """Waits for the end of the run that goes on by itself after a boot."""
     deadline = time.monotonic() + RESUMES_S
     while steps.there(machine, UNIT):
         assert time.monotonic() < deadline, machine.sh("journalctl -u caasctl-resume --no-pager | tail -50")
         time.sleep(3)
-    steps.serves(machine, config_version=3)
-    steps.is_a_node(machine)
-    assert "Converged" in machine.console
-    steps.rests(machine)
 
 
 def test_killed_and_cut_off_at_any_moment_it_comes_to_its_end(machine: Machine) -> None:
