@@ -85,6 +85,8 @@ def disk(kind: Kind) -> Path:
 def wheels(wheel: Path, python: str) -> Path:
     """A folder with what the wheel needs for a Python such as 3.13, as `pip download` collects it."""
     folder = CACHE / f"wheels-{python}"
+    for old in folder.glob("caasctl-*"):  # pip keeps what has the same name
+        old.unlink()
     _run(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:", "--python-version", python,
          "--dest", str(folder), str(wheel), *LAB)  # fmt: skip
     return folder
