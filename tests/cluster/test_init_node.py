@@ -29,11 +29,11 @@ def said(done: subprocess.CompletedProcess[str]) -> str:
     return " ".join((done.stdout + done.stderr).split())
 
 
+CNI = "/etc/cni/net.d"
 # Texts, modes, owners and folders; not what caasctl, the stand-ins and containerd keep of their own.
 TREE = r"""find /etc /var/lib -xdev \( -path /var/lib/caasctl -o -path /var/lib/standin -o -path /var/lib/containerd \) -prune \
   -o -printf '%p %y %m %U:%G %l\n'; find /etc -xdev -type f -exec sha256sum {} + | awk '{print $2, $1}'"""
 STAYS = (
-    "/etc/cni/net.d/05-cilium.conflist",
     "/etc/kubernetes",
     "/etc/kubernetes/caasctl",
     "/etc/kubernetes/caasctl/encryption.yaml",
@@ -79,8 +79,13 @@ def test_from_nothing_to_a_node_again_without_a_change_and_back(new_host: NewHos
     assert looked.returncode == 0, looked.stdout
     assert " FAIL " not in looked.stdout
     assert "token" not in host.text("/etc/kubernetes/caasctl/kubeadm.yaml").lower()
+    host.sh(
+        f"test -e {CNI}/05-cilium.conflist; echo '{{}}' >{CNI}/10-other.conflist.cilium_bak"
+    )  # as Cilium renames it
     undone = host.caasctl("undo", "--yes")
     assert undone.returncode == 0, said(undone)
+    assert host.sh(f"ls -A {CNI}").split() == ["10-other.conflist"]
+    host.sh(f"rm {CNI}/10-other.conflist")
     assert tree(host) == files
     assert not host.path(ADMIN).exists()
     assert not host.path("/etc/kubernetes/manifests/etcd.yaml").exists()

@@ -23,7 +23,7 @@ from caasctl.resources.remains import Remains, cilium
 from caasctl.resources.unit_file import UnitFileGone
 from caasctl.syntax import kubeadm
 from caasctl.syntax.digests import sha256
-from caasctl.syntax.remains import Thing
+from caasctl.syntax.remains import CNI, Thing
 
 FOLDER = "/etc/kubernetes/caasctl"
 NET = "/sys/class/net"
@@ -86,10 +86,10 @@ def links(host: Tree) -> Resource:
 
 
 def cni(host: Tree) -> Resource:
-    host.write_plain(f"{cilium.CNI}/05-cilium.conflist", "{}")
-    host.write_plain(f"{cilium.CNI}/10-theirs.conflist.cilium_bak", "theirs")
-    host.write_plain(f"{cilium.CNI}/20-both.conf", "theirs")
-    host.write_plain(f"{cilium.CNI}/20-both.conf.cilium_bak", "theirs")
+    host.write_plain(f"{CNI}/05-cilium.conflist", "{}")
+    host.write_plain(f"{CNI}/10-theirs.conflist.cilium_bak", "theirs")
+    host.write_plain(f"{CNI}/20-both.conf", "theirs")
+    host.write_plain(f"{CNI}/20-both.conf.cilium_bak", "theirs")
     return Remains("cilium:cni", cilium.cni)
 
 
@@ -179,7 +179,7 @@ def test_others_links_and_cni_files_stay_and_a_renamed_one_is_read_again(tmp_pat
     converge(links(host), host)
     converge(cni(host), host)
     assert host.list(NET) == ("eth0",)
-    assert host.list(cilium.CNI) == ("10-theirs.conflist", "20-both.conf", "20-both.conf.cilium_bak")
+    assert host.list(CNI) == ("10-theirs.conflist", "20-both.conf", "20-both.conf.cilium_bak")
 
 
 def test_a_thing_that_stays_in_spite_of_its_command_is_a_failure(tmp_path: Path) -> None:

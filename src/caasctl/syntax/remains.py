@@ -18,6 +18,12 @@ _RULES = {("0x200", "0xf00", TO_PROXY), ("0xa00", "0xf00", FROM_PROXY), ("0xd00"
 _MOVED = 100  # where Cilium puts the rule for table local, to have its own before it
 FAMILIES = ("-4", "-6")
 TABLES = ("filter", "nat", "mangle", "raw")
+CNI, BINARY, BACKUP = "/etc/cni/net.d", "/opt/cni/bin/cilium-cni", ".cilium_bak"
+FILES = ("05-cilium.conflist", "05-cilium.conf", "05-cilium-cni.conf", "00-cilium-cni.conf", "10-cilium-cni.conf")
+CNI_FOLDERS = (CNI, BINARY.rpartition("/")[0])
+# In one command, so that it can be recorded before any of it is there: its files go, and others get their names back.
+_SCRIPT = f"""cd {CNI} 2>/dev/null || exit 0; rm -f -- {" ".join(FILES)} {BINARY}; for f in *{BACKUP}; do [ ! -e "$f" ] || mv -n -- "$f" "${{f%{BACKUP}}}"; done"""
+CNI_BACK = ("sh", "-c", _SCRIPT)
 
 
 class Thing(NamedTuple):

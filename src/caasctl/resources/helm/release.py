@@ -14,6 +14,7 @@ from caasctl.resources.helm import commands, refusals
 from caasctl.resources.helm.commands import NAME, TIMEOUT_S, WHERE, Chart, Seen
 from caasctl.resources.helm.lifeline import Lifeline, note, remove_links
 from caasctl.resources.helm.watch import LostError, Patience
+from caasctl.syntax import remains
 from caasctl.syntax.cluster_health import READY
 from caasctl.syntax.helm_release import Release, Revision
 from caasctl.syntax.helm_values import at, canonical
@@ -106,7 +107,9 @@ class HelmRelease:
             return Undo(files, ((*_helm("rollback"), revision, *WHERE),))
         left = "Cilium's interfaces and its programs in the kernel stay until the next boot"
         uninstall = (*_helm("uninstall"), "--ignore-not-found", *WHERE)
-        return Undo(files, nothing=left, first=(uninstall,), loses="the network of every pod")
+        return Undo(
+            files, (remains.CNI_BACK,), left, (uninstall,), "the network of every pod", folders=remains.CNI_FOLDERS
+        )
 
     def _is_installed(self, now: State) -> bool:
         """Whether the wanted chart is deployed with the wanted values: then there is only to wait."""

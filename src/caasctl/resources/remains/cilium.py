@@ -7,12 +7,9 @@ from collections.abc import Iterator
 from caasctl.model import Unreadable
 from caasctl.protocol import FileKind, Reader
 from caasctl.syntax import remains
-from caasctl.syntax.remains import Thing
+from caasctl.syntax.remains import BACKUP, BINARY, CNI, FILES, Thing
 
-CNI, BINARY = "/etc/cni/net.d", "/opt/cni/bin/cilium-cni"
-FILES = ("05-cilium.conflist", "05-cilium.conf", "05-cilium-cni.conf", "00-cilium-cni.conf", "10-cilium-cni.conf")
 RUN, PINS, MAPS = "/run/cilium", "/sys/fs/bpf/cilium", "/sys/fs/bpf/tc/globals"
-_BACKUP = ".cilium_bak"
 _NET = "/sys/class/net"
 _DENIED = ("denied", "not permitted", "must be root")
 
@@ -73,7 +70,7 @@ def cni(host: Reader) -> Iterator[Thing]:
         if host.stat(path, follow=False):
             yield Thing(path, (("rm", "-f", "--", path),))
     for name in names:
-        own = name.removesuffix(_BACKUP)
+        own = name.removesuffix(BACKUP)
         if own != name and own not in names:
             yield Thing(f"{CNI}/{name} instead of {own}", (("mv", "-n", "--", f"{CNI}/{name}", f"{CNI}/{own}"),))
 
