@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import re
@@ -56,9 +57,18 @@ class Kind:
 
 
 def disk(kind: Kind) -> Path:
-    """A bootable raw disk, never written to: machines lay an overlay over it. Raises Unavailable."""
+    """A bootable raw disk, never written to: machines lay an overlay over it. Raises Unavailable.
+
+    One at a time is built, whoever asks: they share packages and wheel.
+    """
     debian.require("building a node", *PACKAGES)
     CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _disk(kind)
+
+
+def _disk(kind: Kind) -> Path:
     _ssh_key()
     made, stamp = CACHE / f"{kind.name}.raw", CACHE / f"{kind.name}.made-of"
     wanted = _digest(kind)

@@ -72,18 +72,3 @@ def test_the_first_run_leaves_the_menu_as_it_boots_and_arms_an_entry_of_its_own(
     assert (
         steps.said(machine, steps.INIT, 4).text.count("next_entry") == 0
     )  # not rebooted yet: nothing is changed again
-
-
-def test_a_power_cut_in_the_trial_brings_the_old_arguments_back_and_is_said(begun: Begun) -> None:
-    machine = begun.machine
-    machine.back_to(ARMED)
-    machine.reboot()
-    assert steps.arguments(machine) >= ASKED
-    machine.power_off()
-    machine.power_on()
-    machine.up()
-    assert not ASKED & steps.arguments(machine)
-    stopped = steps.said(machine, steps.INIT, 3)
-    assert "intel_iommu=on" in stopped.text
-    steps.said(machine, steps.INIT, 4)  # asked again, it tries again
-    assert "next_entry=caasctl-trial" in machine.sh("grub-editenv list")
