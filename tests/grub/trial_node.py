@@ -89,7 +89,8 @@ def boots() -> str:
     """What GRUB does with grub.cfg and grubenv, and the kernel with what it is given."""
     menu = grub_menu.parse(MENU.read_text())
     entry = menu.booted(grub_menu.environment(ENVIRONMENT.read_text()))
-    LiveHost().execute("grub-editenv", str(ENVIRONMENT), "unset", trial.NEXT)
+    if trial.NEXT in grub_menu.environment(ENVIRONMENT.read_text()):
+        LiveHost().execute("grub-editenv", str(ENVIRONMENT), "set", f"{trial.NEXT}=")  # as its save_env leaves it
     assert entry
     CMDLINE.write_text(f"BOOT_IMAGE={entry.kernel} {' '.join(entry.arguments)}\n")
     return entry.id

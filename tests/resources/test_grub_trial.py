@@ -291,7 +291,10 @@ def test_the_way_back_takes_the_trial_out_and_only_ours_is_disarmed(top: Path) -
     assert undo.files == {trial.SCRIPT: None}
     disarm, update = undo.commands
     assert update == ("update-grub",)
-    assert "grep -qx next_entry=caasctl-trial; then grub-editenv /boot/grub/grubenv unset next_entry" in disarm[2]
+    assert (
+        "grep -qx -e next_entry=caasctl-trial -e next_entry=; then grub-editenv /boot/grub/grubenv unset next_entry"
+        in disarm[2]
+    )
     armed(host)
     boots(host, f"ro quiet {' '.join(WANTED)}")
     files = tried.undo(tried.look(host)).files

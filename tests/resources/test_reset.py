@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -260,6 +261,10 @@ def test_only_caasctls_own_entry_is_no_longer_started_next(tmp_path: Path) -> No
     host.write_plain("/boot/grub/grubenv", "# GRUB Environment Block\nnext_entry=caasctl-trial\n####")
     assert converge(resource, host)
     assert host.commands == [("grub-editenv", "/boot/grub/grubenv", "unset", "next_entry")]
+    host.write_plain("/boot/grub/grubenv", "# GRUB Environment Block\nnext_entry=\n####")  # as GRUB leaves it
+    assert resource.look(host) == Absent()
+    booted = replace(resource, booted=True)
+    assert booted.target(booted.look(host)) == Absent() != booted.look(host)
 
 
 def test_swap_whose_device_is_gone_stays_off(tmp_path: Path) -> None:

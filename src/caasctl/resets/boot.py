@@ -22,10 +22,11 @@ _ARGS = "--remove-args="
 def desired(facts: Facts, _profile: NodeProfile) -> Iterator[Resource]:
     """Only where caasctl was in the boot loader: a menu that is behind the user's own files is not its business."""
     record, loader = facts[Record], facts[BootLoader]
+    ours = "grub" in record.resources or bool({GRUB, TRIAL} & set(facts[OwnFiles].found))
     yield Final(MarkerGone())
     if loader.config:
-        yield Final(NextEntry(loader.config, loader.mkconfig))
-    if loader.config and ("grub" in record.resources or {GRUB, TRIAL} & set(facts[OwnFiles].found)):
+        yield Final(NextEntry(loader.config, loader.mkconfig, booted=ours))
+    if loader.config and ours:
         members = tuple(Reset(path, digests=record.written.get(path, frozenset())) for path in (GRUB, TRIAL))
         activation = GrubActivation((), GRUB, loader.config, loader.mkconfig, loader.update)
         yield Final(Transaction("grub", members, activation, then=f"`{' '.join(loader.update)}`"))

@@ -23,15 +23,15 @@ def armed(host: Reader, config: str) -> bool:
 
 
 def disarm(host: Writer, config: str, mkconfig: str) -> None:
-    """A one-time entry of somebody else's stays."""
-    if armed(host, config):
+    """A one-time entry of somebody else's stays; an empty one is what GRUB leaves where it has booted ours."""
+    if variables(host, config).get(trial.NEXT) in {trial.ID, ""}:
         host.execute(_editenv(mkconfig), of(config), "unset", trial.NEXT)
 
 
 def disarming(config: str, mkconfig: str) -> tuple[str, ...]:
     """As `disarm`, as one command that undo runs later, when something else may be armed."""
     editenv, path = _editenv(mkconfig), of(config)
-    ours = f"{editenv} {path} list | grep -qx {trial.NEXT}={trial.ID}"
+    ours = f"{editenv} {path} list | grep -qx -e {trial.NEXT}={trial.ID} -e {trial.NEXT}="
     return ("sh", "-c", f"if {ours}; then {editenv} {path} unset {trial.NEXT}; fi")
 
 

@@ -12,10 +12,14 @@ from caasctl.syntax.grub_menu import trial
 
 @dataclass(frozen=True)
 class NextEntry:
-    """config: grub.cfg, which has GRUB's block of variables beside it. mkconfig: the program that prints one."""
+    """config: grub.cfg, which has GRUB's block of variables beside it. mkconfig: the program that prints one.
+
+    booted: whether an empty one is a leftover of caasctl's, too: GRUB empties it when it boots the entry.
+    """
 
     config: str
     mkconfig: str
+    booted: bool = False
     after: tuple[str, ...] = ()
     secret: bool = False
     reboots: bool = False
@@ -26,13 +30,13 @@ class NextEntry:
 
     def look(self, host: Reader) -> State:
         try:
-            value = environment.variables(host, self.config).get(trial.NEXT, "")
+            value = environment.variables(host, self.config).get(trial.NEXT)
         except Unreadable as unreadable:
             return Unknown(str(unreadable))
-        return Known(value) if value else Absent()
+        return Absent() if value is None or (not value and not self.booted) else Known(value)
 
     def target(self, now: State) -> State:
-        return Absent() if now == Known(trial.ID) else now
+        return Absent() if now in (Known(trial.ID), Known("")) else now
 
     def apply(self, host: Writer, now: State) -> Outcome:  # noqa: ARG002 - looked at again
         environment.disarm(host, self.config, self.mkconfig)
