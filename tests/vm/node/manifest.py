@@ -16,10 +16,10 @@ ALIVE = ("/var/lib/systemd", "/var/lib/containerd", "/var/lib/standin", "/var/li
          "/root/.cache", "/opt/caasctl", "/opt/standins", "/var/lib/private", "/etc/resolv.conf", "/etc/machine-id")  # fmt: skip
 SETTINGS = (
     "net.ipv4.ip_forward",
-    "fs.inotify",
+    "fs.inotify.*",
     "vm.overcommit_memory",
     "vm.panic_on_oom",
-    "kernel.panic",
+    "kernel.panic*",
     "kernel.keys.root_maxkeys",
 )
 
@@ -50,7 +50,7 @@ if __name__ == "__main__":
         print(*files(root), sep="\n")
     for line in said("systemctl", "list-unit-files", "--no-legend", "--no-pager"):
         print("unit", *line.split()[:2])
-    for line in said("sysctl", "-a"):
-        if line.startswith(SETTINGS):
-            print(line)
+    for setting in SETTINGS:
+        for path in sorted(Path("/proc/sys").glob(setting.replace(".", "/"))):
+            print(path, path.read_text().split())
     print(*said("containerd", "config", "dump"), sep="\n")

@@ -44,6 +44,11 @@ def setting(name: str, default: str) -> str:
         return default
 
 
+def rest(seconds: float) -> None:
+    """Between two turns of what goes on for ever; longer where a test's machine is slow."""
+    time.sleep(seconds * float(setting("pace", "1")))
+
+
 def die_if_asked(name: str, here: str) -> None:
     """Ends as `kill -9` does where a test asks for it here: `HERE` alone, or `HERE parent` with who started the program first."""
     asked = (PLACE / "fail" / name).read_text(encoding="utf-8").split() if (PLACE / "fail" / name).exists() else []

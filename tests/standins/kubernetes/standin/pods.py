@@ -219,7 +219,7 @@ def serve(name: str, given: dict[str, str]) -> None:
     while not limit or time.monotonic() - begun < limit:
         if controllers:
             controllers.turn()
-        time.sleep(0.15 if controllers else 1)
+        place.rest(0.15 if controllers else 1)
 
 
 def end(name: str) -> None:
