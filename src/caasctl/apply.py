@@ -63,6 +63,7 @@ class Run:
     made: list[str] = field(default_factory=list)  # resources that were changed, over all phases
     under_way: str = ""  # the one that is being changed
     goes_back: bool = False  # whether undo would have anything to do
+    fresh: Facts | None = None  # as collected when the last change had been made and verified
 
     def phases(self, phases: Sequence[Phase], facts: Facts) -> Iterator[PhaseReport]:
         """Reports as they come to be; ends at the first phase that is blocked, failed or needs a reboot."""
@@ -76,7 +77,7 @@ class Run:
                 return
             self.say(f"{at + 1}/{len(phases)} {phase.id}: {phase.title}")
             if stale & engine.needs(phase):
-                facts, stale = engine.collect(RecordingHost(self.host), self.probes), set()
+                facts, stale = self.fresh or engine.collect(RecordingHost(self.host), self.probes), set()
             report = self._phase(phase, facts, phases[at + 1 :])
             if report.changes:
                 stale.update(phase.disturbs)
@@ -164,7 +165,7 @@ class Run:
             if done or not resource.reboots:  # a reboot that is owed again is nothing to take back
                 way = self.ledger.record(change)
                 self.goes_back |= bool(way.files or way.values or way.commands or way.first)
-            self.under_way = resource.name
+            self.under_way, self.fresh = resource.name, None
             outcome = resource.apply(self.host, now)
             self.under_way = ""
             if isinstance(outcome, Impossible):
@@ -214,7 +215,7 @@ class Run:
 
     def _verified(self, phase: Phase) -> tuple[Finding, ...]:
         """Fresh findings, once it is seen that nothing of the phase differs any more but what a reboot brings."""
-        facts = engine.collect(RecordingHost(self.host), self.probes)
+        self.fresh = facts = engine.collect(RecordingHost(self.host), self.probes)
         left = [
             c for c in engine.differ(self.host, phase, phase.desired(facts, self.profile)) if not c.resource.reboots
         ]

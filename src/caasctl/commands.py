@@ -103,12 +103,11 @@ class Session:
             no_sudden_end(STOPS, lambda: host.waits_for) as stop,
             host.lock(apply.LOCK, command, say=step, stop=stop),
         ):
-            reports = tuple(
-                apply.Run(host, self.profile, ledger.Ledger(host, run), say, stop, self.probes).phases(phases, facts)
-            )
+            made = apply.Run(host, self.profile, ledger.Ledger(host, run), say, stop, self.probes)
+            reports = tuple(made.phases(phases, facts))
             changed = any(report.status is not PhaseStatus.UNCHANGED for report in reports)
             self.host = open_host(None, "/") if changed else self.host
-            facts = engine.collect(self.host, self.probes) if changed else facts
+            facts = made.fresh or engine.collect(self.host, self.probes) if changed else facts
             found = engine.examine(facts, self.profile)
             report = self.report(words, apply.exit_code(reports), found, reports, self._notes(words, facts))
             self._keep(host, report)

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,28 +58,32 @@ class Kind:
 
 
 def disk(kind: Kind) -> Path:
-    """A bootable raw disk, never written to: machines lay an overlay over it. Raises Unavailable.
-
-    One at a time is built, whoever asks: they share packages and wheel.
-    """
+    """A bootable raw disk, never written to: machines lay an overlay over it. Raises Unavailable."""
     debian.require("building a node", *PACKAGES)
     CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _alone(kind.suite):
         return _disk(kind)
 
 
+@contextmanager
+def _alone(what: str) -> Iterator[None]:
+    with (CACHE / f"{what}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def _disk(kind: Kind) -> Path:
-    _ssh_key()
     made, stamp = CACHE / f"{kind.name}.raw", CACHE / f"{kind.name}.made-of"
     wanted = _digest(kind)
     if made.exists() and stamp.exists() and stamp.read_text() == wanted:
         return made
     stamp.unlink(missing_ok=True)
-    root, wheel, binary = _root(kind.suite), _wheel(), kubectl.fetch() / "usr/bin/kubectl"
-    material = CACHE / f"material-{kind.name}"
+    root, material = _root(kind.suite), CACHE / f"material-{kind.name}"
     shutil.rmtree(material, ignore_errors=True)
-    shutil.copytree(wheels(wheel, _python(root)), material / "wheels")
+    with _alone("shared"):  # by all suites
+        _ssh_key()
+        binary = kubectl.fetch() / "usr/bin/kubectl"
+        shutil.copytree(wheels(_wheel(), _python(root)), material / "wheels")
     shutil.copytree(HERE / "node", material, dirs_exist_ok=True)
     shutil.copytree(TOP / "tests/standins", material / "tests/standins")
     shutil.copytree(TOP / "schemas", material / "schemas")

@@ -25,6 +25,7 @@ def said(machine: Machine, command: str, rc: int) -> Said:
 def preflight(machine: Machine) -> list[dict[str, Any]]:
     """The findings that fail, or that cannot be known."""
     found = json.loads(machine.run(f"caasctl preflight {PROFILE} -o json").out)["results"]
+    print(*(f"{one['id']}: {one['found']}" for one in found if one["level"] == "unknown"), sep="\n")  # where it fails
     return [one for one in found if one["level"] in {"fail", "unknown"}]
 
 
@@ -53,7 +54,8 @@ def serves(machine: Machine, config_version: int) -> None:
 
 def is_a_node(machine: Machine) -> None:
     """kubeadm's and Cilium's stand-ins were given what they take, and nothing failed."""
-    assert machine.sh("systemctl --failed --no-legend").strip() == ""
+    failed = machine.sh("systemctl --failed --no-legend").strip()
+    assert failed == "", failed + machine.run("journalctl -b -p warning --no-pager | tail -30").out
     node = json.loads(machine.sh("kubectl get node node1 -o json"))
     assert {one["type"]: one["status"] for one in node["status"]["conditions"]}["Ready"] == "True"
     history = json.loads(

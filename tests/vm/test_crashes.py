@@ -20,12 +20,15 @@ def test_killed_and_cut_off_at_any_moment_it_comes_to_its_end(boot: NewMachine) 
     seed = random.randrange(1000)
     print("seed", seed)  # shown where it fails
     chance = random.Random(seed)
-    machine.run(f"timeout -s KILL {chance.uniform(3, 30):.1f} {steps.INIT}")
-    cut_off(machine, chance.uniform(3, 30))
+    early = chance.choice((True, False))  # before the reboot, or after it
+    if early:
+        killed(machine, chance.uniform(3, 20))
+        cut_off(machine, chance.uniform(3, 20))
     assert goes_on(machine) == 4
     machine.reboot()
-    machine.run(f"timeout -s KILL {chance.uniform(5, 60):.1f} {steps.INIT}")
-    cut_off(machine, chance.uniform(5, 60))
+    if not early:
+        killed(machine, chance.uniform(5, 60))
+        cut_off(machine, chance.uniform(5, 60))
     if goes_on(machine) == 4:  # the power went before the arguments were made permanent
         machine.reboot()
         assert goes_on(machine) == 0
@@ -33,6 +36,10 @@ def test_killed_and_cut_off_at_any_moment_it_comes_to_its_end(boot: NewMachine) 
     steps.is_a_node(machine)
     assert machine.sh("find /etc /boot /var/lib /root -xdev -name '*.caasctl-new'") == ""
     steps.rests(machine)
+
+
+def killed(machine: Machine, after_s: float) -> None:
+    machine.run(f"timeout -s KILL {after_s:.1f} {steps.INIT}")
 
 
 def cut_off(machine: Machine, after_s: float) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 from caasctl import formats
 from caasctl.model import Unreadable
 from caasctl.protocol import Probe, Reader
+from caasctl.syntax.kubeadm import KUBECTL_S
 
 _ADMIN = "/etc/kubernetes/admin.conf"
-_KUBECTL = ("kubectl", "--kubeconfig", _ADMIN, "--request-timeout=3s")
+_KUBECTL = ("kubectl", "--kubeconfig", _ADMIN, "--request-timeout=6s")
 ASK = (*_KUBECTL, "-n", "kube-system", "get", "configmap/cilium-config", "daemonset/cilium", "--ignore-not-found",
        "-o", "json")  # fmt: skip
 _NODE_ROW = '{.kind}{" "}{.metadata.name}{" "}{.spec.podCIDRs[*]}{" "}{.spec.ipam.podCIDRs[*]}'
@@ -85,7 +86,7 @@ def read_live(host: Reader) -> CiliumLive:
     """Asks only where there is an admin.conf, and for nodes only where there is Cilium."""
     if host.stat(_ADMIN) is None:
         return CiliumLive()
-    done = host.query(*ASK, timeout_s=8)
+    done = host.query(*ASK, timeout_s=KUBECTL_S)
     if done.missing:
         raise Unreadable(_ADMIN, "is there, but there is no kubectl to ask the API server with")
     if not done.ok:
@@ -97,7 +98,7 @@ def read_live(host: Reader) -> CiliumLive:
 
 
 def _nodes(host: Reader) -> Iterator[NodeRanges]:
-    done = host.query(*ASK_NODES, timeout_s=8)
+    done = host.query(*ASK_NODES, timeout_s=KUBECTL_S)
     yield from parse_nodes(done.stdout) if done.ok else ()
 
 

@@ -8,9 +8,9 @@ from typing import Any
 from caasctl import formats
 from caasctl.model import Unreadable
 from caasctl.protocol import Probe, Reader
-from caasctl.syntax.kubeadm import ADMIN, KUBELET_CONF
+from caasctl.syntax.kubeadm import ADMIN, KUBECTL_S, KUBELET_CONF
 
-_ASK = ("kubectl", "--kubeconfig", ADMIN, "--request-timeout=3s", "get")
+_ASK = ("kubectl", "--kubeconfig", ADMIN, "--request-timeout=6s", "get")
 _CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 _OWN = frozenset({"kube-system", "kube-public", "kube-node-lease"})
 
@@ -45,7 +45,7 @@ def read_members(host: Reader) -> ClusterMembers:
 
 
 def _items(host: Reader, *what: str) -> list[dict[str, Any]]:
-    done = host.query(*_ASK, *what, "-o", "json", timeout_s=8)
+    done = host.query(*_ASK, *what, "-o", "json", timeout_s=KUBECTL_S)
     if not done.ok:
         raise Unreadable("kubectl", (done.stderr.strip().splitlines() or ["no answer"])[-1])
     try:

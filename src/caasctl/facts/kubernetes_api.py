@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from caasctl.model import Unreadable
 from caasctl.protocol import Probe, Reader
-from caasctl.syntax.kubeadm import ADMIN, ASK, NOT_FOUND
+from caasctl.syntax.kubeadm import ADMIN, ASK, KUBECTL_S, NOT_FOUND
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ def ask(host: Reader) -> ClusterApi:
     """What the API server says; raises Unreadable where it cannot be asked (no kubectl, no permission, a recording)."""
     if host.stat(ADMIN) is None:
         return ClusterApi()
-    done = host.query(*ASK, timeout_s=8)
+    done = host.query(*ASK, timeout_s=KUBECTL_S)
     if done.missing:
         raise Unreadable(ADMIN, "is there, but there is no kubectl to ask the API server with")
     said = (done.stderr.strip().splitlines() or ["no answer"])[-1]

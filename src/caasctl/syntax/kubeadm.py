@@ -11,6 +11,7 @@ CRI_SOCKET = "unix:///run/containerd/containerd.sock"
 BASE = "/etc/kubernetes"
 ADMIN = f"{BASE}/admin.conf"
 KUBELET_CONF = f"{BASE}/kubelet.conf"
+KUBECTL_S = 15.0  # of one question, with the start of kubectl on a busy host; each of its requests may take 6 s
 BOOTSTRAP_CONF = f"{BASE}/bootstrap-kubelet.conf"
 CA = f"{BASE}/pki/ca.crt"
 CA_KEY = f"{BASE}/pki/ca.key"
@@ -28,7 +29,7 @@ KUBELET_PATCH = f"{PATCHES}/kubeletconfiguration0+merge.yaml"
 AUDIT_LOGS = "/var/log/kubernetes/audit"
 RESET = ("kubeadm", "reset", "--force", "--cri-socket", CRI_SOCKET)
 INIT, JOIN = "kubeadm:init", "kubeadm:join"
-ASK = ("kubectl", "--kubeconfig", ADMIN, "--request-timeout=3s", "-n", "kube-system",
+ASK = ("kubectl", "--kubeconfig", ADMIN, "--request-timeout=6s", "-n", "kube-system",
        "get", "configmap", "kubeadm-config", "-o", "jsonpath={.data.ClusterConfiguration}")  # fmt: skip
 NOT_FOUND = "NotFound"
 KUBECONFIGS = tuple(
@@ -52,7 +53,7 @@ def finished(told: str) -> bool:
 
 def ask_node(name: str) -> tuple[str, ...]:
     """Whether a node is registered, asked as its kubelet, which may see itself."""
-    return ("kubectl", "--kubeconfig", KUBELET_CONF, "--request-timeout=3s", "get", "node", name, "-o", "name")
+    return ("kubectl", "--kubeconfig", KUBELET_CONF, "--request-timeout=6s", "get", "node", name, "-o", "name")
 
 
 def began(entry: str) -> bool:

@@ -98,7 +98,7 @@ def _there(host: Reader, paths: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _asked(host: Reader, argv: tuple[str, ...]) -> Completed:
-    said = host.query(*argv, timeout_s=8)
+    said = host.query(*argv, timeout_s=kubeadm.KUBECTL_S)
     if said.missing:
         raise Unreadable(argv[2], "is there, but there is no kubectl to ask the API server with")
     if "permission denied" in said.stderr:
