@@ -97,7 +97,7 @@ class Machine:
         self._hang_up()
         if pid := self.pid:
             os.kill(pid, signal.SIGKILL)
-            while self.pid:
+            while Path(f"/proc/{pid}").exists():  # while it dies it still holds its disk
                 time.sleep(0.05)
 
     def up(self, since: str = "") -> str:
