@@ -24,6 +24,7 @@ from caasctl.report import undo as told
 from caasctl.resources.files import File, Gone, Transaction
 from caasctl.resources.kernel import SwapOff, Sysctl
 from caasctl.restoring import Step
+from caasctl.syntax import kubeadm
 
 ROOT = os.geteuid() == 0
 OURS = f"# {MARK}\n"
@@ -374,6 +375,15 @@ def test_a_cluster_is_not_taken_down_under_what_later_runs_made_in_it(host: Cras
         host.write(f"{ledger.FOLDER}/run{number}/0001.json", speaks.entry(name), 0o600)
     assert plan(host).over == ("run2",)
     assert plan(host, "run2").over == ()
+
+
+def test_a_cluster_that_somebody_began_by_hand_after_a_run_that_failed_is_not_taken_down(host: CrashingHost) -> None:
+    host.write(f"{ledger.FOLDER}/run1/0001.json", Speaks(first=kubeadm.RESET).entry(kubeadm.INIT), 0o600)
+    way_back.refuse(host, plan(host))
+    host.write(kubeadm.MANIFESTS[1], b"command: [kube-apiserver]\n", 0o600)
+    with pytest.raises(RefusedError, match="is not the one that run1 was about to begin") as caught:
+        way_back.refuse(host, plan(host))
+    assert "etcd's data" in caught.value.cause
 
 
 def test_the_second_undo_takes_back_the_run_before(host: CrashingHost) -> None:

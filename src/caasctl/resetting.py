@@ -62,9 +62,11 @@ def refuse(facts: Facts) -> None:
         return  # the phases say what could not be read
     there = cluster.begun or pods.control_plane or "etcd.yaml" in pods.manifests
     if there and not cluster_is_ours(facts):
+        untold = f"neither {kubeadm.FOLDER} nor the record of caasctl's runs names it"
+        untold = f"its API server reads nothing in {kubeadm.FOLDER}" if facts[OwnFiles].foreign else untold
         raise RefusedError(
             "the cluster on this node was not begun by caasctl",
-            cause=f"there are files of a cluster in {kubeadm.BASE}, but neither {kubeadm.FOLDER} nor the record of caasctl's runs names it",
+            cause=f"there are files of a cluster in {kubeadm.BASE}, but {untold}",
             fix=f"take it down with the tool that began it (`{' '.join(kubeadm.RESET)}` where that is kubeadm), then reset",
         )
 

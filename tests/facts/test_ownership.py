@@ -90,6 +90,19 @@ def test_a_file_is_ours_by_its_header_and_never_through_a_link(tmp_path: Path) -
     assert own.folder == ("/etc/kubernetes/caasctl/encryption.yaml",)
 
 
+def test_an_api_server_that_reads_nothing_of_caasctls_is_foreign(tmp_path: Path) -> None:
+    host = LiveHost(str(tmp_path))
+    assert not read_own_files(host).foreign
+    plant(tmp_path, "/etc/kubernetes/manifests/kube-apiserver.yaml", "command: [kube-apiserver, --profiling=false]\n")
+    assert read_own_files(host).foreign
+    plant(
+        tmp_path,
+        "/etc/kubernetes/manifests/kube-apiserver.yaml",
+        "- --admission-control-config-file=/etc/kubernetes/caasctl/admission.yaml\n",
+    )
+    assert not read_own_files(host).foreign
+
+
 def test_a_worker_is_told_by_its_files_without_asking_anybody(tmp_path: Path) -> None:
     plant(tmp_path, "/proc/sys/kernel/hostname", "Node7\n")
     assert not read_members(LiveHost(str(tmp_path))).worker

@@ -157,6 +157,16 @@ def test_a_cluster_that_caasctl_did_not_begin_is_refused(there: tuple[object, ..
     refuse(facts())
 
 
+def test_a_cluster_that_somebody_began_by_hand_after_a_run_that_failed_is_refused() -> None:
+    theirs = OwnFiles(folder=("/etc/kubernetes/caasctl/kubeadm.yaml",), foreign=True)
+    for record in (BEGUN, Record()):
+        assert "kubeadm:reset" not in names(cluster.PHASE, record, THERE, theirs)
+        with pytest.raises(RefusedError, match="was not begun by caasctl") as refused:
+            refuse(facts(record, THERE, theirs))
+        assert "its API server reads nothing in /etc/kubernetes/caasctl" in refused.value.cause
+    refuse(facts(Record(frozenset({"kubeadm:join"}), frozenset({"kubeadm:join"})), THERE, theirs))
+
+
 MEMBERS = ClusterMembers(("n1", "n2"), ("n1",), 3, ("shop", "web"), "n1")
 
 

@@ -46,10 +46,14 @@ class Record:
 
 @dataclass(frozen=True)
 class OwnFiles:
-    """found: path -> SHA-256 of the files with caasctl's header. folder: what is there of /etc/kubernetes/caasctl."""
+    """found: path -> SHA-256 of the files with caasctl's header. folder: what is there of /etc/kubernetes/caasctl.
+
+    foreign: the API server of this node reads nothing there, as every one does that a run of init-node began.
+    """
 
     found: Mapping[str, str] = field(default_factory=dict)
     folder: tuple[str, ...] = ()
+    foreign: bool = False
 
 
 def read_record(host: Reader) -> Record:
@@ -129,7 +133,9 @@ def _key(path: str) -> str:
 
 def read_own_files(host: Reader) -> OwnFiles:
     found = {path: sha256(text) for path in FILES if (text := _file(host, path)) and MARK in text.lower()}
-    return OwnFiles(found, tuple(path for path in OWN_FOLDER if host.stat(path, follow=False)))
+    api_server = _file(host, kubeadm.MANIFESTS[1])
+    foreign = bool(api_server) and kubeadm.FOLDER not in api_server
+    return OwnFiles(found, tuple(path for path in OWN_FOLDER if host.stat(path, follow=False)), foreign)
 
 
 def _file(host: Reader, path: str) -> str:
