@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from tests.lab.fact_use import use
@@ -17,9 +18,10 @@ from caasctl.facts.kubernetes import Cluster, StaticPods
 from caasctl.facts.network import Link, Links
 from caasctl.facts.os_sysctl import SysctlConfig
 from caasctl.facts.ownership import GRUB, SYSCTLS, OwnFiles, Record
+from caasctl.host import LiveHost
 from caasctl.model import HEADER, Facts, RefusedError
 from caasctl.phases import ORDER as INIT
-from caasctl.protocol import Known, Phase
+from caasctl.protocol import Absent, Known, Phase
 from caasctl.resets import ORDER, boot, cluster, containerd, done, host, network
 from caasctl.resetting import notes, refuse
 from caasctl.resources.files import Reset
@@ -103,6 +105,17 @@ def test_what_another_file_asks_for_is_what_a_setting_goes_back_to() -> None:
     facts = Facts({type(fact): fact for fact in (*NOTHING, record, other)}.values())
     (setting,) = [resource for resource in host.PHASE.desired(facts, PROFILE) if resource.name.startswith("sysctl")]
     assert setting.target(Known("1")) == Known("2")
+
+
+def test_what_is_gone_since_has_nothing_to_go_back_to(tmp_path: Path) -> None:
+    """As after a reset that failed behind phase reset-host, and a boot that loaded no module for caasctl any more."""
+    record = Record(
+        commands=(("sysctl", "-w", "net.bridge.bridge-nf-call-iptables=0"), ("systemctl", "enable", "--", "s.swap"))
+    )
+    known = Facts({type(fact): fact for fact in (*NOTHING, record)}.values())
+    bridge, unit = list(host.PHASE.desired(known, PROFILE))[-2:]
+    assert bridge.target(bridge.look(LiveHost(str(tmp_path)))) == bridge.look(LiveHost(str(tmp_path))) == Absent()
+    assert unit.target(Absent()) == Absent()
 
 
 def test_units_are_unmasked_before_swap_is_on_again() -> None:
