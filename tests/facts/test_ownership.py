@@ -73,6 +73,21 @@ def test_containerds_file_of_before_is_that_of_the_first_open_run(tmp_path: Path
     assert record.written[MAIN] == {"b", "c"}
 
 
+@pytest.mark.parametrize("copy", [None, "the", ""])
+def test_a_copy_that_is_gone_or_damaged_is_not_taken_for_the_text_of_before(copy: str | None, tmp_path: Path) -> None:
+    told = {
+        "path": MAIN,
+        "backup": "0001-0.before",
+        "mode": "0640",
+        "sha256Before": sha256("theirs"),
+        "sha256After": "b",
+    }
+    run(tmp_path, "1", {"resource": "containerd", "files": [told]})
+    if copy is not None:
+        plant(tmp_path, f"{RUNS}/1/0001-0.before", copy)
+    assert read_record(LiveHost(str(tmp_path))).originals == {}
+
+
 def test_a_record_that_is_none_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
     plant(tmp_path, f"{RUNS}/1/0001.json", "half of it")
     with pytest.raises(Unreadable, match=r"0001.json: is no entry"):
