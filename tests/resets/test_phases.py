@@ -63,11 +63,16 @@ def test_a_phase_declares_every_fact_that_it_asks_for(phase: Phase) -> None:
 
 def test_a_kubeconfig_goes_before_admin_conf_that_tells_whose_it_is() -> None:
     record = Record(frozenset({"kubeadm:init", "kubeconfig:/home/ann/.kube/config"}), frozenset({"kubeadm:init"}))
-    assert names(cluster.PHASE, record, THERE) == [
+    assert names(cluster.PHASE, record, THERE)[1:] == [
         "kubeconfig:/home/ann/.kube/config",
         "kubeconfig:/root/.kube/config",
         "kubeadm:reset",
     ]
+
+
+def test_the_unit_that_would_make_a_node_again_after_a_boot_goes_first_of_all() -> None:
+    assert ORDER[0] is cluster.PHASE
+    assert [names(cluster.PHASE, *more)[0] for more in ((), (BEGUN, THERE))] == ["unit:caasctl-resume.service"] * 2
 
 
 def test_a_cluster_is_ours_by_the_record_or_where_that_is_lost_by_caasctls_folder() -> None:
