@@ -69,6 +69,7 @@ class Run:
         self.host.remove_tree(STAGE)  # what a killed run left; its resource may be as wanted, and not look there again
         stale: set[type] = set()
         self._tidy_records()
+        rebooted.superseded(self.host, (phase.id for phase in phases))
         for at, phase in enumerate(phases):
             if at and self.stop():
                 said, fix = self._stopped("", phases[at:])
