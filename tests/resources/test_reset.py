@@ -209,6 +209,15 @@ def test_etcds_data_of_somebody_else_stays(tmp_path: Path) -> None:
     assert host.list("/var/lib/etcd") == ("member",)
 
 
+def test_what_somebody_put_beside_etcds_data_stays_and_holds_nothing_up(tmp_path: Path) -> None:
+    """As after a kubeadm that died behind etcd's manifest, which would have told it where the data is."""
+    host = Tree(str(tmp_path))
+    host.write_plain("/var/lib/etcd/snapshot.db", "a copy")
+    Path(host.root + "/var/lib/etcd/member").mkdir()
+    assert [converge(ClusterGone(etcd=True), host) for _ in range(2)] == [True, False]
+    assert host.list("/var/lib/etcd") == ("snapshot.db",)
+
+
 KUBECONFIG = """\
 clusters: [{{name: k, cluster: {{server: "https://192.0.2.1:6443", certificate-authority-data: {ca}}}}}]
 users: [{{name: {user}}}]
