@@ -13,7 +13,7 @@ from caasctl.facts.kubernetes import Cluster, StaticPods
 from caasctl.facts.ownership import OwnFiles, Record
 from caasctl.model import Exit, Facts, Finding, RefusedError, Report
 from caasctl.needs.ownership import cluster_is_ours, edited, holds_etcd
-from caasctl.protocol import Phase, PhaseReport
+from caasctl.protocol import Phase, PhaseReport, Reader
 from caasctl.resets import ORDER
 from caasctl.syntax import kubeadm
 
@@ -46,6 +46,15 @@ class ResetSession(Session):
         notes: tuple[str, ...] = (),
     ) -> Report:
         return replace(super().report(words, code, (), phases, notes), profile="")
+
+    def still_agreed(self, host: Reader, facts: Facts) -> None:
+        planned = facts.get(Record)
+        if planned is not None and planned != ownership.read_record(host):
+            raise RefusedError(
+                "another run has changed this host since the plan of this reset was shown",
+                cause="what it made is not in the plan, a cluster perhaps, and would stay behind half taken away",
+                fix="run the same command again: it shows what would go now",
+            )
 
     def idle(self, planned: Report) -> bool:
         """Whether there is nothing to do, not even to see that a boot has answered what an earlier reset asked of it."""

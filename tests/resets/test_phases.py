@@ -17,13 +17,13 @@ from caasctl.facts.containerd_config import ContainerdConfig
 from caasctl.facts.kubernetes import Cluster, StaticPods
 from caasctl.facts.network import Link, Links
 from caasctl.facts.os_sysctl import SysctlConfig
-from caasctl.facts.ownership import GRUB, SYSCTLS, OwnFiles, Record
+from caasctl.facts.ownership import GRUB, SYSCTLS, OwnFiles, Record, read_record
 from caasctl.host import LiveHost
 from caasctl.model import HEADER, Facts, RefusedError
 from caasctl.phases import ORDER as INIT
 from caasctl.protocol import Absent, Known, Phase
 from caasctl.resets import ORDER, boot, cluster, containerd, done, host, network
-from caasctl.resetting import notes, refuse
+from caasctl.resetting import ResetSession, notes, refuse
 from caasctl.resources.files import Reset
 from caasctl.syntax.digests import sha256
 from caasctl.syntax.sysctl import Setting
@@ -183,6 +183,17 @@ def test_a_cluster_that_somebody_began_by_hand_after_a_run_that_failed_is_refuse
             refuse(facts(record, THERE, theirs))
         assert "its API server reads nothing in /etc/kubernetes/caasctl" in refused.value.cause
     refuse(facts(Record(frozenset({"kubeadm:join"}), frozenset({"kubeadm:join"})), THERE, theirs))
+
+
+def test_what_was_agreed_to_is_not_done_where_another_run_has_ended_since(tmp_path: Path) -> None:
+    live, session = LiveHost(str(tmp_path)), ResetSession()
+    session.still_agreed(live, facts())
+    live.write(
+        "/var/lib/caasctl/runs/1/0001.json", b'{"resource": "kubeadm:init", "first": [["kubeadm", "reset"]]}', 0o600
+    )
+    with pytest.raises(RefusedError, match="since the plan of this reset was shown"):
+        session.still_agreed(live, facts())
+    session.still_agreed(live, facts(read_record(live)))
 
 
 MEMBERS = ClusterMembers(("n1", "n2"), ("n1",), 3, ("shop", "web"), "n1")
