@@ -17,7 +17,7 @@ from tests.lab.tree_shot import shot
 
 from caasctl import ledger, undo_plan, way_back
 from caasctl.formats import dump_json
-from caasctl.host import LiveHost
+from caasctl.host import LiveHost, disk
 from caasctl.model import MARK, CaasError, CommandError, RefusedError
 from caasctl.protocol import IN_EFFECT, Change, Completed, Known, Reader, Resource, State, Writer
 from caasctl.report import undo as told
@@ -108,6 +108,18 @@ def test_a_change_that_was_recorded_and_not_made_is_as_before(host: CrashingHost
     make(host, "run1", File("/etc/mine", "ours"), File("/etc/a/new", "new"), apply=False)
     steps = back(host)
     assert [step.text for step in steps] == ["/etc/a/new is already as before", "/etc/mine is already as before"]
+    assert shot(tmp_path) == before
+
+
+@pytest.mark.parametrize("made", [False, True])
+def test_what_a_run_left_that_was_killed_while_it_wrote_goes_too(
+    host: CrashingHost, tmp_path: Path, *, made: bool
+) -> None:
+    before = shot(tmp_path)
+    make(host, "run1", File("/etc/mine", "ours", 0o600), File("/etc/a/new", "new"), apply=made)
+    for path in ("/etc/mine", "/etc/a/new"):
+        host.write(disk.beside(path), b"half of i", 0o600)
+    assert [step.done for step in back(host)] == [True] * 3
     assert shot(tmp_path) == before
 
 

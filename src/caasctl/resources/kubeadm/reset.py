@@ -78,7 +78,11 @@ class KubeconfigGone:
 
     @property
     def name(self) -> str:
-        return f"kubeconfig:{self.own.path}"
+        return f"kubeconfig:{self.path}"
+
+    @property
+    def path(self) -> str:
+        return self.own.path
 
     def look(self, host: Reader) -> State:
         own, admin = self.own.look(host), self.admin.look(host)
