@@ -13,7 +13,7 @@ from caasctl import apply, engine, ledger, profile_load
 from caasctl.facts.os import OsRelease
 from caasctl.facts.os_system import RebootPending
 from caasctl.formats import dump_json
-from caasctl.host import LiveHost
+from caasctl.host import LiveHost, disk
 from caasctl.model import (
     Check,
     CommandError,
@@ -46,9 +46,13 @@ from caasctl.protocol import (
     Unknown,
     Writer,
 )
-from caasctl.resources.files import File
+from caasctl.resources.files import File, Reset
+from caasctl.resources.final import Final
+from caasctl.resources.folder import OwnFolder
 from caasctl.resources.helm.release import _STAGED_KEYS
 from caasctl.resources.kubeadm.begin import JOIN_FILE
+from caasctl.resources.kubeadm.reset import KubeconfigGone
+from caasctl.syntax import kubeadm
 
 PROFILE = profile_load.load()
 OLD, NEW = OsRelease("debian", (), "10", "Debian 10"), 'ID=debian\nVERSION_ID="12"\nPRETTY_NAME="Debian 12"\n'
@@ -106,6 +110,17 @@ def test_what_a_killed_run_staged_is_gone_with_the_next_one(host: LiveHost) -> N
         host.write(path, b"token", 0o600)
     run(host, Facts(), brings("one"))
     assert host.list(apply.STAGE) is None
+
+
+def test_what_a_killed_run_left_beside_a_file_goes_with_a_reset(host: LiveHost) -> None:
+    written = ("/etc/sysctl.d/zz-caasctl.conf", f"{kubeadm.FOLDER}/encryption.yaml", "/root/.kube/config")
+    for path in written:
+        host.write(disk.beside(path), b"half of a key", 0o600)
+    folder = OwnFolder(kubeadm.FOLDER, ((written[1], frozenset()),))
+    kubeconfig = KubeconfigGone(File(written[2]), File(kubeadm.ADMIN))
+    run(host, Facts(), brings("one", Final(Reset(written[0])), Final(folder), Final(kubeconfig)))
+    assert [host.list(path.rpartition("/")[0]) for path in written[::2]] == [(), ()]
+    assert host.list(kubeadm.FOLDER) in ((), None)
 
 
 def test_a_phase_sees_what_an_earlier_one_has_changed(host: LiveHost) -> None:

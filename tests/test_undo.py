@@ -17,13 +17,14 @@ from tests.lab.tree_shot import shot
 
 from caasctl import ledger, undo_plan, way_back
 from caasctl.formats import dump_json
-from caasctl.host import LiveHost
+from caasctl.host import LiveHost, disk
 from caasctl.model import MARK, CaasError, CommandError, RefusedError
 from caasctl.protocol import IN_EFFECT, Change, Completed, Known, Reader, Resource, State, Writer
 from caasctl.report import undo as told
 from caasctl.resources.files import File, Gone, Transaction
 from caasctl.resources.kernel import SwapOff, Sysctl
 from caasctl.restoring import Step
+from caasctl.syntax import kubeadm
 
 ROOT = os.geteuid() == 0
 OURS = f"# {MARK}\n"
@@ -107,6 +108,18 @@ def test_a_change_that_was_recorded_and_not_made_is_as_before(host: CrashingHost
     make(host, "run1", File("/etc/mine", "ours"), File("/etc/a/new", "new"), apply=False)
     steps = back(host)
     assert [step.text for step in steps] == ["/etc/a/new is already as before", "/etc/mine is already as before"]
+    assert shot(tmp_path) == before
+
+
+@pytest.mark.parametrize("made", [False, True])
+def test_what_a_run_left_that_was_killed_while_it_wrote_goes_too(
+    host: CrashingHost, tmp_path: Path, *, made: bool
+) -> None:
+    before = shot(tmp_path)
+    make(host, "run1", File("/etc/mine", "ours", 0o600), File("/etc/a/new", "new"), apply=made)
+    for path in ("/etc/mine", "/etc/a/new"):
+        host.write(disk.beside(path), b"half of i", 0o600)
+    assert [step.done for step in back(host)] == [True] * 3
     assert shot(tmp_path) == before
 
 
@@ -374,6 +387,15 @@ def test_a_cluster_is_not_taken_down_under_what_later_runs_made_in_it(host: Cras
         host.write(f"{ledger.FOLDER}/run{number}/0001.json", speaks.entry(name), 0o600)
     assert plan(host).over == ("run2",)
     assert plan(host, "run2").over == ()
+
+
+def test_a_cluster_that_somebody_began_by_hand_after_a_run_that_failed_is_not_taken_down(host: CrashingHost) -> None:
+    host.write(f"{ledger.FOLDER}/run1/0001.json", Speaks(first=kubeadm.RESET).entry(kubeadm.INIT), 0o600)
+    way_back.refuse(host, plan(host))
+    host.write(kubeadm.MANIFESTS[1], b"command: [kube-apiserver]\n", 0o600)
+    with pytest.raises(RefusedError, match="is not the one that run1 was about to begin") as caught:
+        way_back.refuse(host, plan(host))
+    assert "etcd's data" in caught.value.cause
 
 
 def test_the_second_undo_takes_back_the_run_before(host: CrashingHost) -> None:

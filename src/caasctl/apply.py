@@ -70,6 +70,7 @@ class Run:
         self.host.remove_tree(STAGE)  # what a killed run left; its resource may be as wanted, and not look there again
         stale: set[type] = set()
         self._tidy_records()
+        rebooted.superseded(self.host, (phase.id for phase in phases))
         for at, phase in enumerate(phases):
             if at and self.stop():
                 said, fix = self._stopped("", phases[at:])
@@ -196,10 +197,9 @@ class Run:
 
     def _prepare(self, resource: Resource) -> None:
         """Clears what a killed run left beside its files, and refuses those that cannot be seen. Raises CaasError."""
-        files = owned_files(resource)
-        for path in {*(file.path for file in files), *filter(None, [getattr(resource, "path", "")])}:
+        for path in _written(getattr(resource, "what", resource)):  # what: of a reset
             self.host.tidy(path)
-        for file in files:
+        for file in owned_files(resource):
             self._refuse_unseen(file)
 
     def _refuse_unseen(self, file: File) -> None:
@@ -227,6 +227,12 @@ class Run:
                 fix="look for a program that rewrites it (configuration management, an operator), stop that, run again",
             )
         return engine.examine(facts, self.profile)
+
+
+def _written(resource: Resource) -> set[str]:
+    """The paths beside which a run that was killed while it wrote may have left something."""
+    listed = {path for path, _ in getattr(resource, "files", ())}
+    return {*(file.path for file in owned_files(resource)), *listed, *filter(None, [getattr(resource, "path", "")])}
 
 
 def _said(change: Change) -> str:

@@ -22,7 +22,7 @@ from caasctl.interrupts import no_sudden_end
 from caasctl.model import CaasError, Exit, Facts, Finding, ProfileError, Report, Unreadable, UsageError
 from caasctl.phases import ORDER
 from caasctl.profile import NodeProfile
-from caasctl.protocol import Phase, PhaseReport, PhaseStatus, Probe
+from caasctl.protocol import Phase, PhaseReport, PhaseStatus, Probe, Reader
 from caasctl.recording import RecordingHost
 
 Say = Callable[[str], None]
@@ -103,6 +103,7 @@ class Session:
             no_sudden_end(STOPS, lambda: host.waits_for) as stop,
             host.lock(apply.LOCK, command, say=step, stop=stop),
         ):
+            self.still_agreed(host, facts)
             made = apply.Run(host, self.profile, ledger.Ledger(host, run), say, stop, self.probes)
             reports = tuple(made.phases(phases, facts))
             changed = any(report.status is not PhaseStatus.UNCHANGED for report in reports)
@@ -112,6 +113,9 @@ class Session:
             report = self.report(words, apply.exit_code(reports), found, reports, self._notes(words, facts))
             self._keep(host, report)
         return report
+
+    def still_agreed(self, host: Reader, facts: Facts) -> None:
+        """Raises RefusedError where another run has ended since the plan was shown, and this one would not do what it said."""
 
     def _keep(self, host: LiveHost, report: Report) -> None:
         """Keeps what a run came to for whoever could not see it: its terminal may be closed, its machine about to boot."""

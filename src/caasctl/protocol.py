@@ -68,8 +68,7 @@ class Reader(Protocol):
         """What is at the path; None where nothing is. Raises Unreadable."""
 
     def query(self, *argv: str, timeout_s: float = 5.0) -> Completed:
-        """Runs a command that only looks. Any exit status returns; raises Unreadable where it cannot be known
-        (timed out, not in the recording, a tree that is not this machine)."""
+        """Runs a command that only looks; any exit status returns. Raises Unreadable: too late, not recorded, another's tree."""
 
 
 class Writer(Reader, Protocol):
@@ -86,6 +85,9 @@ class Writer(Reader, Protocol):
 
     def remove(self, path: str) -> None:
         """Removes a file; nothing to do where there is none."""
+
+    def tidy(self, path: str) -> None:
+        """Removes what a run that was killed while it wrote the file left beside it. Raises CaasError, Unreadable."""
 
     def remove_tree(self, path: str) -> None:
         """Removes a directory of ours below /run/caasctl with all in it; nothing to do where there is none."""

@@ -18,6 +18,7 @@ PATH = "/var/lib/caasctl/reboot.json"
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 SCHEMA_VERSION = 1
 _MISSING = "missing:"
+_RESETS = "reset-"  # how the phases of a reset begin
 TRIAL, TRIAL_ENTRY, GRUBENV = "/etc/grub.d/42_caasctl_trial", "caasctl-trial", "/boot/grub/grubenv"
 FIX = (
     "look at the host's console and at `journalctl -b -1`; the same command sets it up and asks for a reboot once more"
@@ -82,6 +83,13 @@ def note(host: Writer, run: str, phase: str, why: str, changes: Iterable[Change]
 
 def forget(host: Writer) -> None:
     host.remove(PATH)
+
+
+def superseded(host: Writer, phases: Iterable[str]) -> None:
+    """Forgets the reboot that a reset asked for where a node is made again: a later reset would take it for one that missed."""
+    asked = marker(host)
+    if asked and asked.phase.startswith(_RESETS) and not any(phase.startswith(_RESETS) for phase in phases):
+        forget(host)
 
 
 def marker(host: Reader) -> Marker | None:

@@ -13,7 +13,7 @@ from caasctl.facts.kubernetes import Cluster, StaticPods
 from caasctl.facts.ownership import OwnFiles, Record
 from caasctl.model import Exit, Facts, Finding, RefusedError, Report
 from caasctl.needs.ownership import cluster_is_ours, edited, holds_etcd
-from caasctl.protocol import Phase, PhaseReport
+from caasctl.protocol import Phase, PhaseReport, Reader
 from caasctl.resets import ORDER
 from caasctl.syntax import kubeadm
 
@@ -47,6 +47,15 @@ class ResetSession(Session):
     ) -> Report:
         return replace(super().report(words, code, (), phases, notes), profile="")
 
+    def still_agreed(self, host: Reader, facts: Facts) -> None:
+        planned = facts.get(Record)
+        if planned is not None and planned != ownership.read_record(host):
+            raise RefusedError(
+                "another run has changed this host since the plan of this reset was shown",
+                cause="what it made is not in the plan, a cluster perhaps, and would stay behind half taken away",
+                fix="run the same command again: it shows what would go now",
+            )
+
     def idle(self, planned: Report) -> bool:
         """Whether there is nothing to do, not even to see that a boot has answered what an earlier reset asked of it."""
         return not any(phase.changes for phase in planned.phases) and rebooted.marker(self.host) is None
@@ -62,9 +71,11 @@ def refuse(facts: Facts) -> None:
         return  # the phases say what could not be read
     there = cluster.begun or pods.control_plane or "etcd.yaml" in pods.manifests
     if there and not cluster_is_ours(facts):
+        untold = f"neither {kubeadm.FOLDER} nor the record of caasctl's runs names it"
+        untold = f"its API server reads nothing in {kubeadm.FOLDER}" if facts[OwnFiles].foreign else untold
         raise RefusedError(
             "the cluster on this node was not begun by caasctl",
-            cause=f"there are files of a cluster in {kubeadm.BASE}, but neither {kubeadm.FOLDER} nor the record of caasctl's runs names it",
+            cause=f"there are files of a cluster in {kubeadm.BASE}, but {untold}",
             fix=f"take it down with the tool that began it (`{' '.join(kubeadm.RESET)}` where that is kubeadm), then reset",
         )
 

@@ -34,6 +34,8 @@ def restore(host: Writer, folder: str, chain: Sequence[Noted]) -> Step:
     """Takes one path back, along the entries of the run in `folder` that changed it."""
     noted = chain[-1]
     try:
+        if not noted.value:
+            host.tidy(noted.path)  # what the run left that was killed while it wrote
         found = fate(look(host, noted), chain)
         if found.due:
             _put(host, folder, found)

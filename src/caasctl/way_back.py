@@ -8,6 +8,7 @@ from collections.abc import Callable
 from caasctl import apply, engine, ledger, resuming, undo_plan
 from caasctl.facts import PROBES
 from caasctl.facts.containerd_live import PodCgroups
+from caasctl.facts.ownership import read_own_files
 from caasctl.faults import is_root
 from caasctl.host import LiveHost
 from caasctl.interrupts import no_sudden_end
@@ -48,6 +49,12 @@ def refuse(host: Reader, plan: Plan) -> None:
             f"{plan.run} lies under later runs: {', '.join(plan.over)}",
             cause="they changed what it changed, or what rests on it: the state before it would write over theirs",
             fix=f"take those back first, newest first: `caasctl undo {plan.over[-1]}`",
+        )
+    if (kubeadm.INIT, kubeadm.RESET) in plan.first and read_own_files(host).foreign:
+        raise RefusedError(
+            f"the cluster on this node is not the one that {plan.run} was about to begin",
+            cause=f"its API server reads nothing in {kubeadm.FOLDER}: somebody else began it since, and it would go with etcd's data",
+            fix=f"leave it, or take it down yourself (`{' '.join(kubeadm.RESET)}` where kubeadm began it), then undo",
         )
     refuse_under_pods(host, plan.run)
 

@@ -73,6 +73,21 @@ def test_containerds_file_of_before_is_that_of_the_first_open_run(tmp_path: Path
     assert record.written[MAIN] == {"b", "c"}
 
 
+@pytest.mark.parametrize("copy", [None, "the", ""])
+def test_a_copy_that_is_gone_or_damaged_is_not_taken_for_the_text_of_before(copy: str | None, tmp_path: Path) -> None:
+    told = {
+        "path": MAIN,
+        "backup": "0001-0.before",
+        "mode": "0640",
+        "sha256Before": sha256("theirs"),
+        "sha256After": "b",
+    }
+    run(tmp_path, "1", {"resource": "containerd", "files": [told]})
+    if copy is not None:
+        plant(tmp_path, f"{RUNS}/1/0001-0.before", copy)
+    assert read_record(LiveHost(str(tmp_path))).originals == {}
+
+
 def test_a_record_that_is_none_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
     plant(tmp_path, f"{RUNS}/1/0001.json", "half of it")
     with pytest.raises(Unreadable, match=r"0001.json: is no entry"):
@@ -88,6 +103,19 @@ def test_a_file_is_ours_by_its_header_and_never_through_a_link(tmp_path: Path) -
     own = read_own_files(LiveHost(str(tmp_path)))
     assert own.found == {MODULES[0]: sha256(HEADER + "overlay\n")}
     assert own.folder == ("/etc/kubernetes/caasctl/encryption.yaml",)
+
+
+def test_an_api_server_that_reads_nothing_of_caasctls_is_foreign(tmp_path: Path) -> None:
+    host = LiveHost(str(tmp_path))
+    assert not read_own_files(host).foreign
+    plant(tmp_path, "/etc/kubernetes/manifests/kube-apiserver.yaml", "command: [kube-apiserver, --profiling=false]\n")
+    assert read_own_files(host).foreign
+    plant(
+        tmp_path,
+        "/etc/kubernetes/manifests/kube-apiserver.yaml",
+        "- --admission-control-config-file=/etc/kubernetes/caasctl/admission.yaml\n",
+    )
+    assert not read_own_files(host).foreign
 
 
 def test_a_worker_is_told_by_its_files_without_asking_anybody(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from tests.lab.fact_use import use
@@ -16,12 +17,13 @@ from caasctl.facts.containerd_config import ContainerdConfig
 from caasctl.facts.kubernetes import Cluster, StaticPods
 from caasctl.facts.network import Link, Links
 from caasctl.facts.os_sysctl import SysctlConfig
-from caasctl.facts.ownership import GRUB, SYSCTLS, OwnFiles, Record
+from caasctl.facts.ownership import GRUB, SYSCTLS, OwnFiles, Record, read_record
+from caasctl.host import LiveHost
 from caasctl.model import HEADER, Facts, RefusedError
 from caasctl.phases import ORDER as INIT
-from caasctl.protocol import Known, Phase
+from caasctl.protocol import Absent, Known, Phase
 from caasctl.resets import ORDER, boot, cluster, containerd, done, host, network
-from caasctl.resetting import notes, refuse
+from caasctl.resetting import ResetSession, notes, refuse
 from caasctl.resources.files import Reset
 from caasctl.syntax.digests import sha256
 from caasctl.syntax.sysctl import Setting
@@ -61,11 +63,16 @@ def test_a_phase_declares_every_fact_that_it_asks_for(phase: Phase) -> None:
 
 def test_a_kubeconfig_goes_before_admin_conf_that_tells_whose_it_is() -> None:
     record = Record(frozenset({"kubeadm:init", "kubeconfig:/home/ann/.kube/config"}), frozenset({"kubeadm:init"}))
-    assert names(cluster.PHASE, record, THERE) == [
+    assert names(cluster.PHASE, record, THERE)[1:] == [
         "kubeconfig:/home/ann/.kube/config",
         "kubeconfig:/root/.kube/config",
         "kubeadm:reset",
     ]
+
+
+def test_the_unit_that_would_make_a_node_again_after_a_boot_goes_first_of_all() -> None:
+    assert ORDER[0] is cluster.PHASE
+    assert [names(cluster.PHASE, *more)[0] for more in ((), (BEGUN, THERE))] == ["unit:caasctl-resume.service"] * 2
 
 
 def test_a_cluster_is_ours_by_the_record_or_where_that_is_lost_by_caasctls_folder() -> None:
@@ -103,6 +110,17 @@ def test_what_another_file_asks_for_is_what_a_setting_goes_back_to() -> None:
     facts = Facts({type(fact): fact for fact in (*NOTHING, record, other)}.values())
     (setting,) = [resource for resource in host.PHASE.desired(facts, PROFILE) if resource.name.startswith("sysctl")]
     assert setting.target(Known("1")) == Known("2")
+
+
+def test_what_is_gone_since_has_nothing_to_go_back_to(tmp_path: Path) -> None:
+    """As after a reset that failed behind phase reset-host, and a boot that loaded no module for caasctl any more."""
+    record = Record(
+        commands=(("sysctl", "-w", "net.bridge.bridge-nf-call-iptables=0"), ("systemctl", "enable", "--", "s.swap"))
+    )
+    known = Facts({type(fact): fact for fact in (*NOTHING, record)}.values())
+    bridge, unit = list(host.PHASE.desired(known, PROFILE))[-2:]
+    assert bridge.target(bridge.look(LiveHost(str(tmp_path)))) == bridge.look(LiveHost(str(tmp_path))) == Absent()
+    assert unit.target(Absent()) == Absent()
 
 
 def test_units_are_unmasked_before_swap_is_on_again() -> None:
@@ -155,6 +173,27 @@ def test_a_cluster_that_caasctl_did_not_begin_is_refused(there: tuple[object, ..
     assert "kubeadm reset --force" in refused.value.fix
     refuse(facts(*there, BEGUN))
     refuse(facts())
+
+
+def test_a_cluster_that_somebody_began_by_hand_after_a_run_that_failed_is_refused() -> None:
+    theirs = OwnFiles(folder=("/etc/kubernetes/caasctl/kubeadm.yaml",), foreign=True)
+    for record in (BEGUN, Record()):
+        assert "kubeadm:reset" not in names(cluster.PHASE, record, THERE, theirs)
+        with pytest.raises(RefusedError, match="was not begun by caasctl") as refused:
+            refuse(facts(record, THERE, theirs))
+        assert "its API server reads nothing in /etc/kubernetes/caasctl" in refused.value.cause
+    refuse(facts(Record(frozenset({"kubeadm:join"}), frozenset({"kubeadm:join"})), THERE, theirs))
+
+
+def test_what_was_agreed_to_is_not_done_where_another_run_has_ended_since(tmp_path: Path) -> None:
+    live, session = LiveHost(str(tmp_path)), ResetSession()
+    session.still_agreed(live, facts())
+    live.write(
+        "/var/lib/caasctl/runs/1/0001.json", b'{"resource": "kubeadm:init", "first": [["kubeadm", "reset"]]}', 0o600
+    )
+    with pytest.raises(RefusedError, match="since the plan of this reset was shown"):
+        session.still_agreed(live, facts())
+    session.still_agreed(live, facts(read_record(live)))
 
 
 MEMBERS = ClusterMembers(("n1", "n2"), ("n1",), 3, ("shop", "web"), "n1")

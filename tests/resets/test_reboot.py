@@ -10,8 +10,8 @@ from caasctl.facts import PROBES, ownership
 from caasctl.facts.boot import CommandLine, GrubConfig
 from caasctl.host import LiveHost
 from caasctl.ledger import Ledger
-from caasctl.model import Exit
-from caasctl.protocol import PhaseReport, PhaseStatus
+from caasctl.model import Exit, Facts
+from caasctl.protocol import Phase, PhaseReport, PhaseStatus
 from caasctl.rebooted import BOOT_ID, PATH
 from caasctl.resets import boot, done
 from caasctl.resources.records import RUNS
@@ -64,3 +64,18 @@ def test_the_running_kernel_owes_one_boot_and_after_it_nothing_is_left(tmp_path:
     assert [report.status for report in reports] == [PhaseStatus.UNCHANGED, PhaseStatus.UNCHANGED]
     assert told == Exit.OK
     assert not (tmp_path / PATH[1:]).exists()
+
+
+def test_a_node_that_is_made_again_before_the_boot_can_be_reset_after_it(tmp_path: Path) -> None:
+    boots(tmp_path, "one", "ro quiet intel_iommu=on")
+    plant(tmp_path, "/etc/default/grub", 'GRUB_CMDLINE_LINUX_DEFAULT="quiet"\n')
+    plant(tmp_path, f"{RUNS}/1/0001.json", json.dumps({"resource": "grub", "files": []}))
+    reports, _ = run(tmp_path, "2")
+    assert reports[-1].status is PhaseStatus.REBOOT
+    host = LiveHost(str(tmp_path))
+    again = apply.Run(host, PROFILE, Ledger(host, "3"), lambda _line: None, lambda: False, LOOKED_AT)
+    init = Phase("boot", "as init-node has it", lambda _facts, _profile: iter(()), (), ())
+    list(again.phases((init,), Facts([])))
+    boots(tmp_path, "two", "ro quiet intel_iommu=on")
+    reports, told = run(tmp_path, "4")
+    assert (reports[-1].status, told) == (PhaseStatus.REBOOT, Exit.REBOOT)

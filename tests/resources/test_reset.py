@@ -17,11 +17,12 @@ from caasctl.resources.files import File, Reset
 from caasctl.resources.final import NOT_BACK, Final
 from caasctl.resources.folder import OwnFolder
 from caasctl.resources.grub.next_entry import NextEntry
-from caasctl.resources.kernel import SwapOn
+from caasctl.resources.kernel import SwapOn, SysctlBack
 from caasctl.resources.kubeadm.reset import ClusterGone, KubeconfigGone
 from caasctl.resources.records import MARKER, RUNS, MarkerGone, RunsClosed
 from caasctl.resources.remains import Remains, cilium
 from caasctl.resources.unit_file import UnitFileGone
+from caasctl.resources.units import UnitBack
 from caasctl.syntax import kubeadm
 from caasctl.syntax.digests import sha256
 from caasctl.syntax.remains import CNI, Thing
@@ -208,6 +209,15 @@ def test_etcds_data_of_somebody_else_stays(tmp_path: Path) -> None:
     assert host.list("/var/lib/etcd") == ("member",)
 
 
+def test_what_somebody_put_beside_etcds_data_stays_and_holds_nothing_up(tmp_path: Path) -> None:
+    """As after a kubeadm that died behind etcd's manifest, which would have told it where the data is."""
+    host = Tree(str(tmp_path))
+    host.write_plain("/var/lib/etcd/snapshot.db", "a copy")
+    Path(host.root + "/var/lib/etcd/member").mkdir()
+    assert [converge(ClusterGone(etcd=True), host) for _ in range(2)] == [True, False]
+    assert host.list("/var/lib/etcd") == ("snapshot.db",)
+
+
 KUBECONFIG = """\
 clusters: [{{name: k, cluster: {{server: "https://192.0.2.1:6443", certificate-authority-data: {ca}}}}}]
 users: [{{name: {user}}}]
@@ -273,6 +283,20 @@ def test_swap_whose_device_is_gone_stays_off(tmp_path: Path) -> None:
     host.write_plain("/swapfile", "")
     assert converge(SwapOn(("swapon", "/swapfile")), host)
     assert host.commands == [("swapon", "/swapfile")]
+
+
+def test_a_setting_whose_module_or_interface_is_gone_holds_nothing_up(tmp_path: Path) -> None:
+    host, path = Tree(str(tmp_path)), "/proc/sys/net/bridge/bridge-nf-call-iptables"
+    bridge = SysctlBack("net.bridge.bridge-nf-call-iptables", "0")
+    assert not converge(bridge, host)
+    host.write_plain(path, "1\n")
+    assert converge(bridge, host)
+    assert host.read(path) == "0"
+
+
+def test_a_unit_that_is_gone_holds_nothing_up() -> None:
+    assert UnitBack("swapfile.swap", enabled=True).target(Absent()) == Absent()
+    assert UnitBack("swapfile.swap", enabled=True).target(Known("disabled")) == Known("enabled")
 
 
 def test_a_kernel_without_the_arguments_owes_no_boot(tmp_path: Path) -> None:

@@ -32,8 +32,8 @@ class Record:
 
     resources: names of all that was ever changed. begun: the open ones that began a cluster here, or joined one.
     written: path -> SHA-256 of every text that caasctl wrote there. originals: path -> (text, mode) before the first open
-    change of containerd's files, None for nothing. commands: the ways back of open changes, of each thing the first, which
-    leads to what was there before caasctl. runs: the open ones.
+    change of containerd's files, None for nothing; without those whose copy is lost. commands: the ways back of open
+    changes, of each thing the first, which leads to what was there before caasctl. runs: the open ones.
     """
 
     resources: frozenset[str] = frozenset()
@@ -46,10 +46,14 @@ class Record:
 
 @dataclass(frozen=True)
 class OwnFiles:
-    """found: path -> SHA-256 of the files with caasctl's header. folder: what is there of /etc/kubernetes/caasctl."""
+    """found: path -> SHA-256 of the files with caasctl's header. folder: what is there of /etc/kubernetes/caasctl.
+
+    foreign: the API server of this node reads nothing there, as every one does that a run of init-node began.
+    """
 
     found: Mapping[str, str] = field(default_factory=dict)
     folder: tuple[str, ...] = ()
+    foreign: bool = False
 
 
 def read_record(host: Reader) -> Record:
@@ -98,13 +102,21 @@ def _written(entries: Iterator[Mapping[str, Any]]) -> dict[str, frozenset[str]]:
 
 
 def _originals(host: Reader, opened: list[tuple[str, Mapping[str, Any]]]) -> dict[str, Original | None]:
-    """Only containerd's files were there before, and were merged into: of others no text is read, some hold keys."""
-    found: dict[str, Original | None] = {}
+    """Only containerd's files were there before, and were merged into: of others no text is read, some hold keys.
+
+    A copy that is gone or damaged is neither nothing nor the text of before: then nobody knows what that was.
+    """
+    firsts: dict[str, tuple[str, Mapping[str, Any]]] = {}
     for run, entry in opened:
         for file in entry.get("files", ()) if entry.get("resource") == "containerd" else ():
-            if file["path"] not in found:
-                text = host.read(f"{RUNS}/{run}/{file['backup']}") if file.get("backup") else None
-                found[file["path"]] = None if text is None else (text, int(file["mode"], 8))
+            firsts.setdefault(file["path"], (run, file))
+    found: dict[str, Original | None] = {}
+    for path, (run, file) in firsts.items():
+        text = host.read(f"{RUNS}/{run}/{file['backup']}") if file.get("backup") else None
+        if not file.get("backup"):
+            found[path] = None
+        elif text is not None and sha256(text) == file.get("sha256Before", sha256(text)):
+            found[path] = (text, int(file["mode"], 8))
     return found
 
 
@@ -129,7 +141,9 @@ def _key(path: str) -> str:
 
 def read_own_files(host: Reader) -> OwnFiles:
     found = {path: sha256(text) for path in FILES if (text := _file(host, path)) and MARK in text.lower()}
-    return OwnFiles(found, tuple(path for path in OWN_FOLDER if host.stat(path, follow=False)))
+    api_server = _file(host, kubeadm.MANIFESTS[1])
+    foreign = bool(api_server) and kubeadm.FOLDER not in api_server
+    return OwnFiles(found, tuple(path for path in OWN_FOLDER if host.stat(path, follow=False)), foreign)
 
 
 def _file(host: Reader, path: str) -> str:

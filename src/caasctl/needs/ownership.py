@@ -14,9 +14,15 @@ _CILIUM = "helm:cilium"
 
 
 def cluster_is_ours(facts: Facts) -> bool:
-    """By the record; where that is lost, by caasctl's own folder: only a run that began or joined a cluster writes there."""
-    record = facts[Record]
-    return bool(record.begun or (facts[OwnFiles].folder and not record.resources & _BEGAN))
+    """By the record; where that is lost, by caasctl's own folder: only a run that began or joined a cluster writes there.
+
+    Neither counts where somebody else began one meanwhile: a run records what it is about to begin, and may have failed.
+    """
+    record, own = facts[Record], facts[OwnFiles]
+    joined = kubeadm.JOIN in record.begun or kubeadm.KUBELET_PATCH in own.folder  # it may be a cluster of anybody's
+    if own.foreign and not joined:
+        return False
+    return bool(record.begun or (own.folder and not record.resources & _BEGAN))
 
 
 def holds_etcd(facts: Facts) -> bool:

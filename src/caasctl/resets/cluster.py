@@ -1,4 +1,4 @@
-"""Reset's first phase: kubeconfigs of this node's cluster, then kubeadm reset, with etcd's data where it began here."""
+"""Reset's first phase: nothing goes on after a boot; kubeconfigs of this node's cluster, then kubeadm reset, with etcd's data where it began here."""
 
 from __future__ import annotations
 
@@ -13,14 +13,19 @@ from caasctl.protocol import Phase, Resource
 from caasctl.resources.files import File
 from caasctl.resources.final import Final
 from caasctl.resources.kubeadm.reset import ClusterGone, KubeconfigGone
+from caasctl.resources.unit_file import UnitFileGone
 from caasctl.syntax import kubeadm
 
+RESUME = "caasctl-resume.service"
 _ROOTS, _KIND = "/root/.kube/config", "kubeconfig:"
 LOST = "etcd's data on this node, and all pods that run here"
 
 
 def desired(facts: Facts, _profile: NodeProfile) -> Iterator[Resource]:
-    """A kubeconfig is told by admin.conf, which is there until kubeadm reset has run: so it goes before."""
+    """First what would make a node again after a boot, whatever else fails. A kubeconfig is told by admin.conf, which is
+    there until kubeadm reset has run: so it goes before.
+    """
+    yield Final(UnitFileGone(RESUME))
     record = facts[Record]
     ours = cluster_is_ours(facts)
     recorded = {name.removeprefix(_KIND) for name in record.resources if name.startswith(_KIND)}

@@ -14,17 +14,14 @@ from caasctl.resources.cmdline import CmdlineWithout
 from caasctl.resources.final import Final
 from caasctl.resources.folder import OwnFolder
 from caasctl.resources.records import RunsClosed
-from caasctl.resources.unit_file import UnitFileGone
 from caasctl.syntax import boot_arguments, cmdline
 
-RESUME = "caasctl-resume.service"
 STATE = "/var/lib/caasctl"
 _WAITING = tuple((f"{STATE}/{name}", frozenset[str]()) for name in ("resume.json", "resume.env", "resumed.txt"))
 _ARGS = "--remove-args="
 
 
 def desired(facts: Facts, _profile: NodeProfile) -> Iterator[Resource]:
-    yield Final(UnitFileGone(RESUME))
     yield Final(OwnFolder(STATE, _WAITING))
     yield Final(RunsClosed())
     unwanted = _unwanted(facts)

@@ -13,8 +13,8 @@ from caasctl.profile import NodeProfile
 from caasctl.protocol import Phase, Resource
 from caasctl.resources.files import Reset
 from caasctl.resources.final import Final
-from caasctl.resources.kernel import SwapOn, Sysctl
-from caasctl.resources.units import Unit
+from caasctl.resources.kernel import SwapOn, SysctlBack
+from caasctl.resources.units import UnitBack
 
 _FORWARDING = re.compile(r"net\.ipv4\.ip_forward|net\.ipv[46]\.conf\..*\.forwarding|net\.bridge\..*")
 _ENGINES = re.compile(r"docker0|br-[0-9a-f]{12}|virbr\d+|podman\d+|cni-podman\d+|lxcbr0|lxdbr0|incusbr0")
@@ -36,10 +36,10 @@ def desired(facts: Facts, _profile: NodeProfile) -> Iterator[Resource]:
             yield Final(SwapOn(argv))
 
 
-def _unit(verb: str, name: str) -> Unit:
+def _unit(verb: str, name: str) -> UnitBack:
     if verb in ("unmask", "mask"):
-        return Unit(name, masked=verb == "mask")
-    return Unit(name, enabled=verb == "enable")
+        return UnitBack(name, masked=verb == "mask")
+    return UnitBack(name, enabled=verb == "enable")
 
 
 def _setting(facts: Facts, assignment: str) -> Iterator[Resource]:
@@ -48,7 +48,7 @@ def _setting(facts: Facts, assignment: str) -> Iterator[Resource]:
     other, links = facts[SysctlConfig].foreign(key), facts.get(Links)
     routes_others = any(_ENGINES.fullmatch(link.name) for link in (links.links if links else ()))
     if other or not (_FORWARDING.fullmatch(key) and routes_others):
-        yield Final(Sysctl(key, other.value if other else value))
+        yield Final(SysctlBack(key, other.value if other else value))
 
 
 PHASE = Phase(

@@ -100,6 +100,17 @@ class Sysctl:
 
 
 @dataclass(frozen=True)
+class SysctlBack(Sysctl):
+    """A live setting as it was before; one whose module or interface is gone has nothing to go back to."""
+
+    def look(self, host: Reader) -> State:
+        try:
+            return super().look(host) if host.stat(sysctl.proc_path(self.key)) else Absent()
+        except Unreadable as unreadable:
+            return Unknown(str(unreadable))
+
+
+@dataclass(frozen=True)
 class SwapOff:
     """Every swap area out of use, as long as memory can take what is in them."""
 

@@ -125,6 +125,14 @@ class Unit:
         return any(file is not None and file.ctime_ns > started_ns for file in found)
 
 
+@dataclass(frozen=True)
+class UnitBack(Unit):
+    """A unit as it was before; one that is gone has nothing to go back to."""
+
+    def target(self, now: State) -> State:
+        return now if isinstance(now, Absent) else super().target(now)
+
+
 def _target(host: Reader, unit: str) -> str:
     """Where the file of a linked unit lies, for the way back. Raises Unreadable."""
     found = host.readlink(f"{_LINKS}/{unit}")

@@ -40,7 +40,9 @@ class ClusterGone:
     def look(self, host: Reader) -> State:
         try:
             there = _there(host)
-            there += [kubeadm.ETCD] if self.etcd and host.list(kubeadm.ETCD) else []
+            there += (
+                [_MEMBER] if self.etcd and host.stat(_MEMBER, follow=False) else []
+            )  # what lies beside it is no etcd's
         except Unreadable as unreadable:
             return Unknown(str(unreadable))
         return Known("".join(f"{path}\n" for path in there)) if there else Absent()
@@ -76,7 +78,11 @@ class KubeconfigGone:
 
     @property
     def name(self) -> str:
-        return f"kubeconfig:{self.own.path}"
+        return f"kubeconfig:{self.path}"
+
+    @property
+    def path(self) -> str:
+        return self.own.path
 
     def look(self, host: Reader) -> State:
         own, admin = self.own.look(host), self.admin.look(host)
