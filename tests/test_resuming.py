@@ -281,6 +281,14 @@ def test_undo_takes_unit_link_state_and_marker_away(host: CrashingHost) -> None:
     assert host.read(resuming.REPORT) == "report"  # who looks later still finds it
 
 
+def test_the_unit_that_ends_itself_is_not_forgotten_by_systemd_before_it_has_ended(host: CrashingHost) -> None:
+    enabled(host)
+    before = list(host.commands)
+    assert resuming.remove(host, from_within=True) == ()
+    assert host.commands == before
+    assert not resuming.is_left(host)
+
+
 def test_proxies_go_with_the_unit(host: CrashingHost) -> None:
     enabled(host)
     host.write(resuming.PROXIES, b"x", 0o600)

@@ -136,11 +136,14 @@ def unit_text(asked: Asked, started: Sequence[str]) -> str:
                           command=command, environment=PROXIES)  # fmt: skip
 
 
-def remove(host: Writer) -> tuple[str, ...]:
-    """Takes the unit and its state away; says what could not be, which is no reason to fail."""
+def remove(host: Writer, *, from_within: bool = False) -> tuple[str, ...]:
+    """Takes the unit and its state away; says what could not be, which is no reason to fail.
+
+    from_within: the unit is what runs here. A systemd that forgets it then gives it the usual 90 s to start, which are over.
+    """
     there = [path for path in (STATE, WANTED, UNIT_FILE, PROXIES) if _is_there(host, path)]
     said = tuple(filter(None, (_removed(host, path) for path in there)))
-    if not {WANTED, UNIT_FILE} & {*there}:
+    if from_within or not {WANTED, UNIT_FILE} & {*there}:
         return said
     try:
         host.execute("systemctl", "daemon-reload")

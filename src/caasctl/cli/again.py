@@ -84,7 +84,7 @@ def _end_of_try(host: LiveHost, now: Turn, pending: Pending, end: BaseException)
     _say(line)
     _warn(resuming.leave(host, f"{line}. Report: {resuming.REPORT}, log: {resuming.JOURNAL}", _report(now, end)))
     if then is resuming.Then.GONE:
-        _warn(resuming.remove(host))
+        _warn(resuming.remove(host, from_within=True))
     elif then is resuming.Then.REBOOT:
         _reboot(host, now, pending)
 
