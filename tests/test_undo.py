@@ -301,6 +301,27 @@ def test_a_unit_that_failed_too_often_is_started_once_that_is_forgotten(tmp_path
     assert host.commands == [("systemctl", "reset-failed", "x"), ("systemctl", "restart", "x")]
 
 
+class Uninstalled(Stubborn):
+    """A host whose packages were removed since."""
+
+    def query(self, *argv: str, timeout_s: float = 5.0) -> Completed:
+        return Completed(argv, 0, "not-found\n")
+
+
+def test_a_unit_or_swap_area_that_is_gone_since_is_no_failure_for_ever(tmp_path: Path) -> None:
+    host = Uninstalled(str(tmp_path))
+    commands = (("systemctl", "restart", "x.service"), ("swapon", "/swapfile"))
+    make(host, "run1", Transaction("x", (File("/etc/x", "x"),), Fails(commands)))
+    host.refuses = ("systemctl",)
+    assert not any(step.failed for step in back(host))
+    assert ledger.runs(host) == ()
+    make(host, "run2", Transaction("x", (File("/etc/x", "x"),), Fails(commands[1:])))
+    host.refuses = ("swapon",)
+    steps = back(host, "run2")
+    assert not any(step.failed for step in steps)
+    assert "`swapon /swapfile` has nothing to act on: /swapfile is gone" in [step.text for step in steps]
+
+
 # -- what cannot be done -----------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("damage", [b"other", None])
 def test_a_copy_that_is_damaged_or_gone_replaces_nothing(host: CrashingHost, damage: bytes | None) -> None:
