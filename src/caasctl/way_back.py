@@ -50,9 +50,9 @@ def refuse(host: Reader, plan: Plan) -> None:
             cause="they changed what it changed, or what rests on it: the state before it would write over theirs",
             fix=f"take those back first, newest first: `caasctl undo {plan.over[-1]}`",
         )
-    if (kubeadm.INIT, kubeadm.RESET) in plan.first and read_own_files(host).foreign:
+    if kubeadm.RESET in ledger.takes_down(host, plan.run) and read_own_files(host).foreign:
         raise RefusedError(
-            f"the cluster on this node is not the one that {plan.run} was about to begin",
+            f"the cluster on this node is not the one that {plan.run} began, or was about to",
             cause=f"its API server reads nothing in {kubeadm.FOLDER}: somebody else began it since, and it would go with etcd's data",
             fix=f"leave it, or take it down yourself (`{' '.join(kubeadm.RESET)}` where kubeadm began it), then undo",
         )

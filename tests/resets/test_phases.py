@@ -182,7 +182,6 @@ def test_a_cluster_that_somebody_began_by_hand_after_a_run_that_failed_is_refuse
         with pytest.raises(RefusedError, match="was not begun by caasctl") as refused:
             refuse(facts(record, THERE, theirs))
         assert "its API server reads nothing in /etc/kubernetes/caasctl" in refused.value.cause
-    refuse(facts(Record(frozenset({"kubeadm:join"}), frozenset({"kubeadm:join"})), THERE, theirs))
 
 
 def test_what_was_agreed_to_is_not_done_where_another_run_has_ended_since(tmp_path: Path) -> None:
