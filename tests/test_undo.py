@@ -419,6 +419,17 @@ def test_a_cluster_that_somebody_began_by_hand_after_a_run_that_failed_is_not_ta
     assert "etcd's data" in caught.value.cause
 
 
+def test_what_a_run_made_since_its_undo_was_agreed_to_is_not_taken_back_unseen(host: CrashingHost) -> None:
+    make(host, "run1", File("/etc/mine", "ours"))
+    agreed = plan(host)
+    way_back.refuse_more(agreed, plan(host))
+    host.write(f"{ledger.FOLDER}/run1/0002.json", Speaks(first=kubeadm.RESET).entry(kubeadm.INIT), 0o600)
+    with pytest.raises(RefusedError, match="run1 has gone on since") as caught:
+        way_back.refuse_more(agreed, plan(host))
+    assert "kubeadm reset" in caught.value.cause
+    way_back.refuse_more(plan(host), agreed)
+
+
 def test_the_second_undo_takes_back_the_run_before(host: CrashingHost) -> None:
     make(host, "run1", File("/etc/mine", "one"))
     make(host, "run2", File("/etc/mine", "two"))
