@@ -301,6 +301,27 @@ def test_a_unit_that_failed_too_often_is_started_once_that_is_forgotten(tmp_path
     assert host.commands == [("systemctl", "reset-failed", "x"), ("systemctl", "restart", "x")]
 
 
+class Uninstalled(Stubborn):
+    """A host whose packages were removed since."""
+
+    def query(self, *argv: str, timeout_s: float = 5.0) -> Completed:
+        return Completed(argv, 0, "not-found\n")
+
+
+def test_a_unit_or_swap_area_that_is_gone_since_is_no_failure_for_ever(tmp_path: Path) -> None:
+    host = Uninstalled(str(tmp_path))
+    commands = (("systemctl", "restart", "x.service"), ("swapon", "/swapfile"))
+    make(host, "run1", Transaction("x", (File("/etc/x", "x"),), Fails(commands)))
+    host.refuses = ("systemctl",)
+    assert not any(step.failed for step in back(host))
+    assert ledger.runs(host) == ()
+    make(host, "run2", Transaction("x", (File("/etc/x", "x"),), Fails(commands[1:])))
+    host.refuses = ("swapon",)
+    steps = back(host, "run2")
+    assert not any(step.failed for step in steps)
+    assert "`swapon /swapfile` has nothing to act on: /swapfile is gone" in [step.text for step in steps]
+
+
 # -- what cannot be done -----------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("damage", [b"other", None])
 def test_a_copy_that_is_damaged_or_gone_replaces_nothing(host: CrashingHost, damage: bytes | None) -> None:
@@ -393,9 +414,20 @@ def test_a_cluster_that_somebody_began_by_hand_after_a_run_that_failed_is_not_ta
     host.write(f"{ledger.FOLDER}/run1/0001.json", Speaks(first=kubeadm.RESET).entry(kubeadm.INIT), 0o600)
     way_back.refuse(host, plan(host))
     host.write(kubeadm.MANIFESTS[1], b"command: [kube-apiserver]\n", 0o600)
-    with pytest.raises(RefusedError, match="is not the one that run1 was about to begin") as caught:
+    with pytest.raises(RefusedError, match="is not the one that run1 began, or was about to") as caught:
         way_back.refuse(host, plan(host))
     assert "etcd's data" in caught.value.cause
+
+
+def test_what_a_run_made_since_its_undo_was_agreed_to_is_not_taken_back_unseen(host: CrashingHost) -> None:
+    make(host, "run1", File("/etc/mine", "ours"))
+    agreed = plan(host)
+    way_back.refuse_more(agreed, plan(host))
+    host.write(f"{ledger.FOLDER}/run1/0002.json", Speaks(first=kubeadm.RESET).entry(kubeadm.INIT), 0o600)
+    with pytest.raises(RefusedError, match="run1 has gone on since") as caught:
+        way_back.refuse_more(agreed, plan(host))
+    assert "kubeadm reset" in caught.value.cause
+    way_back.refuse_more(plan(host), agreed)
 
 
 def test_the_second_undo_takes_back_the_run_before(host: CrashingHost) -> None:

@@ -152,3 +152,24 @@ def test_without_root_nothing_is_taken_back_and_a_closed_record_is_said() -> Non
     assert (opened.rc, "restore /var/lib/x/mine" in opened.out) == (0, True)
     assert (refused.rc, refused.mine) == (2, "ours\n")
     assert "needs root" in refused.err
+
+
+def test_ctrl_c_ends_an_undo_that_only_waits_for_what_a_dead_run_left() -> None:
+    (told,) = in_a_host("""
+made("run1", "ours\\n")
+os.mkdir("/run/caasctl", 0o700)
+left = subprocess.Popen(["flock", "/run/caasctl/lock", "sleep", "60"])
+import signal, threading, time
+asked = subprocess.Popen([sys.executable, "-B", "-m", "caasctl", "undo", "--yes"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                         text=True, cwd="/", stdin=subprocess.DEVNULL)
+for line in asked.stderr:
+    if "waits for" in line:
+        break
+asked.send_signal(signal.SIGINT)
+out, err = asked.communicate(timeout=10)
+left.kill()
+said.append([asked.returncode, out, err, mine.read_text()])
+""")
+    assert told.rc == 130
+    assert "nothing was changed" in told.err
+    assert told.mine == "ours\n"

@@ -88,8 +88,21 @@ def run_command(host: Writer, resource: str, argv: tuple[str, ...], timeout_s: f
     except Unreadable as error:
         return Step(resource, f"`{' '.join(argv)}` was not run: {error}", done=False)
     except CaasError as error:
+        if why := _nothing_left(host, argv):
+            return Step(resource, f"`{' '.join(argv)}` has nothing to act on: {why}", done=True)
         return Step(resource, f"`{' '.join(argv)}` failed: {error.cause or error.problem}", done=False)
     return Step(resource, f"`{' '.join(argv)}` ran", done=True)
+
+
+def _nothing_left(host: Reader, argv: tuple[str, ...]) -> str:
+    """Why a command that failed will never do better: what it acts on is gone since."""
+    with suppress(Unreadable):
+        if argv[0] == "swapon" and host.stat(argv[-1]) is None:
+            return f"{argv[-1]} is gone"
+        if argv[0] == "systemctl" and len(argv) > 2 and not argv[-1].startswith("/"):  # noqa: PLR2004 - verb and unit
+            said = host.query("systemctl", "show", "-p", "LoadState", "--value", "--", argv[-1])
+            return f"there is no {argv[-1]} any more" if said.stdout.strip() == "not-found" else ""
+    return ""
 
 
 def _execute(host: Writer, argv: tuple[str, ...], timeout_s: float) -> None:

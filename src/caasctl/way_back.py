@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 
 from caasctl import apply, engine, ledger, resuming, undo_plan
 from caasctl.facts import PROBES
@@ -11,7 +12,7 @@ from caasctl.facts.containerd_live import PodCgroups
 from caasctl.facts.ownership import read_own_files
 from caasctl.faults import is_root
 from caasctl.host import LiveHost
-from caasctl.interrupts import no_sudden_end
+from caasctl.interrupts import no_sudden_end, nothing_changed_yet
 from caasctl.model import RefusedError, Unreadable, UsageError
 from caasctl.protocol import Reader
 from caasctl.restoring import Step
@@ -50,25 +51,46 @@ def refuse(host: Reader, plan: Plan) -> None:
             cause="they changed what it changed, or what rests on it: the state before it would write over theirs",
             fix=f"take those back first, newest first: `caasctl undo {plan.over[-1]}`",
         )
-    if (kubeadm.INIT, kubeadm.RESET) in plan.first and read_own_files(host).foreign:
+    if kubeadm.RESET in ledger.takes_down(host, plan.run) and read_own_files(host).foreign:
         raise RefusedError(
-            f"the cluster on this node is not the one that {plan.run} was about to begin",
+            f"the cluster on this node is not the one that {plan.run} began, or was about to",
             cause=f"its API server reads nothing in {kubeadm.FOLDER}: somebody else began it since, and it would go with etcd's data",
             fix=f"leave it, or take it down yourself (`{' '.join(kubeadm.RESET)}` where kubeadm began it), then undo",
         )
     refuse_under_pods(host, plan.run)
 
 
-def undo(run: str, progress: Say) -> tuple[Step, ...]:
-    """Takes back a run. Raises UsageError, RefusedError, LockedError."""
-    host = LiveHost(progress=progress)
-    with no_sudden_end(GOES_ON, lambda: host.waits_for), host.lock(apply.LOCK, f"caasctl undo {run}"):
-        plan = planned(host, run)  # another run may have ended since it was shown
+def undo(agreed: Plan, step: Say, hear: Say) -> tuple[Step, ...]:
+    """Takes back a run, as the plan of it says; `hear` gets what commands print.
+
+    Raises UsageError, RefusedError, LockedError, StoppedError.
+    """
+    host = LiveHost(progress=hear)
+    with ExitStack() as held:
+        with nothing_changed_yet():  # the lock may be waited for
+            held.enter_context(host.lock(apply.LOCK, f"caasctl undo {agreed.run}", say=step))
+        held.enter_context(no_sudden_end(GOES_ON, lambda: host.waits_for))
+        plan = planned(host, agreed.run)  # another run may have ended since it was shown, or this one gone on
         if plan:
             refuse(host, plan)
+            refuse_more(agreed, plan)
         for lost in resuming.cancel(host):
-            progress(f"warning: {lost}")
-        return tuple(ledger.take_back(host, run))
+            step(f"warning: {lost}")
+        step(f"undo: {agreed.run}")
+        return tuple(ledger.take_back(host, agreed.run))
+
+
+def refuse_more(agreed: Plan, now: Plan) -> None:
+    """Raises RefusedError where more would be taken back than the plan said that got a yes."""
+    paths = {each.path for each in now.changes} - {each.path for each in agreed.changes}
+    commands = {*now.first, *now.commands} - {*agreed.first, *agreed.commands}
+    if paths or commands:
+        more = (*(" ".join(argv) for _, argv in sorted(commands)), *sorted(paths))
+        raise RefusedError(
+            f"{now.run} has gone on since the plan of its undo was shown",
+            cause=f"not in it: {', '.join(more[:3])}{' and more' if len(more) > 3 else ''}",  # noqa: PLR2004 - enough to see
+            fix="run the same command again: it shows the plan anew",
+        )
 
 
 def refuse_under_pods(host: Reader, run: str) -> None:

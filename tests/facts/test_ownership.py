@@ -118,6 +118,17 @@ def test_an_api_server_that_reads_nothing_of_caasctls_is_foreign(tmp_path: Path)
     assert not read_own_files(host).foreign
 
 
+def test_a_control_plane_that_joined_a_cluster_of_others_is_ours_and_one_on_a_former_worker_is_not(
+    tmp_path: Path,
+) -> None:
+    host = LiveHost(str(tmp_path))
+    plant(tmp_path, "/etc/kubernetes/manifests/kube-apiserver.yaml", "command: [kube-apiserver]\n")
+    plant(tmp_path, "/etc/kubernetes/caasctl/patches/kubeletconfiguration0+merge.yaml", "x")
+    assert read_own_files(host).foreign
+    plant(tmp_path, "/etc/kubernetes/caasctl/admission.yaml", "x")
+    assert not read_own_files(host).foreign
+
+
 def test_a_worker_is_told_by_its_files_without_asking_anybody(tmp_path: Path) -> None:
     plant(tmp_path, "/proc/sys/kernel/hostname", "Node7\n")
     assert not read_members(LiveHost(str(tmp_path))).worker

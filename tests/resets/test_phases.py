@@ -25,6 +25,7 @@ from caasctl.protocol import Absent, Known, Phase
 from caasctl.resets import ORDER, boot, cluster, containerd, done, host, network
 from caasctl.resetting import ResetSession, notes, refuse
 from caasctl.resources.files import Reset
+from caasctl.resources.units import LinkBack
 from caasctl.syntax.digests import sha256
 from caasctl.syntax.sysctl import Setting
 
@@ -123,6 +124,19 @@ def test_what_is_gone_since_has_nothing_to_go_back_to(tmp_path: Path) -> None:
     assert unit.target(Absent()) == Absent()
 
 
+def test_a_unit_that_was_linked_is_linked_again_behind_the_disable_that_removes_the_link(tmp_path: Path) -> None:
+    file = "/opt/containerd.service"
+    record = Record(commands=(("systemctl", "disable", "--", "containerd.service"), ("systemctl", "link", file)))
+    assert names(host.PHASE, record)[-2:] == ["unit:containerd.service", f"unit:{file}"]
+    live, link = LiveHost(str(tmp_path)), LinkBack(file)
+    assert link.target(link.look(live)) == link.look(live) == Absent()
+    live.write(file, b"[Service]\n")
+    assert (link.look(live), link.target(link.look(live))) == (Known("not linked"), Known("linked"))
+    (tmp_path / "etc/systemd/system").mkdir(parents=True)
+    (tmp_path / "etc/systemd/system/containerd.service").symlink_to(file)
+    assert link.target(link.look(live)) == link.look(live) == Known("linked")
+
+
 def test_units_are_unmasked_before_swap_is_on_again() -> None:
     record = Record(
         commands=(
@@ -182,7 +196,6 @@ def test_a_cluster_that_somebody_began_by_hand_after_a_run_that_failed_is_refuse
         with pytest.raises(RefusedError, match="was not begun by caasctl") as refused:
             refuse(facts(record, THERE, theirs))
         assert "its API server reads nothing in /etc/kubernetes/caasctl" in refused.value.cause
-    refuse(facts(Record(frozenset({"kubeadm:join"}), frozenset({"kubeadm:join"})), THERE, theirs))
 
 
 def test_what_was_agreed_to_is_not_done_where_another_run_has_ended_since(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.crashing import CrashingHost, Killed
 
 from caasctl.host import LiveHost
-from caasctl.model import HEADER, CaasError, CommandError
+from caasctl.model import HEADER, CaasError, CommandError, Unreadable
 from caasctl.protocol import IN_EFFECT, Absent, Completed, Done, Known, NeedsReboot, State, Unknown
 from caasctl.resources.files import File, Gone, Transaction
 from caasctl.resources.grub import GrubActivation
@@ -275,6 +275,22 @@ def test_what_cannot_be_armed_leaves_everything_as_it_was(top: Path, host: dict[
     assert (broken.read(CONFIG), broken.read(GRUBENV), broken.read(trial.SCRIPT)) == (menu(), BLOCK.format(""), None)
     assert broken.read(OURS) is None
     assert not (top / "run/caasctl/grub").exists()
+
+
+def test_a_menu_that_cannot_be_read_leaves_everything_as_it_was(top: Path) -> None:
+    """As os-prober makes one of an old system whose name is Latin-1."""
+
+    class Latin(Grub):
+        def execute(self, *argv: str, timeout_s: float = 120.0, direct: tuple[str, ...] | None = None) -> Completed:
+            done = super().execute(*argv, timeout_s=timeout_s, direct=direct)
+            if argv[0] == "grub-mkconfig":
+                Path(self.root + argv[2]).write_bytes(menu().encode() + b"menuentry 'Caf\xe9' {\n}\n")
+            return done
+
+    host, tried = Latin(top), resource()
+    with pytest.raises(Unreadable, match="is not UTF-8"):
+        tried.apply(host, tried.look(host))
+    assert (host.read(CONFIG), host.read(GRUBENV), host.read(trial.SCRIPT)) == (menu(), BLOCK.format(""), None)
 
 
 def test_what_somebody_else_armed_is_refused_before_anything_is_changed(top: Path) -> None:

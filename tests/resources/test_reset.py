@@ -297,6 +297,8 @@ def test_a_setting_whose_module_or_interface_is_gone_holds_nothing_up(tmp_path: 
 def test_a_unit_that_is_gone_holds_nothing_up() -> None:
     assert UnitBack("swapfile.swap", enabled=True).target(Absent()) == Absent()
     assert UnitBack("swapfile.swap", enabled=True).target(Known("disabled")) == Known("enabled")
+    linked = Known("linked to /opt/containerd.service")  # as LinkBack brings it about
+    assert UnitBack("containerd.service", enabled=False).target(linked) == linked
 
 
 def test_a_kernel_without_the_arguments_owes_no_boot(tmp_path: Path) -> None:

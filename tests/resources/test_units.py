@@ -19,7 +19,7 @@ from tests.standins.node import SYSTEMCTL, Node
 from caasctl.host import LiveHost
 from caasctl.model import CommandError
 from caasctl.protocol import Absent, Completed, Done, Impossible, Known, State, Unknown
-from caasctl.resources.units import Unit
+from caasctl.resources.units import LinkBack, Unit, UnitBack
 
 SWAP = r"dev-disk-by\x2duuid-aa.swap"
 WORDS = ("masked", "not masked", "enabled", "disabled", "static", "active", "inactive", "restart owed", "present")
@@ -252,3 +252,19 @@ def test_whatever_state_a_unit_was_in_undo_brings_its_links_back(
     assert {path: found for path, found in shot(tmp_path).items() if found[3] != "a folder"} == {
         path: found for path, found in before.items() if found[3] != "a folder"
     }
+
+
+@pytest.mark.skipif(not os.path.exists("/usr/bin/systemctl"), reason="there is no systemctl")
+def test_a_reset_leaves_a_unit_linked_that_was(tmp_path: Path) -> None:
+    host = Systemctl(str(tmp_path))
+    host.write("/opt/linked.service", SERVICE.encode())
+    host.private_folder("/etc/systemd/system")
+    host.execute("systemctl", "link", "/opt/linked.service")
+    before = {path: found for path, found in shot(tmp_path).items() if found[3] != "a folder"}
+    unit = Unit("linked.service", enabled=True)
+    unit.apply(host, unit.look(host))
+    for resource in (UnitBack("linked.service", enabled=False), LinkBack("/opt/linked.service")):
+        resource.apply(host, resource.look(host))
+    assert {path: found for path, found in shot(tmp_path).items() if found[3] != "a folder"} == before
+    for resource in (UnitBack("linked.service", enabled=False), LinkBack("/opt/linked.service")):
+        assert resource.target(resource.look(host)) == resource.look(host)

@@ -43,6 +43,6 @@ def undo(
         print("nothing was changed", file=sys.stderr)
         raise typer.Exit(Exit.OK)
     with progress.Progress(sys.stderr) as shown:
-        steps = way_back.undo(plan.run, shown.hear)
+        steps = way_back.undo(plan, shown.step, shown.hear)
     told.steps(steps, plan.before, sys.stdout)
     raise typer.Exit(Exit.FAILED_CHANGE if any(step.failed for step in steps) else Exit.OK)

@@ -22,6 +22,7 @@ VALUES = f"{kubeadm.FOLDER}/cilium-values.yaml"
 FROZEN = (kubeadm.CONFIG, kubeadm.AUDIT_POLICY, kubeadm.ADMISSION, kubeadm.KUBELET_PATCH, VALUES)  # those with a header
 OWN_FOLDER = (*FROZEN, kubeadm.ENCRYPTION, kubeadm.UNDER_WAY)
 FILES = (*MODULES, *SYSCTLS, GRUB, TRIAL, CONTAINERD, CRICTL, *FROZEN)
+_OF_JOINED = {kubeadm.KUBELET_PATCH, kubeadm.ADMISSION}  # only a control plane that joined has both
 _ENTRY = re.compile(r"\d{4}\.json")
 Original = tuple[str, int]
 
@@ -48,7 +49,8 @@ class Record:
 class OwnFiles:
     """found: path -> SHA-256 of the files with caasctl's header. folder: what is there of /etc/kubernetes/caasctl.
 
-    foreign: the API server of this node reads nothing there, as every one does that a run of init-node began.
+    foreign: the API server of this node reads nothing there, as every one does that a run of init-node began, and this is no
+    control plane that a run of join-node brought into a cluster of somebody else's.
     """
 
     found: Mapping[str, str] = field(default_factory=dict)
@@ -141,9 +143,12 @@ def _key(path: str) -> str:
 
 def read_own_files(host: Reader) -> OwnFiles:
     found = {path: sha256(text) for path in FILES if (text := _file(host, path)) and MARK in text.lower()}
-    api_server = _file(host, kubeadm.MANIFESTS[1])
-    foreign = bool(api_server) and kubeadm.FOLDER not in api_server
-    return OwnFiles(found, tuple(path for path in OWN_FOLDER if host.stat(path, follow=False)), foreign)
+    folder, api_server = (
+        tuple(path for path in OWN_FOLDER if host.stat(path, follow=False)),
+        _file(host, kubeadm.MANIFESTS[1]),
+    )
+    foreign = bool(api_server) and kubeadm.FOLDER not in api_server and not {*folder} >= _OF_JOINED
+    return OwnFiles(found, folder, foreign)
 
 
 def _file(host: Reader, path: str) -> str:

@@ -19,10 +19,7 @@ def cluster_is_ours(facts: Facts) -> bool:
     Neither counts where somebody else began one meanwhile: a run records what it is about to begin, and may have failed.
     """
     record, own = facts[Record], facts[OwnFiles]
-    joined = kubeadm.JOIN in record.begun or kubeadm.KUBELET_PATCH in own.folder  # it may be a cluster of anybody's
-    if own.foreign and not joined:
-        return False
-    return bool(record.begun or (own.folder and not record.resources & _BEGAN))
+    return not own.foreign and bool(record.begun or (own.folder and not record.resources & _BEGAN))
 
 
 def holds_etcd(facts: Facts) -> bool:

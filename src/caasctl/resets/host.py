@@ -14,7 +14,7 @@ from caasctl.protocol import Phase, Resource
 from caasctl.resources.files import Reset
 from caasctl.resources.final import Final
 from caasctl.resources.kernel import SwapOn, SysctlBack
-from caasctl.resources.units import UnitBack
+from caasctl.resources.units import LinkBack, UnitBack
 
 _FORWARDING = re.compile(r"net\.ipv4\.ip_forward|net\.ipv[46]\.conf\..*\.forwarding|net\.bridge\..*")
 _ENGINES = re.compile(r"docker0|br-[0-9a-f]{12}|virbr\d+|podman\d+|cni-podman\d+|lxcbr0|lxdbr0|incusbr0")
@@ -31,6 +31,8 @@ def desired(facts: Facts, _profile: NodeProfile) -> Iterator[Resource]:
             yield from _setting(facts, words[-1])
         elif program == "systemctl" and words[0] in _UNITS:
             yield Final(_unit(words[0], words[-1]))
+        elif program == "systemctl" and words[0] == "link":
+            yield Final(LinkBack(words[-1]))
     for argv in record.commands:
         if argv[0] == "swapon":  # behind the units: a masked one would take its area off again
             yield Final(SwapOn(argv))

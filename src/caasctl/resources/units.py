@@ -127,10 +127,45 @@ class Unit:
 
 @dataclass(frozen=True)
 class UnitBack(Unit):
-    """A unit as it was before; one that is gone has nothing to go back to."""
+    """A unit as it was before; one that is gone has nothing to go back to, and one that is only linked starts at no boot."""
 
     def target(self, now: State) -> State:
-        return now if isinstance(now, Absent) else super().target(now)
+        linked = self.enabled is False and isinstance(now, Known) and bool(_linked(now.text.split(", ")))
+        return now if isinstance(now, Absent) or linked else super().target(now)
+
+
+@dataclass(frozen=True)
+class LinkBack:
+    """The link by which systemd finds a unit file elsewhere, which `disable` has removed; for a file that is gone there is none."""
+
+    file: str
+    after: tuple[str, ...] = ()
+    secret: bool = False
+    reboots: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"unit:{self.file}"
+
+    def look(self, host: Reader) -> State:
+        try:
+            if host.stat(self.file) is None:
+                return Absent()
+            found = host.readlink(f"{_LINKS}/{self.file.rpartition('/')[2]}")
+        except Unreadable as unreadable:
+            return Unknown(str(unreadable))
+        return Known("linked" if found == self.file else "not linked")
+
+    def target(self, now: State) -> State:
+        return Known("linked") if isinstance(now, Known) else now
+
+    def apply(self, host: Writer, now: State) -> Outcome:
+        if now != self.target(now):
+            host.execute("systemctl", "link", self.file)
+        return Done()
+
+    def undo(self, now: State) -> Undo:  # noqa: ARG002 - the same for every state
+        return Undo(nothing="it is as before")
 
 
 def _target(host: Reader, unit: str) -> str:

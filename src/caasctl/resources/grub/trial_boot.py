@@ -145,7 +145,7 @@ class TrialBoot:
         try:
             _put(host, new)
             self._bring_about(host, was)
-        except CaasError:
+        except (CaasError, Unreadable):
             environment.disarm(host, self.activation.config, self.activation.mkconfig)
             _put(host, old)
             if was is not None and host.read_bytes(self.activation.config) != was:
