@@ -276,9 +276,12 @@ def test_what_holds_a_secret_is_root_s_alone_whatever_the_caller_s_umask(host: H
         assert modes == dict.fromkeys(modes, 0o755)
         assert host.path("/etc/kubernetes/caasctl/encryption.yaml").stat().st_mode & 0o777 == 0o600
         open_to_all = host.sh(
-            "find /etc/kubernetes /etc/containerd /var/lib/caasctl /run/caasctl /var/lib/kubelet -perm /022 ! -type l"
+            "find /etc/kubernetes /etc/containerd /var/lib/caasctl /var/lib/kubelet -perm /022 ! -type l"
         )
         assert open_to_all == ""
+        assert (
+            host.path("/run/caasctl").stat().st_mode & 0o777 == 0o700
+        )  # kubectl's cache below it is as kubectl makes it
         for kind in ("runs", "stage"):
             folder = {"runs": "/var/lib/caasctl/runs", "stage": "/run/caasctl/stage"}[kind]
             assert not host.path(folder).exists() or host.path(folder).stat().st_mode & 0o777 == 0o700

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from caasctl import x509
+from caasctl.faults import is_root
 from caasctl.model import Unreadable
 from caasctl.protocol import Probe, Reader
 from caasctl.syntax.kubeadm import KUBECONFIG_WORDS, KUBECONFIGS, ask_kubeconfigs
@@ -97,7 +98,7 @@ def read_kubeconfigs(host: Reader) -> Kubeconfigs:
     told = parse_lines(host.query(*ask_kubeconfigs(there)).stdout)
     lost = [path for path in there if path not in told and path != USER]
     if lost:
-        raise Unreadable(lost[0], "permission denied, or no kubeconfig")
+        raise Unreadable(lost[0], f"permission denied{'' if is_root() else ' (needs root)'}, or no kubeconfig")
     return Kubeconfigs({path: _kubeconfig(host, path, words) for path, words in told.items()})
 
 
