@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
@@ -121,6 +122,18 @@ def test_what_a_killed_run_left_beside_a_file_goes_with_a_reset(host: LiveHost) 
     run(host, Facts(), brings("one", Final(Reset(written[0])), Final(folder), Final(kubeconfig)))
     assert [host.list(path.rpartition("/")[0]) for path in written[::2]] == [(), ()]
     assert host.list(kubeadm.FOLDER) in ((), None)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: a link of another user")
+def test_what_a_user_put_beside_his_kubeconfig_keeps_no_reset_from_its_end(host: LiveHost, tmp_path: Path) -> None:
+    (tmp_path / "home/ann/.kube/.config.caasctl-new").mkdir(parents=True)
+    (tmp_path / "home/ann/.kube/.config.caasctl-new/x").write_text("x")
+    host.write("/home/bob/elsewhere/.config.caasctl-new", b"x")
+    (tmp_path / "home/bob/.kube").symlink_to("elsewhere")
+    os.lchown(tmp_path / "home/bob/.kube", 1234, 1234)
+    own = [KubeconfigGone(File(f"/home/{name}/.kube/config"), File(kubeadm.ADMIN)) for name in ("ann", "bob")]
+    reports = run(host, Facts(), brings("one", *map(Final, own), Witness()))
+    assert [report.status for report in reports] == [PhaseStatus.CHANGED]
 
 
 def test_a_phase_sees_what_an_earlier_one_has_changed(host: LiveHost) -> None:

@@ -212,6 +212,19 @@ def test_an_edit_is_seen_in_a_run_that_an_older_caasctl_recorded(tmp_path: Path)
     assert (host.read("/etc/x"), host.read("/etc/y")) == ("mine", "mine")
 
 
+@pytest.mark.parametrize("text", ["", "{", "[]"])
+def test_a_damaged_entry_is_refused_and_its_run_keeps_its_place(host: LiveHost, text: str) -> None:
+    for run in ("b", "a"):
+        made = ledger.Ledger(host, run)
+        for path in ("/x", "/y"):
+            made.record(Change("one", File(path, "x"), Absent(), Known("x", 0o644)))
+    host.write(f"{ledger.FOLDER}/a/0001.json", text.encode(), 0o600)
+    assert ledger.runs(host) == ("b", "a")
+    with pytest.raises(RefusedError, match="cannot be understood") as refused:
+        list(ledger.entries_of(host, "a"))
+    assert "caasctl reset" in refused.value.fix
+
+
 def test_an_entry_of_a_newer_caasctl_is_not_guessed_at(host: LiveHost) -> None:
     recorded(host, File("/etc/x", "new"))
     newer = dump_json({**entry(host), "schemaVersion": 3}).encode()

@@ -198,7 +198,10 @@ class Run:
     def _prepare(self, resource: Resource) -> None:
         """Clears what a killed run left beside its files, and refuses those that cannot be seen. Raises CaasError."""
         for path in _written(getattr(resource, "what", resource)):  # what: of a reset
-            self.host.tidy(path)
+            try:
+                self.host.tidy(path)
+            except (CaasError, Unreadable) as error:  # the change of the file itself fails for it, or has no need of it
+                self.say(f"warning: what may be left beside {path} stays: {self.host.without(str(error))}")
         for file in owned_files(resource):
             self._refuse_unseen(file)
 

@@ -164,7 +164,7 @@ def taken_back(host: Reader, run: str) -> bool:
 
 def _number(host: Reader, run: str) -> int:
     """The place of a run among all; 0 for those of schema 1, whose names tell, and for what cannot be understood."""
-    for name in _entries(host, run)[:1]:
+    for name in _entries(host, run):
         with suppress(FormatError, AttributeError, TypeError, ValueError):  # its own turn says what is wrong with it
             return int(formats.parse_json(host.read(f"{FOLDER}/{run}/{name}") or "", name).get("number", 0))
     return 0
@@ -176,11 +176,13 @@ def _entries(host: Reader, run: str) -> tuple[str, ...]:
 
 def _entry(host: Reader, run: str, name: str) -> Entry:
     path = f"{FOLDER}/{run}/{name}"
-    entry = formats.parse_json(host.read(path) or "", path)
+    entry: Any = None
+    with suppress(FormatError):  # a disk that lost its power may lose what it said it has
+        entry = formats.parse_json(host.read(path) or "", path)
     whole = isinstance(entry, dict) and entry.keys() >= _KEYS
     if not whole or entry.get("schemaVersion", 1) not in range(1, SCHEMA_VERSION + 1):
-        raise RefusedError(f"{path} cannot be understood", cause="a newer caasctl wrote it, or it was changed since",
-                           fix="use the caasctl that made the run")  # fmt: skip
+        raise RefusedError(f"{path} cannot be understood", cause="a newer caasctl wrote it, or it was damaged since",
+                           fix=f"use the caasctl that made the run; where it is damaged, move {FOLDER}/{run} away: `caasctl reset` needs no record")  # fmt: skip
     return entry if entry.get("schemaVersion", 1) > 1 else _upgraded(host, run, entry)
 
 

@@ -35,7 +35,8 @@ def restore(host: Writer, folder: str, chain: Sequence[Noted]) -> Step:
     noted = chain[-1]
     try:
         if not noted.value:
-            host.tidy(noted.path)  # what the run left that was killed while it wrote
+            with suppress(CaasError, Unreadable):  # a restore fails for it, or has no need of it
+                host.tidy(noted.path)  # what the run left that was killed while it wrote
         found = fate(look(host, noted), chain)
         if found.due:
             _put(host, folder, found)

@@ -146,7 +146,8 @@ class LiveHost:
     def tidy(self, path: str) -> None:
         """Removes what a run that was killed while it wrote the file left beside it."""
         left = disk.beside(path)
-        if self.stat(left, follow=False):  # to remove what is not there fails on a read-only file system
+        there = self.stat(left, follow=False)
+        if there and there.kind is FileKind.FILE:  # to remove what is not there fails on a read-only file system
             self.remove(left)
 
     def remove_tree(self, path: str) -> None:
