@@ -32,6 +32,7 @@ def begun(boot: NewMachine) -> Begun:
     return Begun(machine, failing, first)
 
 
+@pytest.mark.minutes(3)
 def test_preflight_leaves_nothing_to_the_user_and_names_the_phase_for_the_rest(begun: Begun) -> None:
     assert begun.failing == [
         ("os.modules", "host"),
@@ -45,6 +46,7 @@ def test_preflight_leaves_nothing_to_the_user_and_names_the_phase_for_the_rest(b
     ]
 
 
+@pytest.mark.minutes(5)
 def test_the_same_command_goes_on_after_the_reboot_and_then_rests(begun: Begun) -> None:
     machine = begun.machine
     machine.back_to(ARMED)

@@ -15,6 +15,7 @@ pytestmark = [pytest.mark.root, pytest.mark.vm, pytest.mark.slow]
 RESET = "kubeadm reset --force --cri-socket unix:///run/containerd/containerd.sock"
 
 
+@pytest.mark.minutes(8)
 def test_killed_and_cut_off_at_any_moment_it_comes_to_its_end(boot: NewMachine) -> None:
     machine = boot(Kind("sid"))
     seed = random.randrange(1000)

@@ -28,6 +28,7 @@ def machine(fresh: tuple[Machine, list[str]]) -> Machine:
     return fresh[0]
 
 
+@pytest.mark.minutes(8)
 def test_the_power_goes_in_the_trial_and_with_the_next_run_it_comes_up_by_itself(machine: Machine) -> None:
     booted = machine.up()
     machine.run(f"{steps.INIT} --auto-reboot")
@@ -51,6 +52,7 @@ def test_the_power_goes_in_the_trial_and_with_the_next_run_it_comes_up_by_itself
     steps.rests(machine)
 
 
+@pytest.mark.minutes(4)
 def test_a_reset_node_is_what_it_was_and_becomes_a_node_again(fresh: tuple[Machine, list[str]]) -> None:
     machine, was = fresh
     assert "kubeadm reset" in steps.said(machine, "caasctl reset --dry-run", 4).text

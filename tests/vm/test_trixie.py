@@ -17,6 +17,7 @@ def machine(boot: NewMachine) -> Machine:
     return boot(Kind("trixie"))
 
 
+@pytest.mark.minutes(8)
 def test_a_node_and_all_the_way_back(machine: Machine) -> None:
     before = steps.manifest(machine)
     steps.said(machine, steps.INIT, 4)
