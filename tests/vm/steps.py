@@ -56,7 +56,7 @@ def is_a_node(machine: Machine) -> None:
     """kubeadm's and Cilium's stand-ins were given what they take, and nothing failed."""
     failed = machine.sh("systemctl --failed --no-legend").strip()
     assert failed == "", failed + machine.run("journalctl -b -p warning --no-pager | tail -30").out
-    node = json.loads(machine.sh("kubectl get node node1 -o json"))
+    node = json.loads(machine.sh("kubectl --cache-dir /run/lab get node node1 -o json"))
     assert {one["type"]: one["status"] for one in node["status"]["conditions"]}["Ready"] == "True"
     history = json.loads(
         machine.sh("helm --kubeconfig /etc/kubernetes/admin.conf -n kube-system history cilium -o json")
@@ -80,7 +80,9 @@ def rests(machine: Machine) -> None:
 def differences(before: list[str], after: list[str], but: str = "\0") -> list[str]:
     """Lines of manifests that came or went. but: a path whose lines may."""
     found = difflib.unified_diff(before, after, n=0, lineterm="")
-    return [line for line in found if line[:1] in "+-" and line[:3] not in {"+++", "---"} and but not in line]
+    return [
+        line for line in found if line[:1] in "+-" and line[:3] not in {"+++", "---"} and line[1:] and but not in line
+    ]
 
 
 def manifest(machine: Machine) -> list[str]:
