@@ -17,7 +17,7 @@ def machine(boot: NewMachine) -> Machine:
     return boot(Kind("trixie"))
 
 
-@pytest.mark.minutes(8)
+@pytest.mark.minutes(9)
 def test_a_node_and_all_the_way_back(machine: Machine) -> None:
     before = steps.manifest(machine)
     steps.said(machine, steps.INIT, 4)
@@ -36,5 +36,6 @@ def test_a_node_and_all_the_way_back(machine: Machine) -> None:
     machine.reboot()
     assert "intel_iommu=on" not in steps.arguments(machine)
     # The key of etcd's secrets stays, as undo says.
-    left = steps.differences(before, steps.manifest(machine), but="/etc/kubernetes/caasctl")
+    left = steps.differences(before, steps.manifest(machine), but="/etc/kubernetes")
     assert left == [], "\n".join(left)
+    assert machine.sh("find /etc/kubernetes -type f").split() == ["/etc/kubernetes/caasctl/encryption.yaml"]
