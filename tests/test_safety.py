@@ -39,12 +39,14 @@ def mallory(does: Callable[[], None]) -> Iterator[None]:
     """Another user's process that does something again and again, as long as the block runs."""
     child = os.fork()
     if not child:
-        os.setgroups([])
-        os.setresgid(MALLORY, MALLORY, MALLORY)
-        os.setresuid(MALLORY, MALLORY, MALLORY)
-        while os.getppid() != 1:
-            does()
-        os._exit(0)
+        try:
+            os.setgroups([])
+            os.setresgid(MALLORY, MALLORY, MALLORY)
+            os.setresuid(MALLORY, MALLORY, MALLORY)
+            while os.getppid() != 1:
+                does()
+        finally:
+            os._exit(0)  # never on into the tests of who has begun it
     try:
         yield
     finally:
