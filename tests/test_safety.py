@@ -27,7 +27,7 @@ SECRET = b"of root's"
 @pytest.fixture
 def top(tmp_path: Path) -> Path:
     """A folder of root's that everybody may pass through."""
-    for folder in (tmp_path, *tmp_path.parents[:2]):
+    for folder in (tmp_path, *tmp_path.parents[:-2]):  # all below /tmp
         folder.chmod(folder.stat().st_mode | 0o711)
     (tmp_path / "victim").mkdir()
     (tmp_path / "victim/x").write_bytes(SECRET)

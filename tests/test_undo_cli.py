@@ -158,7 +158,7 @@ def test_ctrl_c_ends_an_undo_that_only_waits_for_what_a_dead_run_left() -> None:
     (told,) = in_a_host("""
 made("run1", "ours\\n")
 os.mkdir("/run/caasctl", 0o700)
-left = subprocess.Popen(["flock", "/run/caasctl/lock", "sleep", "60"])
+left = subprocess.Popen(["flock", "-F", "/run/caasctl/lock", "sleep", "60"])
 import signal, threading, time
 asked = subprocess.Popen([sys.executable, "-B", "-m", "caasctl", "undo", "--yes"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                          text=True, cwd="/", stdin=subprocess.DEVNULL)
@@ -170,6 +170,6 @@ out, err = asked.communicate(timeout=10)
 left.kill()
 said.append([asked.returncode, out, err, mine.read_text()])
 """)
-    assert told.rc == 130
+    assert told.rc == 130, told.err
     assert "nothing was changed" in told.err
     assert told.mine == "ours\n"

@@ -62,9 +62,9 @@ class Progress:
     def close(self) -> None:
         """Ends it and leaves a clean line. May be called again."""
         self._ended.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        thread, self._thread = self._thread, None
+        if thread is not None and thread.is_alive():  # Ctrl-C may have come while it was being started
+            thread.join()
         with self._guard:
             self._wipe()
 
