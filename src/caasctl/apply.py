@@ -165,7 +165,7 @@ class Run:
             self.say(f"{phase.id}: {resource.name}")
             if done or not resource.reboots:  # a reboot that is owed again is nothing to take back
                 way = self.ledger.record(change)
-                self.goes_back |= bool(way.files or way.values or way.commands or way.first)
+                self.goes_back |= way.acts
             self.under_way, self.fresh = resource.name, None
             outcome = resource.apply(self.host, now)
             self.under_way = ""

@@ -175,6 +175,10 @@ class Undo:
     folders: tuple[str, ...] = ()
 
     @property
+    def acts(self) -> bool:
+        return bool(self.files or self.values or self.commands or self.first)
+
+    @property
     def text(self) -> str:
         said = [" ".join(argv) for argv in self.first]
         said += [f"restore {path}" if was else f"remove {path}" for path, was in (self.files or {}).items()]
@@ -276,25 +280,6 @@ class Probe:
 
     fact: type
     read: Callable[[Reader], object]
-
-
-class Activation(Protocol):
-    """What makes a transaction's files take effect, and proves that they did."""
-
-    def state(self, host: Reader, files: Mapping[str, State]) -> State:
-        """Known(IN_EFFECT) where the program already runs on these files, else Known(what is owed) or Unknown."""
-
-    def check(self, host: Writer, staged: Mapping[str, bytes]) -> None:
-        """Judges the staged whole before any file is replaced; raises CaasError."""
-
-    def activate(self, host: Writer) -> None:
-        """Makes the files on disk take effect (restart, regenerate); raises CaasError."""
-
-    def prove(self, host: Writer) -> None:
-        """Looks whether it works now, and remembers that it does; raises CaasError with the program's own reason."""
-
-    def way_back(self) -> tuple[tuple[str, ...], ...]:
-        """Commands that make restored files take effect."""
 
 
 IN_EFFECT = "in effect"

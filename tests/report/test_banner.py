@@ -20,6 +20,7 @@ from caasctl.report import banner
 from caasctl.report.progress import Progress
 from caasctl.report.stream import unheard
 from caasctl.resources.files import File
+from caasctl.resources.kernel import Sysctl
 from caasctl.resources.kubeadm.begin import KubeadmInit
 
 
@@ -37,6 +38,13 @@ def test_the_banner_says_what_changes_the_reboot_and_the_way_back() -> None:
     assert "cmdline:running: the next boot shows it" in said
     assert "restart unit:containerd" in " ".join(said.split())
     assert all(len(line) <= 80 for line in said.splitlines())
+
+
+def test_a_kernel_value_is_nothing_that_undo_leaves() -> None:
+    change = Change("host", Sysctl("vm.overcommit_memory", "1"), Known("0"), Known("1"))
+    assert change.resource.undo(change.before).acts
+    plan = replace(samples.PLAN, phases=(replace(samples.FIRST, changes=(change,)),))
+    assert banner.left_behind(plan) == ()
 
 
 def test_the_banner_says_who_reboots() -> None:

@@ -79,7 +79,7 @@ def left_behind(plan: Report) -> tuple[str, ...]:
         way.nothing if _names(way.nothing, change) else f"{change.resource.name}: {way.nothing}"
         for phase in order.phases(plan)
         for change in phase.changes
-        if (way := way_back(change)) and not way.files and not way.commands and not way.first
+        if (way := way_back(change)) and not way.acts
     )
 
 

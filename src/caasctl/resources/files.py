@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from caasctl.faults import BugError, word_of
 from caasctl.model import MARK, CaasError, Unreadable
 from caasctl.protocol import (
     IN_EFFECT,
     Absent,
-    Activation,
     Done,
     FileKind,
     Known,
@@ -139,6 +139,25 @@ def before(now: State) -> tuple[bytes, int] | None:
 
 
 LOST = "could NOT be put back"
+
+
+class Activation(Protocol):
+    """What makes a transaction's files take effect, and proves that they did."""
+
+    def state(self, host: Reader, files: Mapping[str, State]) -> State:
+        """Known(IN_EFFECT) where the program already runs on these files, else Known(what is owed) or Unknown."""
+
+    def check(self, host: Writer, staged: Mapping[str, bytes]) -> None:
+        """Judges the staged whole before any file is replaced; raises CaasError."""
+
+    def activate(self, host: Writer) -> None:
+        """Makes the files on disk take effect (restart, regenerate); raises CaasError."""
+
+    def prove(self, host: Writer) -> None:
+        """Looks whether it works now, and remembers that it does; raises CaasError with the program's own reason."""
+
+    def way_back(self) -> tuple[tuple[str, ...], ...]:
+        """Commands that make restored files take effect."""
 
 
 @dataclass(frozen=True)
