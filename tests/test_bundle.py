@@ -236,6 +236,12 @@ def test_an_archive_that_was_cut_off_is_said(tmp_path: Path) -> None:
     assert caught.value.cause
 
 
+def test_a_recording_that_is_not_there_is_said_in_words(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be read as a recorded host") as caught:
+        BundleHost(str(tmp_path / "none.tar.gz"))
+    assert caught.value.cause == "no such file or directory"
+
+
 def test_a_hard_link_to_what_is_not_in_the_archive_is_said(tmp_path: Path) -> None:
     path = tmp_path / "host.tar.gz"
     with tarfile.open(path, "w:gz") as archive:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from caasctl import formats
+from caasctl.faults import why
 from caasctl.host import LiveHost, decode
 from caasctl.model import Unreadable, UsageError
 from caasctl.protocol import NOT_FOUND, Completed, FileKind, Stat
@@ -162,7 +163,8 @@ def _unpack(path: str, folder: str) -> None:
             _place_links(folder, [entry for entry in members if entry.issym()])
     except (OSError, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, KeyError) as error:
         # EOFError, zlib.error: an archive that was cut off; KeyError: a hard link to what is not in it
-        raise _damaged(path, str(error)) from error
+        # gzip raises an OSError without a number for bytes that are none of its own
+        raise _damaged(path, why(error) if isinstance(error, OSError) and error.errno else str(error)) from error
 
 
 def _members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
