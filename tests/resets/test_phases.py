@@ -25,6 +25,8 @@ from caasctl.protocol import Absent, Known, Phase
 from caasctl.resets import ORDER, boot, cluster, containerd, done, host, network
 from caasctl.resetting import ResetSession, notes, refuse
 from caasctl.resources.files import Reset
+from caasctl.resources.final import Final
+from caasctl.resources.kubeadm.reset import KubeconfigGone
 from caasctl.resources.units import LinkBack
 from caasctl.syntax.digests import sha256
 from caasctl.syntax.sysctl import Setting
@@ -69,6 +71,15 @@ def test_a_kubeconfig_goes_before_admin_conf_that_tells_whose_it_is() -> None:
         "kubeconfig:/root/.kube/config",
         "kubeadm:reset",
     ]
+
+
+def test_only_a_folder_of_a_kubeconfig_that_caasctl_made_goes_with_it() -> None:
+    changed = frozenset({"kubeadm:init", "kubeconfig:/home/ann/.kube/config"})
+    record = Record(changed, frozenset({"kubeadm:init"}), folders=frozenset({"/root/.kube"}))
+    facts = Facts({type(fact): fact for fact in (*NOTHING, record, THERE)}.values())
+    finals = [one for one in cluster.PHASE.desired(facts, PROFILE) if isinstance(one, Final)]
+    gone = [one.what.folder for one in finals if isinstance(one.what, KubeconfigGone)]
+    assert gone == ["", "/root/.kube"]
 
 
 def test_the_unit_that_would_make_a_node_again_after_a_boot_goes_first_of_all() -> None:

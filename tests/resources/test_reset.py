@@ -253,6 +253,19 @@ def test_a_kubeconfig_that_the_record_knows_goes_when_admin_conf_is_gone(tmp_pat
     assert host.read("/root/.kube/config") is None
 
 
+@pytest.mark.parametrize(("beside", "stays"), [((), False), (("cache",), True)])
+def test_a_folder_that_caasctl_made_for_it_goes_where_nothing_else_is_in_it(
+    beside: tuple[str, ...], tmp_path: Path, *, stays: bool
+) -> None:
+    host = Tree(str(tmp_path))
+    host.write_plain("/root/.kube/config", "a key")
+    for name in beside:
+        host.write_plain(f"/root/.kube/{name}", "")
+    own, digests = File("/root/.kube/config"), frozenset({sha256("a key")})
+    converge(KubeconfigGone(own, File(kubeadm.ADMIN), digests, "/root/.kube"), host)
+    assert (host.list("/root/.kube") is not None) is stays
+
+
 @pytest.mark.parametrize(
     ("text", "stays"), [('{"phase": "boot"}', False), ('{"phase": "reset-done"}', True), ("half of it", False)]
 )

@@ -34,7 +34,8 @@ class Record:
     resources: names of all that was ever changed. begun: the open ones that began a cluster here, or joined one.
     written: path -> SHA-256 of every text that caasctl wrote there. originals: path -> (text, mode) before the first open
     change of containerd's files, None for nothing; without those whose copy is lost. commands: the ways back of open
-    changes, of each thing the first, which leads to what was there before caasctl. runs: the open ones.
+    changes, of each thing the first, which leads to what was there before caasctl. folders: that
+    open changes made. runs: the open ones.
     """
 
     resources: frozenset[str] = frozenset()
@@ -42,6 +43,7 @@ class Record:
     written: Mapping[str, frozenset[str]] = field(default_factory=dict)
     originals: Mapping[str, Original | None] = field(default_factory=dict)
     commands: tuple[tuple[str, ...], ...] = ()
+    folders: frozenset[str] = frozenset()
     runs: tuple[str, ...] = ()
 
 
@@ -76,6 +78,7 @@ def read_record(host: Reader) -> Record:
         _written(entry for _, entry in every),
         _originals(host, opened),
         _commands(entry for _, entry in opened),
+        frozenset(str(folder) for _, entry in opened for folder in entry.get("folders") or ()),
         tuple(dict.fromkeys(run for run, _ in opened)),
     )
 

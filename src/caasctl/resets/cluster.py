@@ -30,7 +30,9 @@ def desired(facts: Facts, _profile: NodeProfile) -> Iterator[Resource]:
     ours = cluster_is_ours(facts)
     recorded = {name.removeprefix(_KIND) for name in record.resources if name.startswith(_KIND)}
     for path in sorted({*recorded, *((_ROOTS,) if ours else ())}):
-        yield Final(KubeconfigGone(File(path), File(kubeadm.ADMIN), record.written.get(path, frozenset())))
+        folder, written = path.rpartition("/")[0], record.written.get(path, frozenset())
+        made = folder if folder in record.folders else ""
+        yield Final(KubeconfigGone(File(path), File(kubeadm.ADMIN), written, made))
     if ours:
         etcd = holds_etcd(facts)
         yield Final(ClusterGone(etcd), LOST if etcd else "all pods that run on this node")

@@ -67,11 +67,15 @@ class ClusterGone:
 
 @dataclass(frozen=True)
 class KubeconfigGone:
-    """own: the file. admin: admin.conf, which is there until the cluster is reset. digests: of what caasctl wrote at `own`."""
+    """own: the file. admin: admin.conf, which is there until the cluster is reset. digests: of what caasctl wrote at `own`.
+
+    folder: the one that caasctl made for it, which goes where nothing else is in it; "" where it was there before.
+    """
 
     own: Member
     admin: Member
     digests: frozenset[str] = field(default=frozenset())
+    folder: str = ""
     after: tuple[str, ...] = ()
     secret: bool = True
     reboots: bool = False
@@ -103,6 +107,8 @@ class KubeconfigGone:
     def apply(self, host: Writer, now: State) -> Outcome:
         if self.target(now) != now:
             host.remove(self.own.path)
+            if self.folder:
+                host.remove_folder(self.folder)
         return Done()
 
     def undo(self, now: State) -> Undo:  # noqa: ARG002 - the same for every state
