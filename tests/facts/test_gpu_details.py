@@ -12,6 +12,8 @@ from caasctl.facts.gpu_details import PciDetail, PciLink, read_details
 from caasctl.facts.gpu_host import parse_mounts, read_use
 from caasctl.facts.gpu_leftovers import PROBES as LEFTOVERS
 from caasctl.facts.gpu_leftovers import NvidiaLeftovers, parse_packages
+from caasctl.facts.gpu_memlock import PROBES as MEMLOCK
+from caasctl.facts.gpu_memlock import Memlock
 from caasctl.facts.gpu_vfio import PROBES as VFIO
 from caasctl.facts.gpu_vfio import Holder, VfioNodes, idle
 from caasctl.host import LiveHost
@@ -259,3 +261,17 @@ def test_leftovers_of_a_driver(tmp_path: Path) -> None:
         ("/usr/bin/nvidia-smi",), "/run/nvidia",
     )  # fmt: skip
     assert LEFTOVERS[0].read(LiveHost(str(tmp_path / "none"))) == NvidiaLeftovers()
+
+
+def test_kata_without_root_and_containerds_limit(tmp_path: Path) -> None:
+    host = LiveHost(str(tmp_path))
+    assert MEMLOCK[0].read(host) == Memlock()
+    folder = "/opt/kata/share/defaults/kata-containers"
+    text(tmp_path, f"{folder}/configuration-clh.toml", "[hypervisor.clh]\nrootless = true\n")
+    text(tmp_path, f"{folder}/configuration-qemu.toml", "[hypervisor.qemu]\n# rootless = true\n")
+    text(tmp_path, "/usr/lib/systemd/system/containerd.service", "[Service]\nLimitMEMLOCK=64M\n")
+    assert MEMLOCK[0].read(host) == Memlock()
+    text(tmp_path, f"{folder}/runtimes/qemu-nvidia-gpu/configuration-qemu-nvidia-gpu.toml", "rootless = true\n")
+    text(tmp_path, "/etc/systemd/system/containerd.service.d/m.conf", "[Service]\nLimitMEMLOCK=infinity\n")
+    found = MEMLOCK[0].read(host)
+    assert found == Memlock((f"{folder}/runtimes/qemu-nvidia-gpu/configuration-qemu-nvidia-gpu.toml",), "infinity")

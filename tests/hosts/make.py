@@ -90,6 +90,18 @@ def administrator() -> None:
     put("/etc/fstab", (NODE / "root/etc/fstab").read_text() + f"tmpfs /dev/shm tmpfs defaults,size={SHM_KIB}k 0 0\n")
 
 
+def gpus() -> None:
+    """The disk that shared a group with a GPU is in another slot, and vfio-pci has both GPUs."""
+    group = NODE / "root/sys/bus/pci/devices/0000:84:00.0/iommu_group"
+    group.unlink()
+    group.symlink_to("../../../../kernel/iommu_groups/43")
+    for address in ("0000:01:00.0", "0000:83:00.0"):
+        put(f"/sys/bus/pci/devices/{address}/uevent",
+            f"DRIVER=vfio-pci\n{(NODE / f'root/sys/bus/pci/devices/{address}/uevent').read_text()}")  # fmt: skip
+    loaded = "".join(f"{name} 65536 0 - Live 0x0000000000000000\n" for name in ("vfio_pci", "vfio_iommu_type1", "vfio"))
+    put("/proc/modules", (NODE / "root/proc/modules").read_text() + loaded)
+
+
 def manifest() -> None:
     found = data(BASE, "manifest.json")
     found |= {"host": "gpu-08", "when": "2026-02-12T11:00:00+00:00"}
@@ -149,6 +161,7 @@ def already_a_node() -> None:
         shutil.copytree(BASE / "root", NODE / "root", symlinks=True)
         intel()
         administrator()
+        gpus()
         manifest()
         aftermath.take_effect(NODE)
         the_cluster()

@@ -11,7 +11,12 @@ from caasctl.protocol import Probe, Reader
 # The driver's own; nvidiafb and nvidia_wmi_ec_backlight are the kernel's.
 MODULES = ("nvidia", "nvidia_drm", "nvidia_modeset", "nvidia_uvm", "nvidia_peermem", "nvidia_vgpu_vfio", "gdrdrv")
 _UNITS = "/etc/systemd/system"
-_TOOLS = ("/usr/bin/nvidia-smi", "/usr/bin/nvidia-ctk", "/usr/bin/nvidia-container-runtime")
+_TOOLS = (
+    "/usr/bin/nvidia-smi",
+    "/usr/bin/nvidia-uninstall",
+    "/usr/bin/nvidia-ctk",
+    "/usr/bin/nvidia-container-runtime",
+)
 # Packages that bring the driver, its daemons or its runtime; firmware and libraries to look at cards do no harm.
 _PACKAGE = re.compile(
     r"^Package: ((?:xserver-xorg-video-nvidia|nvidia-(?:driver|dkms|open|kernel|headless|compute-utils|persistenced"

@@ -239,9 +239,7 @@ def _read_glibc(host: Reader) -> Glibc:
 
 
 def _read_container(host: Reader) -> Container:
-    """The first PID namespace, with the kernel's own threads in it, is no container, whatever files say: images of containers
-    become root file systems of virtual machines with all that is in them. Then process 1's own word, then marks.
-    """
+    """The kernel's own threads tell a machine, whatever files say: images become root file systems of virtual machines."""
     namespace, second = host.readlink("/proc/self/ns/pid"), host.read("/proc/2/comm")
     if namespace == INITIAL_PID_NAMESPACE or (second or "").strip() == "kthreadd":
         return Container("")
