@@ -243,7 +243,7 @@ def test_a_card_that_nothing_resets_is_warned_of() -> None:
 
 
 def test_fewer_lanes_are_warned_of_and_a_lower_speed_is_not() -> None:
-    assert only(gpu_card.link, functions(GPU), of(WHOLE)).found == "x16, 2.5 of 16.0 GT/s (1)"
+    assert only(gpu_card.link, functions(GPU), of(WHOLE)).found == "x16, 2.5 of 16 GT/s (1)"
     narrow = replace(WHOLE, link=PciLink("16.0 GT/s PCIe", 4, "16.0 GT/s PCIe", 16))
     found = only(gpu_card.link, functions(GPU), of(narrow))
     assert (found.level, found.found, found.wanted) == (Level.WARN, "x4", "x16")

@@ -88,7 +88,8 @@ def companions(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     cards = {slot(f.address): f for f in reversed(chosen) if not details.of(f.address).physfn}
     tied = {other for f in chosen for other in details.of(f.address).consumers}
     taken = {f.address for group in groups(facts, profile) for f in group.members}
-    beside = [f for f in facts[PciFunctions].functions if f not in chosen and not f.bridge
+    asked = {function.address for function in chosen}
+    beside = [f for f in facts[PciFunctions].functions if f.address not in asked and not f.bridge
               and (slot(f.address) in cards or f.address in tied) and not details.of(f.address).physfn]  # fmt: skip
     left = [f for f in beside if f.address not in taken and f.driver not in ("", VFIO_PCI)]
     for function in left:

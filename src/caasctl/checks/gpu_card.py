@@ -10,6 +10,7 @@ from caasctl.facts.os import KernelConfig
 from caasctl.model import Evidence, Facts, Finding, Fix, FixKind, check, failed, passed, unknown, warned
 from caasctl.needs.gpu import NVIDIA, is_console, is_lost, is_switch, selection
 from caasctl.profile import NodeProfile
+from caasctl.syntax.pci import size, speed
 
 _APERTURE = 64 << 20  # every GPU of NVIDIA's that has a driver today shows at least so much of its memory
 _ABOVE_4G = Fix(
@@ -87,13 +88,6 @@ def _bars_problem(function: PciFunction, detail: PciDetail) -> str:
     return ""
 
 
-def size(size_bytes: int) -> str:
-    for unit, shift in (("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)):
-        if size_bytes >= 1 << shift:
-            return f"{size_bytes / (1 << shift):.4g} {unit}"
-    return f"{size_bytes} B"
-
-
 @check(
     "gpu.reset_method",
     "Every GPU can be reset between tenants",
@@ -155,12 +149,6 @@ def _narrow(function: PciFunction, found: PciLink, port: int) -> Finding:
 def _port_width(facts: Facts, detail: PciDetail) -> int:
     above = facts[PciDetails].of(detail.upstream[-1]).link if detail.upstream else None
     return above.max_width if above else 0
-
-
-def speed(text: str) -> str:
-    """16.0 of "16.0 GT/s PCIe"; ? where it is not known."""
-    first = text.partition(" ")[0]
-    return first if first[:1].isdigit() else "?"
 
 
 @check(

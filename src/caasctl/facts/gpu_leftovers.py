@@ -24,6 +24,7 @@ _PACKAGE = re.compile(
     r"[\w.+-]*)\nStatus: \S+ \S+ installed$",
     re.MULTILINE,
 )
+_WORDS = ("nvidia", "cuda-drivers")  # without them there is no need to look at each line of a megabyte
 _VERSION = re.compile(r"\s(\d+\.\d+(?:\.\d+)?)\s")
 
 
@@ -60,7 +61,7 @@ def _read(host: Reader) -> NvidiaLeftovers:
 
 def parse_packages(status: str) -> tuple[str, ...]:
     """Of dpkg's status file: those that are installed, not merely removed with their configuration left."""
-    return tuple(sorted(set(_PACKAGE.findall(status))))
+    return tuple(sorted(set(_PACKAGE.findall(status)))) if any(word in status for word in _WORDS) else ()
 
 
 def _units(host: Reader) -> Iterator[str]:

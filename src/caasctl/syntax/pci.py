@@ -109,3 +109,17 @@ def _extended(config: bytes) -> Iterator[int]:
 
 def _word(config: bytes, at: int) -> int:
     return int.from_bytes(config[at : at + 2], "little")
+
+
+def size(size_bytes: int) -> str:
+    """128 GiB, 32.05 GiB, 304 MiB."""
+    for unit, shift in (("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)):
+        if size_bytes >= 1 << shift:
+            return f"{size_bytes / (1 << shift):.4g} {unit}"
+    return f"{size_bytes} B"
+
+
+def speed(text: str) -> str:
+    """16 of "16.0 GT/s PCIe", 2.5 of "2.5 GT/s PCIe"; ? where the kernel does not know."""
+    first = text.partition(" ")[0]
+    return first.removesuffix(".0") if first[:1].isdigit() else "?"
