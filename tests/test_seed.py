@@ -124,6 +124,12 @@ LATER_DAYS = {
     "kubeadm's configuration is of an old version": (
         {"etc/kubernetes/caasctl/kubeadm.yaml": OLD_KUBEADM}, "kubernetes.config_api", Level.WARN, "kubeadm.k8s.io/v1beta3",
     ),
+    "NVIDIA's operator was uninstalled": (
+        {"sys/bus/pci/devices/0000:31:00.0/uevent": "PCI_CLASS=30200\nPCI_ID=10DE:2236\n"}, "gpu.bound", Level.FAIL,
+        "0000:31:00.0 (no driver)",
+    ),
+    "its driver on the host": ({"sys/module/nvidia/refcnt": "1\n"}, "gpu.no_host_driver", Level.FAIL, "nvidia"),
+    "and what it left": ({"var/lib/dkms/nvidia/550.54/source": ""}, "gpu.leftovers", Level.WARN, "DKMS tree nvidia"),
     "a kernel upgrade asks for a reboot": (
         {"run/reboot-required": "", "run/reboot-required.pkgs": "libc6\n"}, "os.reboot_pending", Level.WARN, "libc6",
     ),

@@ -244,7 +244,8 @@ def gpus(session: Session) -> tuple[tuple[Gpu, ...], tuple[str, ...]]:
         names = read_names(session.host, inventory.identities(facts, session.profile))
         return inventory.inventory(facts, session.profile, names), inventory.notes(facts, session.profile)
     except FactUnread as unread:
-        raise Unreadable("/sys/bus/pci/devices", unread.reason) from unread
+        path, _, why = unread.reason.partition(": ")
+        raise Unreadable(path, why or "was not looked at") from unread
 
 
 def record(host: RecordingHost, target: str) -> None:

@@ -290,6 +290,14 @@ def test_a_loaded_driver_fails_with_the_way_to_be_rid_of_it(
     assert words in fix(found).text
 
 
+def test_a_driver_for_a_card_that_stays_with_the_host_is_only_warned_of() -> None:
+    profile = load("single-node", ('gpu.exclude=["65:00.0"]',))
+    left = NvidiaLeftovers(("nvidia",))
+    assert only(gpu_driver.no_host_driver, functions(GPU), left, profile=profile).level is Level.WARN
+    taken = functions(replace(GPU, driver="nvidia"))
+    assert only(gpu_driver.no_host_driver, taken, left, profile=profile).level is Level.FAIL
+
+
 def test_a_host_without_the_driver_passes() -> None:
     assert only(gpu_driver.no_host_driver, functions(GPU)).level is Level.PASS
     assert only(gpu_driver.leftovers, functions(GPU)).level is Level.PASS

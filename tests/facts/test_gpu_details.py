@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.lab import pci_tree
+from tests.lab import pci_hosts, pci_tree
 from tests.lab.pci_tree import ACS_OFF, ACS_ON, GIB, MIB, Function, build, gpu, link, port, text
 
+from caasctl.bundle import BundleHost
 from caasctl.facts.gpu_details import PciDetail, PciLink, read_details
 from caasctl.facts.gpu_host import parse_mounts, read_use
 from caasctl.facts.gpu_leftovers import PROBES as LEFTOVERS
@@ -17,6 +18,7 @@ from caasctl.facts.gpu_memlock import Memlock
 from caasctl.facts.gpu_vfio import PROBES as VFIO
 from caasctl.facts.gpu_vfio import Holder, VfioNodes, idle
 from caasctl.host import LiveHost
+from caasctl.recording import RecordingHost
 from caasctl.syntax import pci
 from caasctl.syntax.pci import Bar, Port
 
@@ -275,3 +277,14 @@ def test_kata_without_root_and_containerds_limit(tmp_path: Path) -> None:
     text(tmp_path, "/etc/systemd/system/containerd.service.d/m.conf", "[Service]\nLimitMEMLOCK=infinity\n")
     found = MEMLOCK[0].read(host)
     assert found == Memlock((f"{folder}/runtimes/qemu-nvidia-gpu/configuration-qemu-nvidia-gpu.toml",), "infinity")
+
+
+@pytest.mark.parametrize("functions", [pci_hosts.HGX_ONE_GROUP, pci_hosts.WORKSTATION, pci_hosts.TUNED])
+def test_a_recording_says_what_the_host_said(tmp_path: Path, functions: tuple[Function, ...]) -> None:
+    """Also of configuration space, which is no text, and of folders that are reached through links."""
+    host = RecordingHost(LiveHost(str(pci_hosts.write(tmp_path / "host", functions))))
+    told = (read_details(host), read_use(host), VFIO[0].read(host))
+    host.save(str(tmp_path / "recorded"), "host")
+    replayed = BundleHost(str(tmp_path / "recorded"))
+    assert (read_details(replayed), read_use(replayed), VFIO[0].read(replayed)) == told
+    assert told[0].ports

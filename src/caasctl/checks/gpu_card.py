@@ -124,9 +124,9 @@ def link(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     good: dict[str, int] = {}
     for function, detail in _cards(facts, profile):
         found = detail.link
-        if found is None or not found.max_width:
+        if found is None or not found.width or not found.max_width:  # as hypervisors leave them out
             continue
-        if 0 < found.width < found.max_width:
+        if found.width < found.max_width:
             yield _narrow(function, found, _port_width(facts, detail))
         else:
             said = f"x{found.width}, {speed(found.speed)} of {speed(found.max_speed)} GT/s"

@@ -127,7 +127,8 @@ def _map(gpus: Sequence[Gpu], notes: Sequence[str], paper: Paper) -> None:
         if node != last:
             paper.line((f"NUMA node {node}" if node >= 0 else "NUMA node not known", "bold"))
             last = node
-        paper.line(f"  {f'root port {port}' if port else 'on a root bus'}")
+        place = "on a root bus" if all(gpu.complete for gpu in found) else "root port not known"
+        paper.line(f"  {f'root port {port}' if port else place}")
         for number in dict.fromkeys(gpu.group for gpu in found):
             _map_group(number, [gpu for gpu in found if gpu.group == number], paper)
     _notes(notes, paper, after=bool(gpus))

@@ -28,7 +28,7 @@ class Gpu:
     """One selected function. usable: alone, together (beside: what goes along, of other cards), or no (why: the reasons).
 
     bar_bytes: of all its windows. link: None where it is asleep, or has none. functions: all of its group that go along.
-    root_port: the first bridge above it, "" on a root bus. node: the guest's door to it. device: its CDI name. resource:
+    complete: sysfs told all, so that what is not here is not there. root_port: the first bridge above it, "" on a root bus. node: the guest's door to it. device: its CDI name. resource:
     what pods ask for.
     """
 
@@ -43,6 +43,7 @@ class Gpu:
     bar_bytes: int = 0
     link: PciLink | None = None
     power_state: str = ""
+    complete: bool = False
     root_port: str = ""
     ports: tuple[str, ...] = ()
     usable: str = NOT
@@ -92,6 +93,7 @@ def _gpu(facts: Facts, profile: NodeProfile, function: PciFunction, group: GpuGr
         bar_bytes=sum(bar.size for bar in detail.bars if not bar.io),
         link=detail.link,
         power_state=detail.power_state,
+        complete=detail.complete,
         root_port=detail.upstream[0] if detail.upstream else "",
         ports=detail.upstream,
     )  # fmt: skip
