@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -136,6 +137,18 @@ def test_a_folder_made_by_hand_is_not_complete(tmp_path: Path) -> None:
     text(tmp_path, f"/sys/bus/pci/devices/{CARD}/uevent", "PCI_CLASS=30200\n")
     assert read(tmp_path) == PciDetail()
     assert read_details(LiveHost(str(tmp_path / "none"))).functions == {}
+
+
+def test_a_folder_that_cannot_be_listed_hides_no_other(tmp_path: Path) -> None:
+    host = RecordingHost(LiveHost(str(pci_hosts.write(tmp_path / "host", pci_hosts.FOUR_A10))))
+    read_details(host)
+    host.save(str(tmp_path / "recorded"), "host")
+    manifest = json.loads((tmp_path / "recorded/manifest.json").read_text())
+    manifest["unread"][f"list /sys/bus/pci/devices/{CARD}"] = "input/output error"
+    (tmp_path / "recorded/manifest.json").write_text(json.dumps(manifest))
+    found = read_details(BundleHost(str(tmp_path / "recorded")))
+    assert (found.of(CARD).complete, found.of(CARD).unread) == (False, (".",))
+    assert found.of("0000:ca:00.0").complete
 
 
 def test_mounts_of_a_real_file() -> None:

@@ -166,6 +166,13 @@ def test_the_map_as_data(tmp_path: Path) -> None:
     assert [function["address"] for function in second["groups"][0]["functions"]] == ["0000:83:00.0", "0000:84:00.0"]
 
 
+def test_a_gpu_in_no_group_is_on_the_map_as_well(tmp_path: Path) -> None:
+    made = session(tmp_path, pci_hosts.VM_WITH_H100, iommu="")
+    (place,) = json.loads(mapped(made, "json"))["places"]
+    assert [function["address"] for function in place["groups"][0]["functions"]] == ["0000:00:06.0"]
+    assert "  on a root bus\n    in no IOMMU group\n      0000:00:06.0  nvidia  GH100" in mapped(made)
+
+
 def test_functions_that_cannot_be_listed_are_said_to_be_unreadable(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text(
         json.dumps({"schemaVersion": 1, "unread": {"list /sys/bus/pci/devices": "permission denied"}})

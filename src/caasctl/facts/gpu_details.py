@@ -76,8 +76,12 @@ class _Folder:
 
     def __init__(self, host: Reader, address: str) -> None:
         self._host, self.path = host, f"{pci.DEVICES}/{address}"
-        self.names = frozenset(host.list(self.path) or ())
         self.unread: list[str] = []
+        try:
+            self.names = frozenset(host.list(self.path) or ())
+        except Unreadable:  # one function that does not answer must not hide the others
+            self.names = frozenset()
+            self.unread.append(".")
 
     def text(self, name: str) -> str:
         if name not in self.names:

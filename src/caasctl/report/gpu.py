@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, TextIO
 
 from caasctl import formats
+from caasctl.facts.gpu import PciFunction
 from caasctl.needs.gpu.inventory import ALONE, NOT, Gpu, by_place
 from caasctl.report.facts import plain
 from caasctl.report.paper import Paper, open_paper
@@ -54,8 +55,9 @@ def _group(number: str, gpus: list[Gpu]) -> dict[str, Any]:
     devices = {(gpu.node, gpu.device, gpu.resource): gpu.node_exists for gpu in gpus if gpu.resource}
     doors = [{"node": node, "exists": exists, "cdiName": f"{kind}={name}", "resource": kind}
              for (node, name, kind), exists in devices.items()]  # fmt: skip
+    alone = [PciFunction(g.address, g.vendor, g.device_id, g.class_code, g.driver, "", g.numa_node) for g in gpus]
     return {"group": number, "usable": first.usable, "why": list(first.why), "doors": doors,
-            "functions": [plain(function) for function in first.functions or ()]}  # fmt: skip
+            "functions": [plain(function) for function in first.functions or alone]}  # fmt: skip
 
 
 # -- list --------------------------------------------------------------------------------------------------------------
