@@ -93,6 +93,16 @@ def test_set_lays_over_with_and_without_spec_and_types_as_yaml_does() -> None:
         ("{runtimes: kata-qemu}", "spec.runtimes: expected a list, got the text 'kata-qemu'"),
         ("{runtimes: [kata-qemu]}", "spec.runtimes: runc is missing"),
         ("{runtimes: [runc, kata-qmu]}", "did you mean kata-qemu?"),
+        (
+            "{gpu: {resourceName: pgpu}}",
+            "spec.gpu.resourceName: 'pgpu' is no kind of CDI such as nvidia.com/pgpu: invalid vendor.",
+        ),
+        ("{gpu: {resourceName: nvidia.com/1gpu}}", "should start with letter"),
+        ("{gpu: {resourceName: Nvidia.com/pgpu}}", "spec.gpu.resourceName: 'Nvidia.com/pgpu' is no extended resource"),
+        (
+            "{gpu: {resourceName: kubernetes.io/pgpu}}",
+            "spec.gpu.resourceName: 'kubernetes.io/pgpu' is no extended resource",
+        ),
         ("{gpu: {select: [{vendro: '10de'}]}}", "spec.gpu.select[0]: unknown key vendro, did you mean vendor?"),
         ("{cilium: {mtu: big}}", "spec.cilium.mtu: expected a whole number above 0 or auto"),
         ("{waivers: [{check: os.swap}]}", "spec.waivers[0]"),

@@ -12,13 +12,14 @@ from typing import Any
 
 from caasctl.model import Waiver
 from caasctl.profile import AUTO, NodeProfile, Spec
+from caasctl.syntax.cdi.names import kind_problem
 
 _VERSION = re.compile(r"v\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?")
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]*")
 _PATH = re.compile(r"/[A-Za-z0-9._+/-]+")
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")  # RFC 1123, as Kubernetes reads it
-_MAX_NAME, _MAX_PORT = 253, 65535
+_MAX_NAME, _MAX_PORT, _MAX_RESOURCE = 253, 65535, 63
 _MAX_WORD = 200  # characters of a wrong value that an error repeats: aliases make values that fill the memory
 _KERNEL_ARG = re.compile(r"[A-Za-z0-9_.,:=/-]+")  # what survives a shell file, GRUB's script and the kernel unquoted
 
@@ -41,6 +42,7 @@ def judge(profile: NodeProfile) -> Iterator[str]:
         if not _KERNEL_ARG.fullmatch(argument):
             yield f"spec.boot.kernelArgs[{at}]: {argument!r} holds what a boot loader's file cannot carry unquoted"
     yield from _judge_values(spec)
+    yield from _judge_resource(spec.gpu.resourceName)
     for at, waiver in enumerate(spec.waivers):
         yield from _judge_waiver(at, waiver)
 
@@ -79,6 +81,16 @@ def _judge_values(spec: Spec) -> Iterator[str]:
         yield f"spec.containerd.sandboxImage: {shown(image)} is neither auto nor an image's name"
     if not _PATH.fullmatch(prefix) or normpath(prefix) != prefix.rstrip("/"):
         yield f"spec.kata.prefix: {shown(prefix)} is no absolute path such as /opt/kata"
+
+
+def _judge_resource(name: str) -> Iterator[str]:
+    """It is an extended resource of Kubernetes and a kind of CDI, which allow different things."""
+    domain, _, rest = name.partition("/")
+    problem = kind_problem(name)
+    if problem:
+        yield f"spec.gpu.resourceName: {shown(name)} is no kind of CDI such as nvidia.com/pgpu: {problem}"
+    elif not _is_name(domain) or domain.endswith("kubernetes.io") or len(rest) > _MAX_RESOURCE:
+        yield f"spec.gpu.resourceName: {shown(name)} is no extended resource such as nvidia.com/pgpu: a domain in lower case, / and up to 63 characters"
 
 
 def _is_address(text: str) -> bool:

@@ -219,7 +219,7 @@ def test_numbers_and_addresses_without_quotes_are_names() -> None:
 
 def test_keys_in_another_case_are_the_same_fields() -> None:
     spec = parse(json.dumps({"CDIVersion": "v0.5.0", "Kind": "a.b/cd", "Devices": GOOD["devices"]}), "/x.json").spec
-    assert spec == Spec("0.5.0", "a.b/cd", (group("12"),))
+    assert spec == Spec("0.5.0", "a.b/cd", (group("12"),), needs="0.5.0")
 
 
 def test_nodes_of_the_file_come_with_every_device() -> None:

@@ -10,15 +10,19 @@ from caasctl import formats
 from caasctl.syntax.cdi.edits import edits_problems, is_empty
 from caasctl.syntax.cdi.names import device_problem, kind_problem, qualified, quoted
 from caasctl.syntax.cdi.shape import SPEC, fitted, misfits
-from caasctl.syntax.cdi.versions import VERSIONS, newer, required
+from caasctl.syntax.cdi.versions import OLDEST, VERSIONS, newer, required
 
 
 @dataclass(frozen=True)
 class Node:
-    """A device node. path: in the container. host_path: on the host, "" where it is the same."""
+    """A device node. path: in the container. host_path: on the host, "" where it is the same.
+
+    numbered: type and number are given, so that nobody looks at the host's node.
+    """
 
     path: str
     host_path: str = ""
+    numbered: bool = False
 
     @property
     def on_host(self) -> str:
@@ -35,12 +39,16 @@ class Device:
 
 @dataclass(frozen=True)
 class Spec:
-    """version: as written, without a leading v. nodes: what every device of the file brings besides its own."""
+    """version: as written, without a leading v. nodes: what every device of the file brings besides its own.
+
+    needs: the oldest version that has all that the file uses.
+    """
 
     version: str
     kind: str
     devices: tuple[Device, ...] = ()
     nodes: tuple[Node, ...] = ()
+    needs: str = OLDEST
 
     def nodes_of(self, device: Device) -> tuple[Node, ...]:
         return (*self.nodes, *device.nodes)
@@ -134,9 +142,13 @@ def _device(name: str, edits: Mapping[str, Any]) -> Iterator[str]:
 
 def _spec(known: Mapping[str, Any]) -> Spec:
     devices = tuple(Device(entry["name"], _nodes(entry)) for entry in known["devices"])
-    return Spec(known["cdiVersion"].removeprefix("v"), known["kind"], devices, _nodes(known))
+    return Spec(known["cdiVersion"].removeprefix("v"), known["kind"], devices, _nodes(known), required(known))
 
 
 def _nodes(holder: Mapping[str, Any]) -> tuple[Node, ...]:
     nodes = holder.get("containerEdits", {}).get("deviceNodes", ())
-    return tuple(Node(node["path"], node.get("hostPath", "")) for node in nodes)
+    return tuple(Node(node["path"], node.get("hostPath", ""), _numbered(node)) for node in nodes)
+
+
+def _numbered(node: Mapping[str, Any]) -> bool:
+    return bool(node.get("type")) and (bool(node.get("major")) or node["type"] == "p")
