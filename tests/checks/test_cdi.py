@@ -81,7 +81,9 @@ def test_a_version_that_nothing_in_the_file_needs_is_lowered() -> None:
     assert fix(dotted) == r"sed -i '/cdiVersion/s/1\.0\.0/0.6.0/' /etc/cdi/a.json"
 
 
-def test_a_file_that_uses_what_is_new_has_to_go() -> None:
+def test_a_file_that_uses_what_is_new_or_is_of_gpus_has_to_go() -> None:
+    gpus = spec("/etc/cdi/a.json", "nvidia.com/gpu", version="0.7.0", deviceNodes=[{"path": "/dev/vfio/25"}])
+    assert fix(only(version, CdiSpecs((gpus,)))).startswith("mv ")
     assert fix(only(version, CdiSpecs((spec("/etc/cdi/a.json", version="0.7.0", additionalGids=[5]),)))).startswith(
         "mv "
     )

@@ -49,6 +49,7 @@ def test_a_second_file_of_the_kind_fails_and_the_foreign_one_has_to_go() -> None
     assert found.found == f"2 files: {OURS}, /var/run/cdi/nvidia.com-pgpu.yaml"
     assert fix(found) == "mv /var/run/cdi/nvidia.com-pgpu.yaml /var/run/cdi/nvidia.com-pgpu.yaml.off"
     assert "emptyDir" in found.cause
+    assert "spec.gpu.passthrough: off" in found.cause
 
 
 def test_a_device_plugins_file_alone_is_one_too_many_where_caasctl_would_write_its_own() -> None:
@@ -136,10 +137,10 @@ def test_an_id_that_cdi_does_not_know_fails() -> None:
 
 
 def test_a_resource_without_a_kind_fails() -> None:
-    assert (
-        only(resource_matches, offered(pgpu=("25",)), CdiSpecs(), HOST, CHARACTERS).found
-        == "offered: 25; in CDI: no such kind"
-    )
+    found = only(resource_matches, offered(pgpu=("25",)), CdiSpecs(), HOST, CHARACTERS)
+    assert (found.found, fix(found)) == ("offered: 25; in CDI: no such kind", "caasctl init-node")
+    other = only(resource_matches, offered(GA102GL_A10=("25",)), CdiSpecs(), HOST, CHARACTERS)
+    assert "P_GPU_ALIAS=pgpu" in fix(other)
 
 
 def test_a_gpu_of_two_resources_is_counted_twice() -> None:

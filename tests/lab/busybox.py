@@ -1,10 +1,14 @@
-"""Debian's static busybox, below .cache/busybox: a container's whole root."""
+"""Debian's static busybox, a container's whole root, and the client that asks for one, below .cache.
+
+`python -m tests.lab.busybox` fetches both, before tests that run side by side do.
+"""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
-from tests.lab import debian
+from tests.lab import debian, wheels
 
 SUITE = "trixie"
 
@@ -16,3 +20,10 @@ def fetch() -> Path:
     if not debian.is_there(tree):
         debian.fetch(tree, SUITE, ("busybox-static",), str(tree / "usr/bin/busybox"), "--help")
     return tree / "usr/bin/busybox"
+
+
+if __name__ == "__main__":
+    try:
+        print(fetch(), wheels.fetch("grpcio"))
+    except debian.Unavailable as reason:
+        sys.exit(f"a container's parts are not to be had: {reason}")

@@ -97,9 +97,9 @@ def version(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
 
 
 def _older(file: CdiFile) -> Fix:
-    """Another number where the file uses nothing new; else it has to go."""
+    """Another number where the file uses nothing new; else it has to go, as has one of what caasctl passes through."""
     spec = file.read.spec
-    if spec is None or newer(spec.needs, KATA_READS):
+    if spec is None or newer(spec.needs, KATA_READS) or passes_through(spec):
         return _aside(file.path)
     wanted = spec.needs if newer(spec.needs, WRITTEN) else WRITTEN
     was = file.read.version.replace(".", r"\.")
@@ -136,7 +136,8 @@ def _conflicts(sources: tuple[Source, ...], make: Callable[..., Finding]) -> Ite
         folders = [path.rpartition("/")[0] for path in paths]
         if len(set(folders)) < len(folders):
             yield make(f"{what} in {' and '.join(paths)}", wanted="each name in one file", subject=names[0].partition("=")[0],
-                       fix=_aside(paths[-1]))  # fmt: skip
+                       fix=_aside(paths[-1]), cause="Nobody gets a name that two files of one directory have (`conflicting device`), "
+                       "and Kata's Go runtime then gives no pod a GPU.")  # fmt: skip
         else:
             yield warned(
                 f"{what} in {' and '.join(paths)}",
@@ -159,6 +160,8 @@ def _reached_twice(sources: tuple[Source, ...], facts: Facts) -> Iterator[Findin
             wanted="one name and one node for each function",
             subject=", ".join(addresses),
             fix=_one_of(sources, found),
+            cause="It is given away twice: `Duplicated device path` where one pod has both names, `Device or resource busy` for the "
+            "second of two pods.",
             evidence=tuple(Evidence(way.name, way.node) for way in found),
         )
 

@@ -13,7 +13,7 @@ from caasctl.model import Check, Evidence, Facts, Finding, Fix, FixKind, check, 
 from caasctl.needs.cdi import VFIO_PCI, behind_nodes, hands_out_gpus, selected
 from caasctl.profile import NodeProfile
 from caasctl.syntax.cdi.lint import Functions, Source, vfio_nodes, ways, writers
-from caasctl.syntax.cdi.names import qualified
+from caasctl.syntax.cdi.names import qualified, split
 from caasctl.syntax.cdi.passthrough import DYNAMIC
 
 _SHOWN = 4
@@ -59,7 +59,8 @@ def _several(kind: str, files: tuple[CdiFile, ...], foreign: tuple[CdiFile, ...]
         subject=kind,
         fix=Fix(" && ".join(moves)),
         cause="caasctl writes this kind itself, with names that last as long as the kernel's: of two writers in one directory neither"
-        f" is heard.{again if any(file.path.startswith(DYNAMIC) for file in foreign) else ''}",
+        f" is heard.{again if any(file.path.startswith(DYNAMIC) for file in foreign) else ''}"
+        " Where the other program is to own the GPUs, set spec.gpu.passthrough: off.",
         evidence=tuple(Evidence(file.path, "caasctl's" if file.ours else "not caasctl's") for file in files),
     )
 
@@ -97,6 +98,7 @@ def _gone(source: Source, missing: frozenset[str], profile: NodeProfile, fix: Fi
     make = failed if spec.kind == profile.spec.gpu.resourceName else warned
     if lost:
         yield make(f"not there: {_few(lost)}", wanted="nodes that exist", subject=source.path, fix=fix,
+                   cause="A container that asks for such a device fails with `failed to stat CDI host device`.",
                    evidence=tuple(Evidence(source.path, node) for node in lost[:_SHOWN]))  # fmt: skip
 
 
@@ -114,7 +116,9 @@ def _elsewhere(source: Source, behind: Functions, facts: Facts, profile: NodePro
                     f"{address} (class {known[address].class_code})" for address in addresses if address in known
                 )
                 yield failed(f"{node} is {found or ', '.join(addresses)}", wanted="a GPU that the profile passes through",
-                             subject=qualified(source.spec.kind, device.name), fix=fix)  # fmt: skip
+                             subject=qualified(source.spec.kind, device.name), fix=fix,
+                             cause="Numbers change with the cards, the firmware and the order of binding: a pod that asks for a GPU "
+                             "gets this instead.")  # fmt: skip
 
 
 def _nameless(found: CdiSpecs, behind: Functions, facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
@@ -157,8 +161,8 @@ def resource_matches(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     for resource, ids in plugins.registered.items():
         if ids and (resource in passed_through or set(ids) <= meant):
             offers += _offers(resource, ids, sources, behind)
-            yield _known(resource, ids, names)
-    yield from _offered_twice(offers)
+            yield _known(resource, ids, names, profile.spec.gpu.resourceName)
+    yield from _offered_twice(offers, profile.spec.gpu.resourceName)
 
 
 def _groups_meant(facts: Facts, profile: NodeProfile) -> frozenset[str]:
@@ -166,7 +170,7 @@ def _groups_meant(facts: Facts, profile: NodeProfile) -> frozenset[str]:
     return frozenset(f.iommu_group for f in selected(facts, profile) if f.driver == VFIO_PCI and f.iommu_group)
 
 
-def _known(resource: str, ids: tuple[str, ...], names: Mapping[str, str]) -> Finding:
+def _known(resource: str, ids: tuple[str, ...], names: Mapping[str, str], wanted: str) -> Finding:
     lost = tuple(each for each in ids if qualified(resource, each) not in names)
     if not lost:
         return passed(f"{len(ids)} offered, all known to CDI: {_few(ids)}", subject=resource)
@@ -175,17 +179,22 @@ def _known(resource: str, ids: tuple[str, ...], names: Mapping[str, str]) -> Fin
         f"offered: {_few(lost)}; in CDI: {_few(has) or 'no such kind'}",
         wanted="a CDI device for every id that is offered",
         subject=resource,
-        fix=Fix(
-            f"restart the device plugin's pod, so that it counts its devices anew; if it still offers {lost[0]}, take it away",
-            FixKind.EDIT,
-        )
-        if has
-        else Fix(
-            f"have the device plugin offer the profile's spec.gpu.resourceName instead of {resource}", FixKind.EDIT
-        ),
+        fix=_agree(resource, lost[0], wanted, known=bool(has)),
         cause=f"A Kata pod that is given one fails with `unresolvable CDI devices {qualified(resource, lost[0])}`.",
         evidence=(Evidence(CHECKPOINT, f"{resource}: {_few(ids)}"),),
     )
+
+
+def _agree(resource: str, lost: str, wanted: str, *, known: bool) -> Fix:
+    if known:
+        return Fix(
+            f"restart the device plugin's pod, so that it counts its devices anew; if it still offers {lost}, take it away",
+            FixKind.EDIT,
+        )
+    if resource == wanted:
+        return Fix("caasctl init-node")
+    alias = f"NVIDIA's sandbox device plugin: P_GPU_ALIAS={split(wanted)[1]}"
+    return Fix(f"have the device plugin offer {wanted} instead ({alias}), or take it away", FixKind.EDIT)
 
 
 def _offers(resource: str, ids: tuple[str, ...], sources: tuple[Source, ...], behind: Functions) -> Iterator[_Offer]:
@@ -199,7 +208,7 @@ def _offers(resource: str, ids: tuple[str, ...], sources: tuple[Source, ...], be
         yield _Offer(name, tuple(dict.fromkeys(by_name.get(name, ()))) or behind.groups.get(each, ()))
 
 
-def _offered_twice(offers: list[_Offer]) -> Iterator[Finding]:
+def _offered_twice(offers: list[_Offer], wanted: str) -> Iterator[Finding]:
     names: dict[str, list[str]] = defaultdict(list)
     for offer in offers:
         for address in offer.addresses:
@@ -210,8 +219,14 @@ def _offered_twice(offers: list[_Offer]) -> Iterator[Finding]:
     for found, addresses in together.items():
         if len(found) > 1:
             yield failed(f"offered as {' and '.join(found)}", wanted="one resource for each GPU", subject=", ".join(addresses),
-                         fix=Fix(f"take away the device plugin that offers {found[-1].partition('=')[0]}", FixKind.EDIT),
+                         fix=Fix(f"take away the device plugin that offers {_other(found, wanted)}", FixKind.EDIT),
                          cause="The scheduler counts it twice: two pods get it, the second fails with `Device or resource busy`.")  # fmt: skip
+
+
+def _other(names: tuple[str, ...], wanted: str) -> str:
+    """The last resource that is not the profile's."""
+    resources = tuple(name.partition("=")[0] for name in names)
+    return next((resource for resource in resources[::-1] if resource != wanted), resources[-1])
 
 
 CHECKS: tuple[Check, ...] = (one_writer, stale, resource_matches)

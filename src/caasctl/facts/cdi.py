@@ -85,10 +85,10 @@ def read_specs(host: Reader) -> CdiSpecs:
 
 
 def _file(host: Reader, path: str) -> Iterator[CdiFile]:
-    """The file; nothing for a directory of such a name, which is not entered."""
+    """The file; nothing for a directory of such a name, which is not entered, or for what is gone since it was listed."""
     try:
         there = host.stat(path, follow=False)
-        if there and there.kind is FileKind.DIR:
+        if there is None or there.kind is FileKind.DIR:
             return
         text = host.read(path)
     except Unreadable as unreadable:

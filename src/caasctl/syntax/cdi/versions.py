@@ -8,7 +8,7 @@ from typing import Any
 from caasctl.syntax.cdi.names import split
 
 VERSIONS = ("0.1.0", "0.2.0", "0.3.0", "0.4.0", "0.5.0", "0.6.0", "0.7.0", "0.8.0", "1.0.0", "1.1.0")
-# The library in Kata's Go runtime is v0.6.0 in all releases up to 4.1: it refuses what says it is newer, and it refuses
+# The library in the Go runtime of Kata 4.1 is v0.6.0: it refuses what says it is newer, and it refuses
 # to inject anything as long as a file in its directories is refused.
 KATA_READS = "0.6.0"
 OLDEST = "0.3.0"
