@@ -207,3 +207,29 @@ def test_an_endpoint_that_kubeadm_refuses_is_refused(endpoint: str) -> None:
 def test_every_form_of_an_endpoint_that_kubeadm_takes_is_taken(endpoint: str) -> None:
     profile = profile_load.load("single-node", [f"kubernetes.controlPlaneEndpoint={endpoint}"])
     assert profile.spec.kubernetes.controlPlaneEndpoint == endpoint.strip("'")
+
+
+SHA = "0123456789abcdef" * 4
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (["kata.source=/srv/k.tar.zst"], ("spec.kata.sha256: missing", "digest", "api.github.com")),
+        (["kata.source=/srv/k.tar.zst", "kata.sha256=sha256:abc"], ("spec.kata.sha256", "64 hex digits")),
+        (["kata.source=k.tar.zst", f"kata.sha256={SHA}"], ("neither an absolute path nor an https://",)),
+        (["kata.source=http://m/k.tar.zst", f"kata.sha256={SHA}"], ("neither an absolute path nor an https://",)),
+        (["kata.source=https://me:secret@m/k.tar.zst", f"kata.sha256={SHA}"], ("an address with a user in it",)),
+        (["kata.source=/k.tar.zst", f"kata.sha256={SHA}", "kata.prefix=/srv/kata"], ("is built for /opt/kata",)),
+        (["kata.annotations=['.*']"], ("spec.kata.annotations[0]", "pattern")),
+    ],
+)
+def test_a_tarball_of_kata_is_named_with_its_hash_or_not_at_all(settings: list[str], words: tuple[str, ...]) -> None:
+    with pytest.raises(ProfileError) as refused:
+        profile_load.load(settings=settings)
+    assert all(word in refused.value.problem for word in words), refused.value.problem
+    assert "secret" not in refused.value.problem
+    assert (
+        profile_load.load(settings=["kata.source=https://m/k.tar.zst", f"kata.sha256={SHA.upper()}"]).spec.kata.source
+        == "https://m/k.tar.zst"
+    )

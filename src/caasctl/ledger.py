@@ -13,7 +13,7 @@ from caasctl.formats import FormatError
 from caasctl.model import CaasError, RefusedError, Unreadable, UsageError
 from caasctl.protocol import Absent, Change, FileKind, Known, Reader, Resource, Stat, State, Undo, Writer
 from caasctl.resources.files import owned_files
-from caasctl.restoring import Step, folders_back, restore, run_command
+from caasctl.restoring import Step, folders_back, restore, run_command, trees_back
 from caasctl.traces import GONE, chains, digest
 
 STATE = "/var/lib/caasctl"
@@ -69,6 +69,8 @@ class Ledger:
             "nothing": undo.nothing,
             "first": [list(argv) for argv in undo.first],
             "loses": undo.loses,
+            "links": [_link(path, was, change.after) for path, was in (undo.links or {}).items()],
+            "trees": list(undo.trees),
         }
         self._keep(f"{self._seq:04d}.json", formats.dump_json(entry).encode())
         return undo
@@ -108,6 +110,11 @@ class Ledger:
 
     def _keep(self, name: str, data: bytes) -> None:
         self._host.write(f"{FOLDER}/{self.run}/{name}", data, 0o600)
+
+
+def _link(path: str, was: str | None, after: State) -> dict[str, Any]:
+    made = dict(after.parts).get(path) if isinstance(after, Known) else None
+    return {"path": path, "before": was, "after": made.text if isinstance(made, Known) else None}
 
 
 def _after(after: State, undo: Undo) -> dict[str, State]:
@@ -273,9 +280,14 @@ def _settle(host: Writer, run: str, entries: tuple[Entry, ...], kept: set[str]) 
     yield from (Step(entry["resource"], entry["nothing"], done=True) for entry in entries if entry["nothing"])
     for name, argv in commands(in_effect(entries, kept), "commands"):
         yield run_command(host, name, argv)
+    yield from trees_back(host, in_effect(entries, kept))
     yield from folders_back(host, entries)
 
 
 def in_effect(entries: Iterable[Entry], kept: set[str]) -> tuple[Entry, ...]:
     """The entries whose commands are due: where somebody's edits stay, they are not put in effect behind his back."""
-    return tuple(entry for entry in entries if not entry["files"] or {file["path"] for file in entry["files"]} - kept)
+    return tuple(entry for entry in entries if not (paths := _paths(entry)) or paths - kept)
+
+
+def _paths(entry: Entry) -> set[str]:
+    return {each["path"] for each in (*entry["files"], *entry.get("links", ()))}

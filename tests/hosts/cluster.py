@@ -141,7 +141,7 @@ def _release(values: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _live(pods: str) -> list[dict[str, Any]]:
-    ask = ("kubectl", *WHERE, "--request-timeout=6s", "get")
+    ask = ("kubectl", *WHERE, "--request-timeout=10s", "get")
     address = {"type": "InternalIP", "address": "192.168.40.17"}
     node = {"kind": "Node", "metadata": {"name": "gpu-08"},
             "status": {"addresses": [address], "conditions": [{"type": "Ready", "status": "True"}]}}  # fmt: skip

@@ -79,9 +79,13 @@ def intel() -> None:
 def administrator() -> None:
     """What the user brought: Kata's release, room in /dev/shm, crictl."""
     put(f"{KATA}/VERSION", "4.1.0\n")
-    for table, program in (("qemu", "qemu-system-x86_64"), ("clh", "cloud-hypervisor")):
-        text = KATA_CONFIG.format(table=table, program=program, kata=KATA)
-        put(f"{KATA}/share/defaults/kata-containers/configuration-{table}.toml", text)
+    for name, program in (
+        ("qemu", "qemu-system-x86_64"),
+        ("clh", "cloud-hypervisor"),
+        ("qemu-nvidia-gpu", "qemu-system-x86_64"),
+    ):
+        text = KATA_CONFIG.format(table=name.partition("-")[0], program=program, kata=KATA)
+        put(f"{KATA}/share/defaults/kata-containers/configuration-{name}.toml", text)
     edit(
         "/proc/mounts",
         "tmpfs /dev/shm tmpfs rw,nosuid,nodev,inode64",
@@ -133,7 +137,10 @@ def the_cluster() -> None:
 
 def cri() -> dict[str, Any]:
     """The part of `crictl info` that caasctl reads."""
-    kata = {f"kata-{name}": {"runtimeType": f"io.containerd.kata-{name}.v2", "options": {}} for name in ("qemu", "clh")}
+    kata = {
+        f"kata-{name}": {"runtimeType": f"io.containerd.kata-{name}.v2", "options": {}}
+        for name in ("qemu", "clh", "qemu-nvidia-gpu")
+    }
     runc = {"runc": {"runtimeType": "io.containerd.runc.v2", "options": {"SystemdCgroup": True}}}
     network = {"type": "NetworkReady", "status": True}
     return {"status": {"conditions": [{"type": "RuntimeReady", "status": True}, network]},

@@ -35,7 +35,14 @@ NOTHING: tuple[object, ...] = (
     SysctlConfig(()), Links(()), BootLoader("grub", (), "/boot/grub/grub.cfg", "grub-mkconfig", ("update-grub",)),
     CommandLine("ro quiet intel_iommu=on"), parse_grub_config([("/etc/default/grub", "")]),
 )  # fmt: skip
-ALWAYS = {"file", "folder", "grubenv", "unit", "record"}  # that look for caasctl's own mark, word or folder themselves
+ALWAYS = {
+    "file",
+    "folder",
+    "grubenv",
+    "unit",
+    "record",
+    "kata",
+}  # that look for caasctl's own mark, word or folder themselves
 BEGUN = Record(frozenset({"kubeadm:init"}), frozenset({"kubeadm:init"}))
 THERE = Cluster(admin_conf=True, kubelet_conf=True, ca=True)
 

@@ -10,7 +10,7 @@ from typing import Any
 from caasctl import formats
 from caasctl.model import MARK, Unreadable
 from caasctl.protocol import FileKind, Probe, Reader
-from caasctl.syntax import kubeadm
+from caasctl.syntax import kata_release, kubeadm
 from caasctl.syntax.digests import sha256
 
 RUNS = "/var/lib/caasctl/runs"
@@ -21,7 +21,12 @@ CRICTL, CONTAINERD = "/etc/crictl.yaml", "/etc/containerd/conf.d/zz-caasctl.toml
 VALUES = f"{kubeadm.FOLDER}/cilium-values.yaml"
 FROZEN = (kubeadm.CONFIG, kubeadm.AUDIT_POLICY, kubeadm.ADMISSION, kubeadm.KUBELET_PATCH, VALUES)  # those with a header
 OWN_FOLDER = (*FROZEN, kubeadm.ENCRYPTION, kubeadm.UNDER_WAY)
-FILES = (*MODULES, *SYSCTLS, GRUB, TRIAL, CONTAINERD, CRICTL, *FROZEN)
+KATA = tuple(
+    path
+    for handler in kata_release.HANDLERS
+    for path in (kata_release.own_configuration(handler), kata_release.own_drop_in(handler))
+)
+FILES = (*MODULES, *SYSCTLS, GRUB, TRIAL, CONTAINERD, CRICTL, *KATA, *FROZEN)
 _OF_JOINED = {kubeadm.KUBELET_PATCH, kubeadm.ADMISSION}  # only a control plane that joined has both
 _ENTRY = re.compile(r"\d{4}\.json")
 Original = tuple[str, int]
@@ -34,7 +39,8 @@ class Record:
     resources: names of all that was ever changed. begun: the open ones that began a cluster here, or joined one.
     written: path -> SHA-256 of every text that caasctl wrote there. originals: path -> (text, mode) before the first open
     change of containerd's files, None for nothing; without those whose copy is lost. commands: the ways back of open
-    changes, of each thing the first, which leads to what was there before caasctl. runs: the open ones.
+    changes, of each thing the first, which leads to what was there before caasctl. runs: the open ones. links: path of a
+    link -> what lay there before the first open change, in the words of syntax/links.
     """
 
     resources: frozenset[str] = frozenset()
@@ -43,6 +49,7 @@ class Record:
     originals: Mapping[str, Original | None] = field(default_factory=dict)
     commands: tuple[tuple[str, ...], ...] = ()
     runs: tuple[str, ...] = ()
+    links: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -77,6 +84,7 @@ def read_record(host: Reader) -> Record:
         _originals(host, opened),
         _commands(entry for _, entry in opened),
         tuple(dict.fromkeys(run for run, _ in opened)),
+        _links(entry for _, entry in opened),
     )
 
 
@@ -119,6 +127,14 @@ def _originals(host: Reader, opened: list[tuple[str, Mapping[str, Any]]]) -> dic
             found[path] = None
         elif text is not None and sha256(text) == file.get("sha256Before", sha256(text)):
             found[path] = (text, int(file["mode"], 8))
+    return found
+
+
+def _links(entries: Iterator[Mapping[str, Any]]) -> dict[str, str | None]:
+    found: dict[str, str | None] = {}
+    for entry in entries:
+        for link in entry.get("links") or ():
+            found.setdefault(str(link["path"]), link["before"])
     return found
 
 
