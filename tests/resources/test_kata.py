@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -431,3 +433,40 @@ def test_a_reset_that_is_killed_anywhere_is_done_again(tmp_path: Path) -> None:
         assert picture(top) == was
         moment += 1
     assert moment > 3
+
+
+MEASURED = """
+import sys
+from caasctl.host import LiveHost
+from caasctl.resources.kata.installation import Installation, Needed
+host = LiveHost(sys.argv[1])
+tree = Installation("/opt/kata", sys.argv[2], sys.argv[3], Needed("amd64", (2, 36), ("kata-qemu",)))
+tree.apply(host, tree.look(host))
+print(next(int(line.split()[1]) // 1024 for line in open("/proc/self/status") if line.startswith("VmHWM")))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pack", [("xz", "-9"), pytest.param(("zstd", "-q"), marks=needs_zstd)], ids=["xz", "zst"])
+def test_three_gigabytes_take_neither_the_memory_nor_the_disk(tmp_path: Path, pack: tuple[str, ...]) -> None:
+    for entry in kata.release():
+        path = tmp_path / "made" / entry.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(entry.data) if isinstance(entry.data, bytes) else path.symlink_to(entry.data)
+    with (tmp_path / "made/opt/kata/share/large.img").open("wb") as large:
+        large.write(b"begin")
+        large.truncate(3 << 30)
+    source = f"/srv/kata-go-static-4.1.0-amd64.tar.{'xz' if pack[0] == 'xz' else 'zst'}"
+    (tmp_path / "srv").mkdir()
+    with (
+        (tmp_path / source[1:]).open("wb") as out,
+        subprocess.Popen(("tar", "-cS", "./opt"), cwd=tmp_path / "made", stdout=subprocess.PIPE) as tar,
+    ):
+        subprocess.run((*pack, "-c"), stdin=tar.stdout, stdout=out, check=True)
+    sha256 = kata.digest((tmp_path / source[1:]).read_bytes())
+    done = subprocess.run(
+        (sys.executable, "-c", MEASURED, str(tmp_path), source, sha256), capture_output=True, text=True, check=True
+    )
+    there = (tmp_path / "opt/kata/share/large.img").stat()
+    assert (there.st_size, there.st_blocks * 512 < 4 << 20) == (3 << 30, True)
+    assert int(done.stdout) < 150, "MiB"
