@@ -18,7 +18,7 @@ from caasctl.traces import GONE, chains, digest
 
 STATE = "/var/lib/caasctl"
 FOLDER = f"{STATE}/runs"
-SCHEMA_VERSION = 2  # 1: no owner, no mode after, no folders, no values of the kernel
+SCHEMA_VERSION = 3  # 1: no owner, no mode after, no folders, no values of the kernel; 2: no links, no trees
 TAKE_DOWN_TIMEOUT_S = 900.0  # stops every pod of a node
 _SETGID = 0o2000
 _KEYS = {"resource", "files", "commands", "nothing"}  # without these no entry of any schema can be taken back

@@ -221,6 +221,7 @@ def _told(answer: http.client.HTTPResponse, size: int, say: Callable[[str], None
 
 def _not_fetched(url: str, error: Exception) -> CaasError:
     known = (Trouble.NAME, Trouble.NO_ROUTE, Trouble.REFUSED, Trouble.SILENT)
+    url = url.partition("?")[0]  # behind it there may be a signature
     trouble, name = _trouble(error), url.rpartition("/")[2]
     return CaasError(
         f"{url} could not be fetched",

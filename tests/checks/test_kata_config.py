@@ -272,6 +272,17 @@ def test_a_tree_that_will_be_replaced_is_the_phases_to_mend() -> None:
     assert [f.fixed_by for f in judge(kata.tree, old, settings=KATA)] == [""]
 
 
+def test_a_configuration_that_containerd_names_and_nobody_wrote_is_said() -> None:
+    table = {"kata-qemu": {"runtime_type": "x", "options": {"ConfigPath": own_configuration("kata-qemu")}}}
+    effective = ContainerdEffective(
+        {"version": 3, "plugins": {"io.containerd.cri.v1.runtime": {"containerd": {"runtimes": table}}}}
+    )
+    found = judge(kata.tree, effective, settings=KATA)[0]
+    assert (found.level, found.fixed_by) == (Level.FAIL, "kata")
+    assert "which is not there" in found.found
+    assert [f.level for f in judge(kata.tree, effective, config(), settings=KATA)] == [Level.PASS]
+
+
 # -- hugepages ---------------------------------------------------------------------------------------------------------
 def pages(**nodes: int) -> Hugepages:
     by_node = {int(name[1:]): count for name, count in nodes.items()}

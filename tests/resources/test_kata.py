@@ -403,12 +403,14 @@ def test_a_reset_takes_away_what_caasctl_brought_and_nothing_else(
     assert gone.look(host) == Absent()
     recorded(host, made(tmp_path, kata.release("4.0.0"), "/srv/kata-static-4.0.0-amd64.tar.xz"), "1")
     recorded(host, made(tmp_path), "2")
+    host.write("/var/lib/caasctl/downloads/.0123.caasctl-new", b"half")
     (tmp_path / "opt/kata-4.2.0-0123456789ab.partial").mkdir()
     if record:
         gone = tuple(reset.PHASE.desired(Facts([read_record(host)]), load()))[-1]
     assert gone.target(gone.look(host)) == Absent()
     gone.apply(host, gone.look(host))
     assert gone.look(host) == Absent()
+    assert host.list("/var/lib/caasctl/downloads") == ()
     lost = "opt/kata" if there is foreign_link and not record else ""
     assert picture(tmp_path) == {path: what for path, what in was.items() if path != lost}
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from caasctl.facts.containerd_config import ContainerdEffective
 from caasctl.facts.kata import KataConfigs, KataTree, KataTrees, ShimGlibc
 from caasctl.facts.os import Glibc
 from caasctl.model import Check, Evidence, Facts, Finding, Fix, FixKind, Level, check, failed, passed, unknown, warned
 from caasctl.needs.containerd import handlers
 from caasctl.profile import NodeProfile
-from caasctl.syntax.kata_release import RELEASES, of_name
+from caasctl.syntax.containerd.tables import cri, table
+from caasctl.syntax.kata_release import RELEASES, of_name, own_configuration
 
 _STATIC_SINCE = (4, 1)  # the Go binaries of Kata's own releases, on x86 and arm
 _DYNAMIC_NEEDS = (2, 34)
@@ -33,6 +35,7 @@ def tree(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
         return
     trees, prefix = facts[KataTrees], profile.spec.kata.prefix.rstrip("/")
     found = trees.at(prefix)
+    yield from _named_in_vain(facts, profile)
     if found is None and prefix not in trees.prefixes and not prefix.startswith("/opt/kata"):
         yield unknown(f"caasctl looks into {', '.join(trees.prefixes)} only, not into {prefix}")
     elif found is None and profile.spec.kata.source:
@@ -48,6 +51,17 @@ def tree(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
                 if goes and judged.level is not Level.PASS
                 else judged
             )
+
+
+def _named_in_vain(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
+    """Configurations of caasctl's that containerd names and that are not there: phase kata was left out, or they were removed."""
+    effective = facts.get(ContainerdEffective)
+    runtimes = cri(effective.data).runtimes if effective else {}
+    for handler in handlers(facts, profile):
+        path = table(runtimes.get(handler, {}), "options").get("ConfigPath")
+        if path == own_configuration(handler) and facts[KataConfigs].of(path) is None:
+            yield failed(f"containerd names {path}, which is not there", wanted=path, subject=handler, fix=Fix("caasctl init-node"),
+                         fixed_by="kata", cause="The shim starts and stops with `Cannot find usable config file`.")  # fmt: skip
 
 
 def _replaced(found: KataTree, profile: NodeProfile) -> bool:

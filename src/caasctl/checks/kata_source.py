@@ -11,7 +11,7 @@ from caasctl.facts.os_system import Disk
 from caasctl.model import Check, Facts, Finding, Fix, FixKind, check, failed, passed, warned
 from caasctl.needs.containerd import handlers, kata_tree
 from caasctl.profile import GPU_HANDLER, NodeProfile
-from caasctl.syntax.kata_release import RELEASES, SPLIT, Release, is_zst, of_name
+from caasctl.syntax.kata_release import RELEASES, SPLIT, WORDS, Release, is_zst, of_name
 
 _NEEDS_MIB = 2560  # unpacked, without NVIDIA's images
 _DYNAMIC_NEEDS = (2, 34)  # Kata's Go programs before 4.1
@@ -62,7 +62,7 @@ def _opens(named: str, facts: Facts) -> Iterator[Finding]:
 
 def _machine(said: Release, facts: Facts) -> Iterator[Finding]:
     here = facts[Machine].word
-    if said.arch and said.arch != here:
+    if said.arch and WORDS.get(said.arch, said.arch) != here:
         yield failed(f"it is for {said.arch}, this host is {here}", wanted=here, subject="processor",
                      fix=Fix(f"take the file of that release that ends in -{here}.tar.zst, and its hash", FixKind.EDIT))  # fmt: skip
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from caasctl.model import Unreadable
 from caasctl.protocol import Absent, Done, Known, Outcome, Reader, State, Undo, Unknown, Writer
-from caasctl.resources.kata.installation import stamped
+from caasctl.resources.kata.installation import DOWNLOADS, stamped
 from caasctl.syntax import kata_release as release
 from caasctl.syntax import links
 
@@ -31,7 +31,7 @@ class TreeGone:
 
     def look(self, host: Reader) -> State:
         try:
-            going = [*self._link(host), *self._moved(host), *self._trees(host)]
+            going = [*self._link(host), *self._moved(host), *self._trees(host), *self._fetched(host)]
         except Unreadable as unreadable:
             return Unknown(str(unreadable))
         return Known("".join(f"{said}\n" for said in going)) if going else Absent()
@@ -48,6 +48,8 @@ class TreeGone:
             host.remove(self.prefix)
         if tuple(self._moved(host)):
             host.move(links.aside(self.prefix), self.prefix)
+        for file in tuple(self._fetched(host)):
+            host.remove(file)
         for tree in tuple(self._trees(host)):
             host.remove_tree(tree)
         return Done()
@@ -72,6 +74,10 @@ class TreeGone:
             path = f"{self._above}/{name}"
             if release.is_folder(self.prefix, path) and (path.endswith(".partial") or stamped(host, path)):
                 yield path
+
+    def _fetched(self, host: Reader) -> Iterator[str]:
+        """What a run left that was killed while it fetched."""
+        yield from (f"{DOWNLOADS}/{name}" for name in host.list(DOWNLOADS) or ())
 
     @property
     def _above(self) -> str:

@@ -87,7 +87,9 @@ class Installation:
         there = was.get(self.prefix)
         fresh = was.get(self.folder) == Absent()
         return Undo(
-            links={self.prefix: there.text if isinstance(there, Known) else None}, trees=(self.folder,) if fresh else ()
+            links={self.prefix: there.text if isinstance(there, Known) else None},
+            trees=(self.folder,) if fresh else (),
+            folders=(self.prefix.rpartition("/")[0],),
         )
 
     def _in_the_way(self, host: Reader, was: Mapping[str, State]) -> Impossible | None:
@@ -127,7 +129,9 @@ class Installation:
         return there is not None and there.kind is FileKind.FILE
 
     def _clear(self, host: Writer) -> None:
-        """What runs left that were killed while they unpacked."""
+        """What runs left that were killed while they fetched or unpacked."""
+        for name in host.list(DOWNLOADS) or ():
+            host.remove(f"{DOWNLOADS}/{name}")
         above, _, base = self.prefix.rpartition("/")
         for name in host.list(above or "/") or ():
             if name.startswith(base) and name.endswith(PARTIAL) and release.is_folder(self.prefix, f"{above}/{name}"):
