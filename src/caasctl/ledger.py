@@ -272,10 +272,12 @@ def take_back(host: Writer, run: str) -> Iterator[Step]:
 
 
 def _settle(host: Writer, run: str, entries: tuple[Entry, ...], kept: set[str]) -> Iterator[Step]:
-    """Files and values; what cannot be taken back; commands; folders. kept: paths that stay as somebody edited them."""
+    """Files and values; what cannot be taken back; commands; trees, folders. kept: paths that stay, as somebody edited them or
+    since they could not be led back: a tree that a link still leads to is not removed.
+    """
     for chain in chains(entries).values():
         step = restore(host, f"{FOLDER}/{run}", chain)
-        kept.update([chain[0].path] if step.kept else ())
+        kept.update([chain[0].path] if step.kept or (step.failed and chain[0].link) else ())
         yield step
     yield from (Step(entry["resource"], entry["nothing"], done=True) for entry in entries if entry["nothing"])
     for name, argv in commands(in_effect(entries, kept), "commands"):

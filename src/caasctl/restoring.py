@@ -72,6 +72,10 @@ def _lead_back(host: Writer, path: str, goal: There | None) -> None:
     if target is not None:
         host.link(path, target)
         return
+    if goal is not None and host.stat(links.aside(path), follow=False) is None:
+        raise CaasError(
+            f"{links.aside(path)} is gone", cause=f"{links.aside(path)} is gone, which was at {path} before"
+        )
     host.remove(path)
     if goal is not None:
         host.move(links.aside(path), path)

@@ -363,6 +363,16 @@ def test_undo_leaves_a_link_that_somebody_has_led_elsewhere_since_and_the_tree_t
     assert (host.readlink("/opt/kata"), host.stat(tree.folder) is not None) == ("../srv/mine", True)
 
 
+def test_undo_leaves_the_tree_where_the_directory_of_before_is_gone(tmp_path: Path) -> None:
+    tree, host = made(tmp_path), LiveHost(str(tmp_path))
+    directory(tmp_path)
+    recorded(host, tree)
+    shutil.rmtree(tmp_path / "opt/kata.before-caasctl")
+    (failed,) = [step for step in take_back(host, "run") if step.failed]
+    assert "/opt/kata.before-caasctl is gone" in failed.text
+    assert version(host) == "4.1.0"
+
+
 @pytest.mark.parametrize("kind", ["file", "both", "folder"])
 def test_what_is_in_the_way_and_not_ours_is_left_and_said(tmp_path: Path, kind: str) -> None:
     tree, host = made(tmp_path), LiveHost(str(tmp_path))
