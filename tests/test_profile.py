@@ -35,6 +35,7 @@ def test_the_default_profile_shows_every_key_there_is() -> None:
         "kata",
         "gpu",
         "cilium",
+        "smoke",
         "waivers",
     }
 

@@ -107,11 +107,22 @@ class GpuSelector:
 
 
 @dataclasses.dataclass(frozen=True)
+class DevicePluginSpec:
+    """image: NVIDIA's sandbox device plugin as NAME@sha256:DIGEST, "" for none. imagePullSecrets: names of secrets that
+    the user makes in its namespace.
+    """
+
+    image: str = ""
+    imagePullSecrets: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
 class GpuSpec:
     passthrough: Literal["auto", "required", "off"] = "auto"
     select: tuple[GpuSelector, ...] = (GpuSelector(vendor="10de", class_="03"),)
     exclude: tuple[str, ...] = ()
     resourceName: str = "nvidia.com/pgpu"
+    devicePlugin: DevicePluginSpec = dataclasses.field(default_factory=DevicePluginSpec)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,6 +143,13 @@ class CiliumSpec:
 
 
 @dataclasses.dataclass(frozen=True)
+class SmokeSpec:
+    """image: of the pods of `caasctl smoke`, with busybox in it; "" is busybox from the cluster's image repository."""
+
+    image: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
 class Spec:
     kubernetes: Kubernetes
     role: Literal["single-node", "control-plane", "worker"] = "single-node"
@@ -146,6 +164,7 @@ class Spec:
     kata: KataSpec = dataclasses.field(default_factory=KataSpec)
     gpu: GpuSpec = dataclasses.field(default_factory=GpuSpec)
     cilium: CiliumSpec = dataclasses.field(default_factory=CiliumSpec)
+    smoke: SmokeSpec = dataclasses.field(default_factory=SmokeSpec)
     waivers: tuple[Waiver, ...] = ()
 
 

@@ -15,6 +15,7 @@ from caasctl.profile import AUTO, NodeProfile, Spec
 
 _VERSION = re.compile(r"v\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?")
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]*")
+_BY_DIGEST = re.compile(rf"{_IMAGE.pattern}@sha256:[0-9a-f]{{64}}")
 _PATH = re.compile(r"/[A-Za-z0-9._+/-]+")
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")  # RFC 1123, as Kubernetes reads it
@@ -77,8 +78,20 @@ def _judge_values(spec: Spec) -> Iterator[str]:
         yield "spec.runtimes: runc is missing; the control plane's own pods run on it"
     if not _IMAGE.fullmatch(image):
         yield f"spec.containerd.sandboxImage: {shown(image)} is neither auto nor an image's name"
+    yield from _judge_objects(spec)
     if not _PATH.fullmatch(prefix) or normpath(prefix) != prefix.rstrip("/"):
         yield f"spec.kata.prefix: {shown(prefix)} is no absolute path such as /opt/kata"
+
+
+def _judge_objects(spec: Spec) -> Iterator[str]:
+    plugin, smoke = spec.gpu.devicePlugin, spec.smoke.image
+    if plugin.image and not _BY_DIGEST.fullmatch(plugin.image):
+        yield f"spec.gpu.devicePlugin.image: {shown(plugin.image)} is not of the form NAME@sha256:DIGEST"
+    for at, secret in enumerate(plugin.imagePullSecrets):
+        if not _is_name(secret):
+            yield f"spec.gpu.devicePlugin.imagePullSecrets[{at}]: {shown(secret)} is no name of a secret"
+    if smoke and not _IMAGE.fullmatch(smoke):
+        yield f"spec.smoke.image: {shown(smoke)} is no image's name"
 
 
 def _is_address(text: str) -> bool:

@@ -19,7 +19,15 @@ MODULES = ("/etc/modules-load.d/zz-caasctl.conf", "/etc/modules-load.d/zz-caasct
 SYSCTLS = ("/etc/sysctl.d/zz-caasctl.conf", "/etc/sysctl.d/zz-caasctl-cilium.conf")
 CRICTL, CONTAINERD = "/etc/crictl.yaml", "/etc/containerd/conf.d/zz-caasctl.toml"
 VALUES = f"{kubeadm.FOLDER}/cilium-values.yaml"
-FROZEN = (kubeadm.CONFIG, kubeadm.AUDIT_POLICY, kubeadm.ADMISSION, kubeadm.KUBELET_PATCH, VALUES)  # those with a header
+FROZEN = (
+    kubeadm.CONFIG,
+    kubeadm.AUDIT_POLICY,
+    kubeadm.ADMISSION,
+    kubeadm.KUBELET_PATCH,
+    VALUES,
+    kubeadm.OBJECTS,
+    kubeadm.TENANTS,
+)  # fmt: skip - those with a header
 OWN_FOLDER = (*FROZEN, kubeadm.ENCRYPTION, kubeadm.UNDER_WAY)
 FILES = (*MODULES, *SYSCTLS, GRUB, TRIAL, CONTAINERD, CRICTL, *FROZEN)
 _OF_JOINED = {kubeadm.KUBELET_PATCH, kubeadm.ADMISSION}  # only a control plane that joined has both

@@ -1,6 +1,6 @@
 """The steps of init-node, in order."""
 
-from caasctl.phases import boot, cilium, containerd, host, kubeadm
+from caasctl.phases import boot, cilium, cluster, containerd, host, kubeadm
 from caasctl.protocol import Phase
 
-ORDER: tuple[Phase, ...] = (host.PHASE, boot.PHASE, containerd.PHASE, kubeadm.PHASE, cilium.PHASE)
+ORDER: tuple[Phase, ...] = (host.PHASE, boot.PHASE, containerd.PHASE, kubeadm.PHASE, cilium.PHASE, cluster.PHASE)
