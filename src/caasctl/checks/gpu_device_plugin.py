@@ -84,8 +84,10 @@ def models(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
 )
 def one_device_plugin(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     """Images of the cluster's daemonsets, by kubectl, where an API server answers."""
+    if not passes_gpus(profile) or not profile.spec.gpu.devicePlugin.image:
+        return
     seen = facts[ClusterObjects]
-    if not seen.asked or not passes_gpus(profile) or not profile.spec.gpu.devicePlugin.image:
+    if not seen.asked:
         return
     others = [one for one in seen.objects if one.kind == "DaemonSet" and not one.ours and any(map(_speaks, one.images))]
     for one in others:

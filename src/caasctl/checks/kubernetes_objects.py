@@ -22,8 +22,10 @@ from caasctl.profile import NodeProfile
 )
 def runtime_classes(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     """RuntimeClasses of the profile's handlers, by kubectl, where an API server answers."""
+    if not profile.begins_cluster or not profile.kata_handlers:
+        return
     seen = facts[ClusterObjects]
-    if not seen.asked or not profile.begins_cluster:
+    if not seen.asked:
         return
     for handler in profile.kata_handlers:
         found = seen.runtime_class(handler)

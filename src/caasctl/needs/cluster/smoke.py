@@ -15,7 +15,7 @@ _PLAIN_S, _GPU_S = 600, 1800  # after which a pod ends by itself, if nobody is t
 # Names and the service network may take a moment for a pod that is new: each is tried for as long as that.
 _SCRIPT = """\
 say() { echo "$@"; echo "$@" >>/dev/termination-log; }
-again() { for n in 1 2 3 4 5; do said=$("$@" 2>&1 </dev/null) && return 0; sleep 2; done; said=$(echo "$said" | tr '\\n' ' ' | tail -c 200); return 1; }
+again() { for n in 1 2 3; do said=$("$@" 2>&1 </dev/null) && return 0; sleep 2; done; said=$(echo "$said" | tr '\\n' ' ' | tail -c 200); return 1; }
 say kernel $(uname -r)
 say boot $(cat /proc/sys/kernel/random/boot_id)
 again timeout 10 nslookup NAME && say names ok || say names failed "$said"
