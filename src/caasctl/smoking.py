@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,10 +71,19 @@ def smoke_test(session: Session, *, gpu: bool, words: Sequence[str], step: Say, 
     with ExitStack() as held:
         stop = held.enter_context(no_sudden_end(STOPS, lambda: host.waits_for))
         held.enter_context(host.lock(apply.LOCK, f"caasctl {WORD}", say=step, stop=stop))
-        found = tuple(Smoke(host, session.profile, step, stop).run(gpu=gpu))
+        found = _findings(Smoke(host, session.profile, step, stop), gpu=gpu)
         code = Exit.INTERRUPTED if stop() else _code(found)
     left = not gpu and GPU_HANDLER in session.profile.spec.runtimes
     return session.report(words, code, found, notes=(_GPU_NOTE,) if left else ())
+
+
+def _findings(trial: Smoke, *, gpu: bool) -> tuple[Finding, ...]:
+    """Raises CaasError."""
+    try:
+        return tuple(trial.run(gpu=gpu))
+    except Unreadable as unreadable:
+        raise CaasError("the cluster cannot be asked", cause=str(unreadable),
+                        fix="`crictl ps -a --name kube-apiserver` shows whether the API server runs; mend that, then run the same command again") from unreadable  # fmt: skip
 
 
 _GPU_NOTE = "GPUs were not tried: `caasctl smoke --gpu` does."
@@ -110,8 +119,9 @@ class Smoke:
         finally:
             self.host.remove_tree(STAGE)
             self._away()
-        if not self._listed("storageclasses"):
-            yield smoke.no_storage()
+        with suppress(Unreadable):  # what the pods proved stands without it
+            if not self._listed("storageclasses"):
+                yield smoke.no_storage()
 
     # -- before -----------------------------------------------------------------------------------------------------
     def _node(self) -> Item:
