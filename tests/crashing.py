@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 from caasctl.host import LiveHost
 from caasctl.protocol import Completed
 
@@ -41,6 +43,24 @@ class CrashingHost(LiveHost):
 
     def remove_folder(self, path: str) -> None:
         self._around(lambda: super(CrashingHost, self).remove_folder(path))
+
+    def unpack(self, archive: str, folder: str, sha256: str, top: str, see: Callable[[str, bytes], None]) -> None:
+        self._around(lambda: super(CrashingHost, self).unpack(archive, folder, sha256, top, see))
+
+    def store(self, path: str, blocks: Iterable[bytes]) -> None:
+        self._around(lambda: super(CrashingHost, self).store(path, blocks))
+
+    def link(self, path: str, target: str) -> None:
+        self._around(lambda: super(CrashingHost, self).link(path, target))
+
+    def move(self, path: str, to: str) -> None:
+        self._around(lambda: super(CrashingHost, self).move(path, to))
+
+    def remove_tree(self, path: str) -> None:
+        if path.startswith("/run/") or not any(self.stat(there, follow=False) for there in (path, f"{path}.partial")):
+            super().remove_tree(path)
+        else:
+            self._around(lambda: super(CrashingHost, self).remove_tree(path))
 
     def execute(self, *argv: str, timeout_s: float = 120.0, direct: tuple[str, ...] | None = None) -> Completed:
         self._around(lambda: self.commands.append(argv))

@@ -55,6 +55,10 @@ class FailingDisk(Disk):
         self._count("rename", to)
         super().rename(at, path, to)
 
+    def symlink(self, at: int, path: str, target: str) -> None:
+        self._count("symlink", path)
+        super().symlink(at, path, target)
+
     def unlink(self, at: int, path: str) -> None:
         if os.path.lexists(path):
             self._count("unlink", path)

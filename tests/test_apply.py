@@ -263,14 +263,14 @@ def test_what_lived_in_a_cluster_goes_with_it(tmp_path: Path, fails: tuple[str, 
 
     @dataclass(frozen=True)
     class Begun(Witness):
-        first: str = ""
+        first: tuple[str, ...] = ()
 
         def undo(self, now: State) -> Undo:
-            return Undo({f"/{self.name}": None}, first=((self.first,),))
+            return Undo({f"/{self.name}": None}, first=(self.first,))
 
     host = Deaf(str(tmp_path))
     record = ledger.Ledger(host, "run1")
-    for name, first in (("cluster", "kubeadm"), ("release", "helm")):
+    for name, first in (("cluster", kubeadm.RESET), ("release", ("helm",))):
         record.record(Change("p", Begun(name=name, first=first), Absent(), Known("there")))
         host.write(f"/{name}", b"there")
     host.fails = fails

@@ -178,7 +178,9 @@ def test_ids_are_unique_known_topics_and_name_only_what_exists() -> None:
         assert set(check.after) <= set(ids), check.id
         assert set(check.gates) | ({check.fixed_by} - {""}) <= planned, check.id
     assert [phase.id for phase in ORDER] == [
-        p for p in ("host", "boot", "containerd", "kubeadm", "cilium") if p in {o.id for o in ORDER}
+        p
+        for p in ("host", "boot", "gpu", "kata", "containerd", "kubeadm", "cilium", "cluster")
+        if p in {o.id for o in ORDER}
     ]
 
 

@@ -20,6 +20,7 @@ from caasctl.model import Finding, Level, Report
 from caasctl.phases import ORDER
 from caasctl.protocol import Change, Known, Resource, Unknown
 from caasctl.report import data
+from caasctl.resources.files import owned_files
 
 HOSTS = Path(__file__).resolve().parent / "hosts"
 NAMES = sorted(folder.name for folder in HOSTS.iterdir() if (folder / "manifest.json").exists())
@@ -157,7 +158,11 @@ def _differs_in_files(change: Change) -> bool:
     if isinstance(change.before, Unknown):
         return False
     if isinstance(change.before, Known) and isinstance(change.after, Known) and change.after.parts:
-        return change.before.parts != change.after.parts
+        files = {file.path for file in owned_files(change.resource)}
+        before, after = (
+            {path: state for path, state in each.parts if path in files} for each in (change.before, change.after)
+        )
+        return before != after
     return change.resource.name.startswith("file:")
 
 

@@ -55,7 +55,7 @@ def test_an_entry_says_what_was_there_and_what_will_be(host: LiveHost, tmp_path:
     found = entry(host)
     here = (tmp_path / "etc/x").stat()
     assert {key: found[key] for key in ("schemaVersion", "number", "phase", "resource", "kind", "before")} == {
-        "schemaVersion": 2, "number": 1, "phase": "one", "resource": "file:/etc/x", "kind": "file", "before": None}  # fmt: skip
+        "schemaVersion": 3, "number": 1, "phase": "one", "resource": "file:/etc/x", "kind": "file", "before": None}  # fmt: skip
     assert found["files"] == [
         {"path": "/etc/x", "backup": "0001-0.before", "mode": "0640", "secret": False, "wrote": "0001-0.after",
          "sha256Before": digest(b"old"), "uid": here.st_uid, "gid": here.st_gid,
@@ -227,7 +227,7 @@ def test_a_damaged_entry_is_refused_and_its_run_keeps_its_place(host: LiveHost, 
 
 def test_an_entry_of_a_newer_caasctl_is_not_guessed_at(host: LiveHost) -> None:
     recorded(host, File("/etc/x", "new"))
-    newer = dump_json({**entry(host), "schemaVersion": 3}).encode()
+    newer = dump_json({**entry(host), "schemaVersion": 4}).encode()
     host.write(f"{ledger.FOLDER}/run1/0001.json", newer, 0o600)
     with pytest.raises(RefusedError, match="cannot be understood"):
         tuple(ledger.take_back(host, "run1"))

@@ -5,9 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sysconfig
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from caasctl.formats import render
+from caasctl.model import HEADER
 
 TOP = Path(__file__).parents[1]
 SCRIPTS = Path(sysconfig.get_path("scripts"))  # of the Python that runs the tests, whatever PATH says
@@ -43,6 +48,30 @@ def test_each_tool_is_seen_finding_something(argv: tuple[str, ...], text: str, t
     )
     assert done.returncode == 1
     assert "bad.py" in done.stdout + done.stderr
+
+
+@dataclass(frozen=True)
+class Row:
+    address: str
+    vendor: str
+    device: str
+    kind: str
+
+
+ROWS = (Row("0000:65:00.0", "10de", "2236", "nvidia.com/pgpu"), Row("0000:65:00.1", "10de", "1aef", ""))
+SHIPPED: dict[str, dict[str, Any]] = {
+    "gpu.sh.j2": {"functions": ROWS, "kinds": [("nvidia.com/pgpu", "/var/run/cdi/x.yaml", "0.5.0")]},
+    "gpu-initramfs-hook.sh.j2": {"rules": "/etc/udev/rules.d/x.rules"},
+}
+
+
+@pytest.mark.parametrize("template", SHIPPED)
+def test_scripts_that_land_on_a_host_have_nothing_to_be_said_about(template: str, tmp_path: Path) -> None:
+    script = tmp_path / "script.sh"
+    script.write_text(render(template, header=HEADER, **SHIPPED[template]))
+    argv = (SCRIPTS / "shellcheck", "--shell=sh", "--exclude=SC1091", script)  # SC1091: a file of the host
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize("script", ["dev", ".ci/run"])

@@ -35,6 +35,7 @@ def test_the_default_profile_shows_every_key_there_is() -> None:
         "kata",
         "gpu",
         "cilium",
+        "smoke",
         "waivers",
     }
 
@@ -93,6 +94,16 @@ def test_set_lays_over_with_and_without_spec_and_types_as_yaml_does() -> None:
         ("{runtimes: kata-qemu}", "spec.runtimes: expected a list, got the text 'kata-qemu'"),
         ("{runtimes: [kata-qemu]}", "spec.runtimes: runc is missing"),
         ("{runtimes: [runc, kata-qmu]}", "did you mean kata-qemu?"),
+        (
+            "{gpu: {resourceName: pgpu}}",
+            "spec.gpu.resourceName: 'pgpu' is no kind of CDI such as nvidia.com/pgpu: invalid vendor.",
+        ),
+        ("{gpu: {resourceName: nvidia.com/1gpu}}", "should start with letter"),
+        ("{gpu: {resourceName: Nvidia.com/pgpu}}", "spec.gpu.resourceName: 'Nvidia.com/pgpu' is no extended resource"),
+        (
+            "{gpu: {resourceName: kubernetes.io/pgpu}}",
+            "spec.gpu.resourceName: 'kubernetes.io/pgpu' is no extended resource",
+        ),
         ("{gpu: {select: [{vendro: '10de'}]}}", "spec.gpu.select[0]: unknown key vendro, did you mean vendor?"),
         ("{cilium: {mtu: big}}", "spec.cilium.mtu: expected a whole number above 0 or auto"),
         ("{waivers: [{check: os.swap}]}", "spec.waivers[0]"),
@@ -207,3 +218,29 @@ def test_an_endpoint_that_kubeadm_refuses_is_refused(endpoint: str) -> None:
 def test_every_form_of_an_endpoint_that_kubeadm_takes_is_taken(endpoint: str) -> None:
     profile = profile_load.load("single-node", [f"kubernetes.controlPlaneEndpoint={endpoint}"])
     assert profile.spec.kubernetes.controlPlaneEndpoint == endpoint.strip("'")
+
+
+SHA = "0123456789abcdef" * 4
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (["kata.source=/srv/k.tar.zst"], ("spec.kata.sha256: missing", "digest", "api.github.com")),
+        (["kata.source=/srv/k.tar.zst", "kata.sha256=sha256:abc"], ("spec.kata.sha256", "64 hex digits")),
+        (["kata.source=k.tar.zst", f"kata.sha256={SHA}"], ("neither an absolute path nor an https://",)),
+        (["kata.source=http://m/k.tar.zst", f"kata.sha256={SHA}"], ("neither an absolute path nor an https://",)),
+        (["kata.source=https://me:secret@m/k.tar.zst", f"kata.sha256={SHA}"], ("an address with a user in it",)),
+        (["kata.source=/k.tar.zst", f"kata.sha256={SHA}", "kata.prefix=/srv/kata"], ("is built for /opt/kata",)),
+        (["kata.annotations=['.*']"], ("spec.kata.annotations[0]", "pattern")),
+    ],
+)
+def test_a_tarball_of_kata_is_named_with_its_hash_or_not_at_all(settings: list[str], words: tuple[str, ...]) -> None:
+    with pytest.raises(ProfileError) as refused:
+        profile_load.load(settings=settings)
+    assert all(word in refused.value.problem for word in words), refused.value.problem
+    assert "secret" not in refused.value.problem
+    assert (
+        profile_load.load(settings=["kata.source=https://m/k.tar.zst", f"kata.sha256={SHA.upper()}"]).spec.kata.source
+        == "https://m/k.tar.zst"
+    )

@@ -85,6 +85,24 @@ def later(folder: Path, files: dict[str, str], *, gone: tuple[str, ...] = (), em
     return host
 
 
+def cdi(kind: str, names: dict[str, str], version: str = "0.7.0") -> str:
+    """A specification with a group of VFIO behind each name."""
+    devices = [{"name": name, "containerEdits": {"deviceNodes": [{"path": f"/dev/vfio/{group}", "type": "c", "permissions": "rwm"}]}}
+               for name, group in names.items()]  # fmt: skip
+    return json.dumps({"cdiVersion": version, "containerEdits": {}, "devices": devices, "kind": kind})
+
+
+BY_HAND = {"etc/cdi/nvidia.com-gpu.json": cdi("nvidia.com/gpu", {"0": "25", "1": "31", "2": "182", "3": "188"})}
+OF_A_CHAT = {
+    "etc/cdi/vfio-gpus.json": json.dumps(
+        {"cdiVersion": "0.6.0", "kind": "VendorDevice", "metadata": {"vendor": "vfio.example.com"}}
+    )
+}
+BY_PLUGIN = {
+    "var/run/cdi/nvidia.com-pgpu.yaml": cdi("nvidia.com/pgpu", {group: group for group in ("25", "31")}, "0.5.0")
+}
+TWO_PLUGINS = {"var/lib/kubelet/device-plugins/kubelet_internal_checkpoint": json.dumps({"Data": {"PodDeviceEntries": None, "RegisteredDevices": {
+    "nvidia.com/gpu": ["0", "1", "2", "3"], "nvidia.com/GA102GL_A10": ["25", "31"]}}, "Checksum": 1})}  # fmt: skip
 # What the report met on the first day, before anything was mended: id -> (level, what the finding must say).
 FIRST_DAY = {
     "cgroup.unified": (Level.FAIL, "cgroup2 only at /sys/fs/cgroup/unified"),
@@ -94,7 +112,7 @@ FIRST_DAY = {
     "containerd.cri_enabled": (Level.FAIL, 'disabled_plugins has "cri"'),
     "containerd.crictl_endpoint": (Level.WARN, "no /etc/crictl.yaml"),
     "containerd.docker_shared": (Level.WARN, "containers of Docker"),
-    "containerd.handlers": (Level.FAIL, "kata-qemu, kata-clh missing"),
+    "containerd.handlers": (Level.FAIL, "kata-qemu, kata-clh, kata-qemu-nvidia-gpu missing"),
     "containerd.sandbox_image": (Level.WARN, "registry.k8s.io/pause:3.8"),
     "containerd.supported": (Level.WARN, "1.7.20"),
     "containerd.systemd_cgroup": (Level.FAIL, "SystemdCgroup = false"),
@@ -123,6 +141,22 @@ LATER_DAYS = {
     ),
     "kubeadm's configuration is of an old version": (
         {"etc/kubernetes/caasctl/kubeadm.yaml": OLD_KUBEADM}, "kubernetes.config_api", Level.WARN, "kubeadm.k8s.io/v1beta3",
+    ),
+    "NVIDIA's operator was uninstalled": (
+        {"sys/bus/pci/devices/0000:31:00.0/uevent": "PCI_CLASS=30200\nPCI_ID=10DE:2236\n"}, "gpu.bound", Level.FAIL,
+        "0000:31:00.0 (no driver)",
+    ),
+    "its driver on the host": ({"sys/module/nvidia/refcnt": "1\n"}, "gpu.no_host_driver", Level.FAIL, "nvidia"),
+    "and what it left": ({"var/lib/dkms/nvidia/550.54/source": ""}, "gpu.leftovers", Level.WARN, "DKMS tree nvidia"),
+    "a CDI specification as a chat invented it": (OF_A_CHAT, "cdi.parses", Level.FAIL, 'unknown field "metadata"'),
+    "a CDI specification by hand": (BY_HAND, "cdi.version", Level.FAIL, "cdiVersion 0.7.0"),
+    "and the device plugin's own": (
+        {**BY_HAND, **BY_PLUGIN}, "cdi.duplicates", Level.WARN, "given as nvidia.com/gpu=0 and nvidia.com/pgpu=25",
+    ),
+    "which caasctl would write as well": (BY_PLUGIN, "cdi.one_writer", Level.FAIL, "written by another program"),
+    "two injectors for one GPU": (
+        {**BY_HAND, **TWO_PLUGINS}, "cdi.resource_matches", Level.FAIL,
+        "offered as nvidia.com/gpu=0 and nvidia.com/GA102GL_A10=25",
     ),
     "a kernel upgrade asks for a reboot": (
         {"run/reboot-required": "", "run/reboot-required.pkgs": "libc6\n"}, "os.reboot_pending", Level.WARN, "libc6",
@@ -219,6 +253,7 @@ def test_every_failure_of_the_report_that_is_ours_is_proven_here() -> None:
         "containerd.installed",
         "containerd.runc_installed",
         "iommu.enabled",
+        "kata.annotations",
         "kubernetes.skew",
         "kubernetes.kubelet_waiting",
     }

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
 from caasctl import apply, engine, hidden, joining, ledger, profile_load
 from caasctl.bundle import BundleHost
@@ -19,11 +20,14 @@ from caasctl.facts.kubernetes import Cluster
 from caasctl.faults import is_root
 from caasctl.host import LiveHost
 from caasctl.interrupts import no_sudden_end
-from caasctl.model import CaasError, Exit, Facts, Finding, ProfileError, Report, Unreadable, UsageError
+from caasctl.model import CaasError, Exit, Facts, FactUnread, Finding, ProfileError, Report, Unreadable, UsageError
 from caasctl.phases import ORDER
 from caasctl.profile import NodeProfile
 from caasctl.protocol import Phase, PhaseReport, PhaseStatus, Probe, Reader
 from caasctl.recording import RecordingHost
+
+if TYPE_CHECKING:
+    from caasctl.needs.gpu.inventory import Gpu
 
 Say = Callable[[str], None]
 STOPS = "stopping as soon as this step is done; the same command goes on from there"
@@ -228,6 +232,20 @@ def render(session: Session, phases: Sequence[Phase], out: str) -> tuple[tuple[s
     for path, wanted in files.items():
         tree.write(path, wanted.text.encode(), wanted.mode or 0o644)
     return tuple(f"{out.rstrip('/')}{path}" for path in sorted(files)), lost
+
+
+def gpus(session: Session) -> tuple[tuple[Gpu, ...], tuple[str, ...]]:
+    """The GPUs of a host, and what is to be said beside them. Raises Unreadable."""
+    from caasctl.facts.gpu_names import read_names  # noqa: PLC0415 - no other command shows GPUs
+    from caasctl.needs.gpu import inventory  # noqa: PLC0415
+
+    facts = engine.collect(session.host, [probe for probe in PROBES if probe.fact in inventory.READS])
+    try:
+        names = read_names(session.host, inventory.identities(facts, session.profile))
+        return inventory.inventory(facts, session.profile, names), inventory.notes(facts, session.profile)
+    except FactUnread as unread:
+        path, _, why = unread.reason.partition(": ")
+        raise Unreadable(path, why or "was not looked at") from unread
 
 
 def record(host: RecordingHost, target: str) -> None:

@@ -6,6 +6,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime, timezone
 from queue import Empty, SimpleQueue
@@ -48,10 +49,7 @@ _LOOKS_S = 120.0  # every command that a probe asks has a shorter deadline of it
 
 # -- looking -----------------------------------------------------------------------------------------------------------
 def collect(host: Reader, probes: Sequence[Probe] = PROBES, deadline_s: float = _LOOKS_S) -> Facts:
-    """Every fact that can be read, side by side; what a probe could not read, or broke on, is unread with its reason.
-
-    A look that hangs, as into a network file system whose server is gone, is given up at the deadline.
-    """
+    """Every fact that can be read, side by side; the others are unread with their reasons, what hangs at the deadline."""
     todo: SimpleQueue[Probe] = SimpleQueue()
     for probe in probes:
         todo.put(probe)
@@ -72,9 +70,7 @@ def collect(host: Reader, probes: Sequence[Probe] = PROBES, deadline_s: float = 
     until = time.monotonic() + deadline_s
     for thread in threads:
         thread.join(max(0.0, until - time.monotonic()))
-    late = _Answer(
-        why=f"the look did not end in {deadline_s:.0f} s: a file system that hangs, perhaps of a server that is gone?"
-    )
+    late = _Answer(why=f"the look did not end in {deadline_s:.0f} s: a file system that hangs, its server gone?")
     found = {probe.fact: answers.get(probe.fact, late) for probe in probes}
     known = [answer.fact for answer in found.values() if answer.fact is not None]
     return Facts(known, {kind: answer.why for kind, answer in found.items() if answer.fact is None})
@@ -180,6 +176,13 @@ def blockers(phase: Phase, found: Iterable[Finding], checks: Sequence[Check] = C
     return tuple(f for f in found if f.id in gating and f.yours)
 
 
+def idle(phase: Phase, facts: Facts, profile: NodeProfile) -> bool:
+    """Whether a phase has nothing to bring here, so that its gate holds nothing back."""
+    with suppress(FactUnread, CaasError):  # its own turn says why
+        return phase.may_idle and not any(True for _ in phase.desired(facts, profile))
+    return False
+
+
 def needs(phase: Phase, checks: Sequence[Check] = CHECKS) -> frozenset[type]:
     """The facts that must be fresh when a phase starts: those that it reads, and those that its gate judges."""
     return frozenset(phase.reads).union(*(check.reads for check in checks if phase.id in check.gates))
@@ -216,7 +219,7 @@ def _plan_phase(
 ) -> PhaseReport:
     start = time.monotonic()
     blank = PhaseReport(phase.id, phase.title, PhaseStatus.UNCHANGED, findings=gate(phase, found))
-    stopping = blockers(phase, found)
+    stopping = () if idle(phase, facts, profile) else blockers(phase, found)
     try:
         changes = tuple(differ(host, phase, phase.desired(facts, profile)))
         stopped = None if stopping else rebooted.planned(blank, rebooted.judge(host, phase.id, facts, changes))

@@ -28,12 +28,20 @@ class FormatError(CaasError):
     """A text is not of its format, or a value cannot be put into it; the problem names line and column where known."""
 
 
-def parse_json(text: str, what: str) -> Any:
-    """Data of a JSON text; `what` names it in the error. Raises FormatError."""
+def parse_json(text: str, what: str, *, unique: bool = False) -> Any:
+    """Data of a JSON text; `what` names it in the error. unique: a key given twice is an error. Raises FormatError."""
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_unique if unique else None)
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{what} is not JSON: {error}", fix="see where it came from") from error
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    data = dict(pairs)
+    if len(data) < len(pairs):
+        twice = next(key for at, (key, _) in enumerate(pairs) if key in dict(pairs[:at]))
+        raise ValueError(f"key {twice!r} is given twice")
+    return data
 
 
 def dump_json(data: Any) -> str:
@@ -45,12 +53,16 @@ def parse_yaml(text: str, what: str) -> Any:
     import yaml  # noqa: PLC0415 - 20 ms
 
     class Loader(yaml.SafeLoader):
-        """SafeLoader in which a key given twice is an error, and yes, no, on, off are text, as YAML 1.2 has them."""
+        """SafeLoader in which a key given twice is an error; yes, no, on, off, 0000:41:00.0 are text, as YAML 1.2 has them."""
 
         yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own way to say it
             first: [known for known in resolvers if first not in "yYnNoO" or not known[0].endswith(":bool")]
             for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
         }
+
+        def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
+            tag = str(super().resolve(kind, value, implicit))  # type: ignore[no-untyped-call]
+            return tag if not tag.endswith((":int", ":float")) or ":" not in value else "tag:yaml.org,2002:str"
 
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
             keys = [self.construct_object(key, deep=True) for key, _ in node.value]
@@ -64,11 +76,7 @@ def parse_yaml(text: str, what: str) -> Any:
         return yaml.load(text, Loader)  # noqa: S506 - a SafeLoader
     except RecursionError as error:
         raise FormatError(f"{what} is nested too deeply", fix="remove brackets or indentation") from error
-    except (
-        yaml.YAMLError,
-        TypeError,
-        ValueError,
-    ) as error:  # ValueError: the 45th of a month, a number of 5,000 digits
+    except (yaml.YAMLError, TypeError, ValueError) as error:  # ValueError: the 45th of a month, 5,000 digits
         where = getattr(error, "problem_mark", None)
         at = f" at line {where.line + 1}, column {where.column + 1}" if where else ""
         said = getattr(error, "problem", None) or str(error).splitlines()[0]

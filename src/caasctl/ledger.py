@@ -13,12 +13,13 @@ from caasctl.formats import FormatError
 from caasctl.model import CaasError, RefusedError, Unreadable, UsageError
 from caasctl.protocol import Absent, Change, FileKind, Known, Reader, Resource, Stat, State, Undo, Writer
 from caasctl.resources.files import owned_files
-from caasctl.restoring import Step, folders_back, restore, run_command
+from caasctl.restoring import Step, folders_back, restore, run_command, trees_back
+from caasctl.syntax import kubeadm
 from caasctl.traces import GONE, chains, digest
 
 STATE = "/var/lib/caasctl"
 FOLDER = f"{STATE}/runs"
-SCHEMA_VERSION = 2  # 1: no owner, no mode after, no folders, no values of the kernel
+SCHEMA_VERSION = 3  # 1: no owner, no mode after, no folders, no values of the kernel; 2: no links, no trees
 TAKE_DOWN_TIMEOUT_S = 900.0  # stops every pod of a node
 _SETGID = 0o2000
 _KEYS = {"resource", "files", "commands", "nothing"}  # without these no entry of any schema can be taken back
@@ -69,6 +70,8 @@ class Ledger:
             "nothing": undo.nothing,
             "first": [list(argv) for argv in undo.first],
             "loses": undo.loses,
+            "links": [_link(path, was, change.after) for path, was in (undo.links or {}).items()],
+            "trees": list(undo.trees),
         }
         self._keep(f"{self._seq:04d}.json", formats.dump_json(entry).encode())
         return undo
@@ -108,6 +111,11 @@ class Ledger:
 
     def _keep(self, name: str, data: bytes) -> None:
         self._host.write(f"{FOLDER}/{self.run}/{name}", data, 0o600)
+
+
+def _link(path: str, was: str | None, after: State) -> dict[str, Any]:
+    made = dict(after.parts).get(path) if isinstance(after, Known) else None
+    return {"path": path, "before": was, "after": made.text if isinstance(made, Known) else None}
 
 
 def _after(after: State, undo: Undo) -> dict[str, State]:
@@ -242,20 +250,23 @@ def commands(entries: Iterable[Entry], key: str) -> tuple[tuple[str, tuple[str, 
 def take_back(host: Writer, run: str) -> Iterator[Step]:
     """Undoes a run, last change first: what uses files is taken down, files come back, then they take effect.
 
-    The last of what is taken down decides: a release goes with its cluster, also where the API server that would uninstall
-    it is silent. What was edited since is left and said. Killed anywhere, it may be run again: each step looks first.
-    Raises UsageError for an unknown run.
+    What ran in a cluster goes with it, also where the API server that would take it down is silent. What was edited since
+    is left and said. Killed anywhere, it may be run again: each step looks first. Raises UsageError for an unknown run.
     """
     entries = standing(host, run)
-    down = [run_command(host, name, argv, TAKE_DOWN_TIMEOUT_S) for name, argv in commands(entries, "first")]
-    if down and not down[-1].done:
-        yield from down
-        return
+    asked = commands(entries, "first")
+    down = [run_command(host, name, argv, TAKE_DOWN_TIMEOUT_S) for name, argv in asked]
+    resets = (at for at, (_, argv) in enumerate(asked) if argv == kubeadm.RESET and down[at].done)
+    cluster = max(resets, default=-1)
     steps = [
-        step if step.done else replace(step, text=f"{step.text}; it went with what it ran in", done=True)
-        for step in down
+        replace(step, text=f"{step.text}; it went with what it ran in", done=True)
+        if at < cluster and not step.done
+        else step
+        for at, step in enumerate(down)
     ]
     yield from steps
+    if not all(step.done for step in steps):
+        return
     kept: set[str] = set()
     for step in _settle(host, run, entries, kept):
         steps.append(step)
@@ -265,17 +276,24 @@ def take_back(host: Writer, run: str) -> Iterator[Step]:
 
 
 def _settle(host: Writer, run: str, entries: tuple[Entry, ...], kept: set[str]) -> Iterator[Step]:
-    """Files and values; what cannot be taken back; commands; folders. kept: paths that stay as somebody edited them."""
+    """Files and values; what cannot be taken back; commands; trees, folders. kept: paths that stay, as somebody edited them or
+    since they could not be led back: a tree that a link still leads to is not removed.
+    """
     for chain in chains(entries).values():
         step = restore(host, f"{FOLDER}/{run}", chain)
-        kept.update([chain[0].path] if step.kept else ())
+        kept.update([chain[0].path] if step.kept or (step.failed and chain[0].link) else ())
         yield step
     yield from (Step(entry["resource"], entry["nothing"], done=True) for entry in entries if entry["nothing"])
     for name, argv in commands(in_effect(entries, kept), "commands"):
         yield run_command(host, name, argv)
+    yield from trees_back(host, in_effect(entries, kept))
     yield from folders_back(host, entries)
 
 
 def in_effect(entries: Iterable[Entry], kept: set[str]) -> tuple[Entry, ...]:
     """The entries whose commands are due: where somebody's edits stay, they are not put in effect behind his back."""
-    return tuple(entry for entry in entries if not entry["files"] or {file["path"] for file in entry["files"]} - kept)
+    return tuple(entry for entry in entries if not (paths := _paths(entry)) or paths - kept)
+
+
+def _paths(entry: Entry) -> set[str]:
+    return {each["path"] for each in (*entry["files"], *entry.get("links", ()))}

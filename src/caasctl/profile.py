@@ -8,6 +8,7 @@ from typing import Any, Literal, Union
 from caasctl.model import Waiver
 
 AUTO = "auto"
+GPU_HANDLER = "kata-qemu-nvidia-gpu"  # the only one that passes GPUs through: docs/runtimes.md
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,9 +92,15 @@ class ContainerdSpec:
 
 @dataclasses.dataclass(frozen=True)
 class KataSpec:
+    """source: the path or https address of a release's tarball, "" to take the tree that is there. sha256: of that file.
+
+    annotations: names of the hypervisor's that a pod may set (io.katacontainers.config.hypervisor.NAME); by default Kata's own.
+    """
+
     source: str = ""
     sha256: str = ""
     prefix: str = "/opt/kata"
+    annotations: tuple[str, ...] = ("enable_iommu", "kernel_params", "kernel_verity_params")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,11 +114,22 @@ class GpuSelector:
 
 
 @dataclasses.dataclass(frozen=True)
+class DevicePluginSpec:
+    """image: NVIDIA's sandbox device plugin as NAME@sha256:DIGEST, "" for none. imagePullSecrets: names of secrets that
+    the user makes in its namespace.
+    """
+
+    image: str = ""
+    imagePullSecrets: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
 class GpuSpec:
     passthrough: Literal["auto", "required", "off"] = "auto"
     select: tuple[GpuSelector, ...] = (GpuSelector(vendor="10de", class_="03"),)
     exclude: tuple[str, ...] = ()
     resourceName: str = "nvidia.com/pgpu"
+    devicePlugin: DevicePluginSpec = dataclasses.field(default_factory=DevicePluginSpec)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,6 +150,13 @@ class CiliumSpec:
 
 
 @dataclasses.dataclass(frozen=True)
+class SmokeSpec:
+    """image: of the pods of `caasctl smoke`, with busybox in it; "" is busybox from the cluster's image repository."""
+
+    image: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
 class Spec:
     kubernetes: Kubernetes
     role: Literal["single-node", "control-plane", "worker"] = "single-node"
@@ -146,6 +171,7 @@ class Spec:
     kata: KataSpec = dataclasses.field(default_factory=KataSpec)
     gpu: GpuSpec = dataclasses.field(default_factory=GpuSpec)
     cilium: CiliumSpec = dataclasses.field(default_factory=CiliumSpec)
+    smoke: SmokeSpec = dataclasses.field(default_factory=SmokeSpec)
     waivers: tuple[Waiver, ...] = ()
 
 
@@ -182,4 +208,18 @@ class NodeProfile:
 
     @property
     def kata_handlers(self) -> tuple[str, ...]:
-        return tuple(name for name in self.spec.runtimes if name.startswith("kata-"))
+        """Those that are in effect on whatever host: those listed, and the GPUs' where they must be passed through."""
+        listed = tuple(name for name in self.spec.runtimes if name.startswith("kata-"))
+        return _with_gpus(listed) if self.spec.gpu.passthrough == "required" else listed
+
+    def handlers(self, *, gpus: bool) -> tuple[str, ...]:
+        """Those in effect on this host: on a node with Kata, GPUs that the profile selects bring their handler along.
+
+        gpus: whether there are any.
+        """
+        adds = gpus and self.spec.gpu.passthrough != "off" and self.kata_handlers
+        return _with_gpus(self.kata_handlers) if adds else self.kata_handlers
+
+
+def _with_gpus(listed: tuple[str, ...]) -> tuple[str, ...]:
+    return listed if GPU_HANDLER in listed else (*listed, GPU_HANDLER)

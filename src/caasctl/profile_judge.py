@@ -10,15 +10,21 @@ from posixpath import normpath
 from reprlib import Repr
 from typing import Any
 
+from caasctl.hidden import masked
 from caasctl.model import Waiver
-from caasctl.profile import AUTO, NodeProfile, Spec
+from caasctl.profile import AUTO, KataSpec, NodeProfile, Spec
+from caasctl.syntax.cdi.names import kind_problem
+from caasctl.syntax.kata_release import API, TOP
 
 _VERSION = re.compile(r"v\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?")
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]*")
+_BY_DIGEST = re.compile(rf"{_IMAGE.pattern}@sha256:[0-9a-f]{{64}}")
 _PATH = re.compile(r"/[A-Za-z0-9._+/-]+")
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")  # RFC 1123, as Kubernetes reads it
-_MAX_NAME, _MAX_PORT = 253, 65535
+_MAX_NAME, _MAX_PORT, _MAX_RESOURCE = 253, 65535, 63
+_SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
+_ANNOTATION = re.compile(r"[a-z0-9_]+")
 _MAX_WORD = 200  # characters of a wrong value that an error repeats: aliases make values that fill the memory
 _KERNEL_ARG = re.compile(r"[A-Za-z0-9_.,:=/-]+")  # what survives a shell file, GRUB's script and the kernel unquoted
 
@@ -41,6 +47,7 @@ def judge(profile: NodeProfile) -> Iterator[str]:
         if not _KERNEL_ARG.fullmatch(argument):
             yield f"spec.boot.kernelArgs[{at}]: {argument!r} holds what a boot loader's file cannot carry unquoted"
     yield from _judge_values(spec)
+    yield from _judge_resource(spec.gpu.resourceName)
     for at, waiver in enumerate(spec.waivers):
         yield from _judge_waiver(at, waiver)
 
@@ -77,8 +84,52 @@ def _judge_values(spec: Spec) -> Iterator[str]:
         yield "spec.runtimes: runc is missing; the control plane's own pods run on it"
     if not _IMAGE.fullmatch(image):
         yield f"spec.containerd.sandboxImage: {shown(image)} is neither auto nor an image's name"
+    yield from _judge_objects(spec)
     if not _PATH.fullmatch(prefix) or normpath(prefix) != prefix.rstrip("/"):
         yield f"spec.kata.prefix: {shown(prefix)} is no absolute path such as /opt/kata"
+    yield from _judge_kata(spec.kata)
+
+
+def _judge_kata(kata: KataSpec) -> Iterator[str]:
+    """A tarball is taken by its hash only; how to get one is said here, since nobody else gives it."""
+    source, sha256 = kata.source, kata.sha256
+    if source and not source.startswith(("/", "https://")):
+        yield f"spec.kata.source: {shown(masked(source))} is neither an absolute path nor an https:// address"
+    if source and "@" in source.partition("://")[2].partition("/")[0]:
+        yield "spec.kata.source: an address with a user in it; fetch the file with your own tool, and give its path"
+    if source and not sha256:
+        yield (
+            "spec.kata.sha256: missing; it is the `digest` that GitHub gives of each file of a release: "
+            f"`curl -s {API}/VERSION | grep -E '\"(name|digest)\"'`, without its sha256:"
+        )
+    elif sha256 and not _SHA256.fullmatch(sha256):
+        yield f"spec.kata.sha256: {shown(sha256)} is no SHA-256: 64 hex digits, without sha256: before them"
+    if source and kata.prefix.rstrip("/") != f"/{TOP}":
+        yield f"spec.kata.prefix: {shown(kata.prefix)}, but a release of Kata is built for /{TOP}: with a source, leave it there"
+    for at, name in enumerate(kata.annotations):
+        if not _ANNOTATION.fullmatch(name):
+            yield f"spec.kata.annotations[{at}]: {shown(name)} is no name such as kernel_params; Kata would take it for a pattern"
+
+
+def _judge_resource(name: str) -> Iterator[str]:
+    """It is an extended resource of Kubernetes and a kind of CDI, which allow different things."""
+    domain, _, rest = name.partition("/")
+    problem = kind_problem(name)
+    if problem:
+        yield f"spec.gpu.resourceName: {shown(name)} is no kind of CDI such as nvidia.com/pgpu: {problem}"
+    elif not _is_name(domain) or domain.endswith("kubernetes.io") or len(rest) > _MAX_RESOURCE:
+        yield f"spec.gpu.resourceName: {shown(name)} is no extended resource such as nvidia.com/pgpu: a domain in lower case, / and up to 63 characters"
+
+
+def _judge_objects(spec: Spec) -> Iterator[str]:
+    plugin, smoke = spec.gpu.devicePlugin, spec.smoke.image
+    if plugin.image and not _BY_DIGEST.fullmatch(plugin.image):
+        yield f"spec.gpu.devicePlugin.image: {shown(plugin.image)} is not of the form NAME@sha256:DIGEST"
+    for at, secret in enumerate(plugin.imagePullSecrets):
+        if not _is_name(secret):
+            yield f"spec.gpu.devicePlugin.imagePullSecrets[{at}]: {shown(secret)} is no name of a secret"
+    if smoke and not _IMAGE.fullmatch(smoke):
+        yield f"spec.smoke.image: {shown(smoke)} is no image's name"
 
 
 def _is_address(text: str) -> bool:

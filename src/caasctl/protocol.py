@@ -32,6 +32,7 @@ class Stat:
 
 
 NOT_FOUND = 127  # a shell's exit status for a command that is not there
+IN_EFFECT = "in effect"
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,19 @@ class Writer(Reader, Protocol):
         """Removes what a run that was killed while it wrote the file left beside it. Raises CaasError, Unreadable."""
 
     def remove_tree(self, path: str) -> None:
-        """Removes a directory of ours below /run/caasctl with all in it; nothing to do where there is none."""
+        """Removes a directory with all in it: one below /run/caasctl, or one that `unpack` made. Nothing to do without it."""
+
+    def unpack(self, archive: str, folder: str, sha256: str, top: str, see: Callable[[str, bytes], None]) -> None:
+        """Unpacks what is below `top` in a tarball into a new folder; `see` gets each file's name and its content in blocks."""
+
+    def store(self, path: str, blocks: Iterable[bytes]) -> None:
+        """Writes a file of root's from blocks, as `write` does; it may be large."""
+
+    def link(self, path: str, target: str) -> None:
+        """Makes a symbolic link, or leads one elsewhere, in one step. Raises CaasError where something else lies there."""
+
+    def move(self, path: str, to: str) -> None:
+        """Renames what lies at a path within its folder, to a name that is free. Raises CaasError."""
 
     def private_folder(self, path: str) -> None:
         """Makes a directory of caasctl's own that only root may enter; one that is there already is closed to others."""
@@ -101,8 +114,7 @@ class Writer(Reader, Protocol):
     def execute(self, *argv: str, timeout_s: float = 120.0, direct: tuple[str, ...] | None = None) -> Completed:
         """Runs a command that changes the host, its output shown as progress; raises CommandError unless it exits 0.
 
-        direct: for a command that reaches the world through the proxies that caasctl was started with, what it must
-        reach without them; None for a command that gets no proxies.
+        direct: for a command that is to use the proxies that caasctl was started with, what it must reach without them.
         """
 
     def say(self, line: str) -> None:
@@ -163,7 +175,8 @@ class Undo:
     first: commands that take down what uses the files, run before any file of the run is back; where one fails, nothing
     else is taken back. files: path -> (bytes before, mode), None where the file was not there. commands: run after the
     files are back. loses: what goes for good, which undo asks about. nothing: why there is no way back, or none is needed.
-    values: path of a kernel file -> its value before. folders: that the change may make, beside those of its files.
+    values: path of a kernel file -> its value before. folders: that the change may make, beside those of its files. links:
+    path of a symbolic link -> what lay there, in the words of syntax/links, None for nothing. trees: that it unpacks.
     """
 
     files: Mapping[str, tuple[bytes, int] | None] | None = None
@@ -173,17 +186,20 @@ class Undo:
     loses: str = ""
     values: Mapping[str, str] | None = None
     folders: tuple[str, ...] = ()
+    links: Mapping[str, str | None] | None = None
+    trees: tuple[str, ...] = ()
 
     @property
     def acts(self) -> bool:
-        return bool(self.files or self.values or self.commands or self.first)
+        return bool(self.files or self.values or self.commands or self.first or self.links or self.trees)
 
     @property
     def text(self) -> str:
         said = [" ".join(argv) for argv in self.first]
         said += [f"restore {path}" if was else f"remove {path}" for path, was in (self.files or {}).items()]
         said += [f"set {path} to {was}" for path, was in (self.values or {}).items()]
-        said += [" ".join(argv) for argv in self.commands]
+        said += [f"make {path} {was} again" if was else f"remove {path}" for path, was in (self.links or {}).items()]
+        said += [*(" ".join(argv) for argv in self.commands), *(f"remove {path}" for path in self.trees)]
         return "; ".join(said) or self.nothing
 
 
@@ -264,7 +280,7 @@ class Phase:
     """An ordered step of init-node.
 
     desired: pure; depends on the profile, on what never changes, and on what is foreign, never on what it brings about.
-    reads: the facts it needs. disturbs: the facts that its changes make stale.
+    reads: the facts it needs. disturbs: the facts that its changes make stale. may_idle: its gate is open where it desires nothing.
     """
 
     id: str
@@ -272,6 +288,7 @@ class Phase:
     desired: Callable[[Facts, Any], Iterable[Resource]]
     reads: tuple[type, ...]
     disturbs: tuple[type, ...]
+    may_idle: bool = False
 
 
 @dataclass(frozen=True)
@@ -280,6 +297,3 @@ class Probe:
 
     fact: type
     read: Callable[[Reader], object]
-
-
-IN_EFFECT = "in effect"

@@ -9,7 +9,7 @@ from typing import Any
 
 from caasctl.model import CaasError, Unreadable
 from caasctl.protocol import FileKind, Reader, Writer
-from caasctl.syntax import swap
+from caasctl.syntax import links, swap
 from caasctl.traces import Fate, Noted, There, digest, edited, fate, look, unreadable
 
 COMMAND_TIMEOUT_S = 600.0  # as GRUB's own generator is given where it is run for a change
@@ -34,7 +34,7 @@ def restore(host: Writer, folder: str, chain: Sequence[Noted]) -> Step:
     """Takes one path back, along the entries of the run in `folder` that changed it."""
     noted = chain[-1]
     try:
-        if not noted.value:
+        if not noted.value and not noted.link:
             with suppress(CaasError, Unreadable):  # a restore fails for it, or has no need of it
                 host.tidy(noted.path)  # what the run left that was killed while it wrote
         found = fate(look(host, noted), chain)
@@ -53,7 +53,9 @@ def restore(host: Writer, folder: str, chain: Sequence[Noted]) -> Step:
 
 def _put(host: Writer, folder: str, found: Fate) -> None:
     goal = found.goal
-    if goal is None:
+    if found.first.link:
+        _lead_back(host, found.path, goal)
+    elif goal is None:
         host.remove(found.path)
     elif found.last.value:
         host.write_value(found.path, goal.content)
@@ -62,6 +64,21 @@ def _put(host: Writer, folder: str, found: Fate) -> None:
         host.write(
             found.path, _backup(host, folder, found.last, goal), 0o600 if goal.mode is None else goal.mode, owner
         )
+
+
+def _lead_back(host: Writer, path: str, goal: There | None) -> None:
+    """The link of before, or the directory that had to make room, or nothing."""
+    target = links.target(goal.content) if goal else None
+    if target is not None:
+        host.link(path, target)
+        return
+    if goal is not None and host.stat(links.aside(path), follow=False) is None:
+        raise CaasError(
+            f"{links.aside(path)} is gone", cause=f"{links.aside(path)} is gone, which was at {path} before"
+        )
+    host.remove(path)
+    if goal is not None:
+        host.move(links.aside(path), path)
 
 
 def _backup(host: Reader, folder: str, noted: Noted, goal: There) -> bytes:
@@ -76,7 +93,8 @@ def _left(folder: str, found: Fate) -> Step:
     noted = found.first
     if noted.value and found.now is None:
         return Step(noted.resource, f"{found.path} is not there any more", done=True)
-    before = noted.before.content if noted.value and noted.before else f"{folder}/{noted.backup}"
+    shown = (noted.value or noted.link) and noted.before
+    before = noted.before.content if shown and noted.before else f"{folder}/{noted.backup}"
     text = f"{found.path} left as it is: {edited(found.now, found.newest.after)}; before it was {before if noted.before else 'absent'}"
     return Step(noted.resource, text, done=False, kept=True)
 
@@ -126,6 +144,21 @@ def needless(host: Reader, argv: tuple[str, ...]) -> str:
         path = argv[argv.index("--kubeconfig") + 1]
         return "" if host.stat(path) else f"{path} is gone, and its cluster with it"
     return ""
+
+
+def trees_back(host: Writer, entries: Iterable[Mapping[str, Any]]) -> Iterator[Step]:
+    """Folders that the run unpacked, with all in them."""
+    for entry in entries:
+        for path in entry.get("trees", ()):
+            try:
+                gone = host.stat(path, follow=False) is None
+                host.remove_tree(path)  # what an undo that was killed left of it too
+                if gone:
+                    continue
+            except (Unreadable, CaasError) as error:
+                yield Step(str(entry["resource"]), f"{path} could not be removed: {error}", done=False)
+            else:
+                yield Step(str(entry["resource"]), f"{path} removed, with all in it", done=True)
 
 
 def folders_back(host: Writer, entries: Iterable[Mapping[str, Any]]) -> Iterator[Step]:

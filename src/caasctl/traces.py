@@ -10,6 +10,7 @@ from typing import Any
 from caasctl.faults import word_of
 from caasctl.model import Unreadable
 from caasctl.protocol import FileKind, Reader
+from caasctl.syntax import links
 
 GONE = "absent"  # in a record: the change takes the file away
 
@@ -52,6 +53,7 @@ class Noted:
     wrote: str = ""
     secret: bool = False
     value: bool = False
+    link: bool = False
 
     def fits(self, now: There | None) -> bool:
         """Whether `now` is what this change made, so that it may be taken back."""
@@ -99,6 +101,8 @@ def look(host: Reader, noted: Noted) -> There | None:
     if noted.value:
         text = host.read(noted.path)
         return None if text is None else There(" ".join(text.split()))
+    if noted.link:
+        return _look_at_link(host, noted)
     there = host.stat(noted.path, follow=False)
     if there is None:
         return None
@@ -108,11 +112,22 @@ def look(host: Reader, noted: Noted) -> There | None:
     return None if data is None else There(digest(data), there.mode, there.uid, there.gid)
 
 
+def _look_at_link(host: Reader, noted: Noted) -> There | None:
+    """Where a run ended between a directory's move and the link in its place, the link counts as made."""
+    target, there = host.readlink(noted.path), host.stat(noted.path, follow=False)
+    if target is not None:
+        return There(links.words(target))
+    if there is not None:
+        return There(word_of(there.kind))
+    moved = noted.before is not None and noted.before.content == links.DIRECTORY
+    return noted.after if moved and host.stat(links.aside(noted.path), follow=False) else None
+
+
 def chains(entries: Iterable[Mapping[str, Any]]) -> dict[str, list[Noted]]:
     """By path, what the entries of a run, newest first, say of it."""
     found: dict[str, list[Noted]] = {}
     for entry in entries:
-        for noted in (*(_file(entry, file) for file in entry["files"]), *_values(entry)):
+        for noted in (*(_file(entry, file) for file in entry["files"]), *_values(entry), *_links(entry)):
             found.setdefault(noted.path, []).append(noted)
     return found
 
@@ -137,6 +152,12 @@ def _values(entry: Mapping[str, Any]) -> Iterable[Noted]:
         yield Noted(entry["resource"], value["path"], There(value["before"]), There(value["after"]), value=True)
 
 
+def _links(entry: Mapping[str, Any]) -> Iterable[Noted]:
+    for link in entry.get("links", ()):
+        before, after = (There(link[key]) if link[key] else None for key in ("before", "after"))
+        yield Noted(entry["resource"], link["path"], before, after, known=after is not None, link=True)
+
+
 def edited(now: There | None, made: There | None) -> str:
     """In what a path differs from what caasctl made of it, in a clause."""
     if now is None:
@@ -145,7 +166,8 @@ def edited(now: There | None, made: There | None) -> str:
         return "somebody has brought it back since"
     if now.content != made.content:
         words = {word_of(kind) for kind in FileKind}
-        return f"it is {now.content} now" if now.content in words else "it was edited since"
+        told = now.content in words or links.target(now.content) is not None
+        return f"it is {now.content} now" if told else "it was edited since"
     if now.mode != made.mode and None not in (now.mode, made.mode):
         return f"its mode was changed since, from {made.mode:04o} to {now.mode:04o}"
     return f"its owner was changed since, from {made.uid}:{made.gid} to {now.uid}:{now.gid}"

@@ -13,6 +13,8 @@ from caasctl.restoring import made_folders, needless
 from caasctl.traces import Fate, Noted, chains, edited, fate, look
 
 Command = tuple[str, tuple[str, ...]]
+_OF_PATHS = ("files", "values", "links")  # of an entry
+_BINDING = (*_OF_PATHS, "commands", "first", "trees")
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Plan:
     """One run's way back.
 
     before: the run that undo takes back after this one. over: later runs that stand, and must go first. later: later runs
-    that stand, and may rest on this one. first, commands: (resource, argv). edits: what stays. as_before: how many paths
+    that stand, and may rest on this one. first, commands: (resource, argv). trees: unpacked folders that go. edits: what stays. as_before: how many paths
     are as before already. stays: what cannot be taken back.
     """
 
@@ -49,6 +51,7 @@ class Plan:
     edits: tuple[Edit, ...] = ()
     as_before: int = 0
     commands: tuple[Command, ...] = ()
+    trees: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
     stays: tuple[str, ...] = ()
     loses: tuple[str, ...] = ()
@@ -71,6 +74,12 @@ def make(host: Reader, run: str) -> Plan:
         edits=edits,
         as_before=sum(not each.due and not each.kept for each in fates),
         commands=_due(host, ledger.commands(ledger.in_effect(entries, kept), "commands")),
+        trees=tuple(
+            path
+            for entry in ledger.in_effect(entries, kept)
+            for path in entry.get("trees", ())
+            if host.stat(path, follow=False)
+        ),
         folders=tuple(path for _, path in made_folders(entries) if host.stat(path, follow=False)),
         stays=tuple(dict.fromkeys(entry["nothing"] for entry in entries if entry["nothing"])),
         loses=ledger.losses(host, run),
@@ -99,7 +108,7 @@ def _edit(host: Reader, folder: str, found: Fate) -> Edit:
     """Somebody's edit, with both texts where they may be shown. A secret's are not even read."""
     noted, now = found.newest, found.now
     why, before = edited(now, noted.after), _before(folder, found.first)
-    if noted.value or noted.secret:
+    if noted.value or noted.secret or noted.link:
         hashes = tuple((there.content if there else "absent") for there in (noted.after, now))
         return Edit(found.path, why, secret=noted.secret, hashes=(hashes[0], hashes[1]), before=before)
     wrote = host.read_bytes(f"{folder}/{noted.wrote}") if noted.wrote else None
@@ -109,7 +118,7 @@ def _edit(host: Reader, folder: str, found: Fate) -> Edit:
 def _before(folder: str, noted: Noted) -> str:
     if noted.before is None:
         return "absent"
-    return noted.before.content if noted.value else f"{folder}/{noted.backup}"
+    return noted.before.content if noted.value or noted.link else f"{folder}/{noted.backup}"
 
 
 def _bytes(host: Reader, path: str) -> bytes | None:
@@ -148,6 +157,6 @@ def _speaks(entry: Entry) -> bool:
 
 def _touched(entries: Iterable[Entry]) -> tuple[set[str], set[str], set[str]]:
     """(resources, paths, folders made) of what can be taken back."""
-    bound = [entry for entry in entries if any(entry.get(key) for key in ("files", "values", "commands", "first"))]
-    paths = {each["path"] for entry in bound for each in (*entry["files"], *entry.get("values", ()))}
+    bound = [entry for entry in entries if any(entry.get(key) for key in _BINDING)]
+    paths = {each["path"] for entry in bound for key in _OF_PATHS for each in entry.get(key, ())}
     return {str(e["resource"]) for e in bound}, paths, {path for e in bound for path in e.get("folders", ())}

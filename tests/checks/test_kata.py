@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from caasctl.checks import kata, kata_host
+from caasctl.checks import kata, kata_config, kata_host, kata_source
+from caasctl.facts.gpu import PciFunctions
 from caasctl.facts.kata import KataConfig, KataConfigs, KataTree, KataTrees, ShimGlibc
-from caasctl.facts.kata_host import Kvm, KvmOpens, Shm, Vhost
-from caasctl.facts.os import Cpu, Glibc, Modules, OsRelease, Privileges
+from caasctl.facts.kata_host import Kvm, KvmOpens, Machine, Shm, Vhost, Zstd
+from caasctl.facts.kubernetes import Cluster, Kubelet
+from caasctl.facts.os import Cpu, Glibc, Kernel, Modules, OsRelease, Privileges
 from caasctl.model import Check, Facts, Finding, FixKind, Level, findings
 from caasctl.profile_load import load
 
@@ -23,6 +25,8 @@ INTEL = Cpu("GenuineIntel", 64, frozenset({"lm", "vmx"}))
 AMD_OFF = Cpu("AuthenticAMD", 64, frozenset({"lm"}))
 GIB = 1024 * 1024
 NO_KATA = ("runtimes=[runc]",)
+ALL = (*kata.CHECKS, *kata_source.CHECKS, *kata_host.CHECKS, *kata_config.CHECKS)
+KERNEL = Kernel("6.1.0-44-amd64", (6, 1))
 
 
 def modules(*available: str) -> Modules:
@@ -52,13 +56,22 @@ def test_without_a_kata_runtime_nothing_is_said() -> None:
         INTEL,
         Vhost(vsock=False, net=False),
     )
-    for check in (*kata.CHECKS, *kata_host.CHECKS):
-        assert judge(check, *facts, modules(), Shm(0, GIB), settings=NO_KATA) == []
+    more = (
+        modules(),
+        Shm(0, GIB),
+        KERNEL,
+        Machine("x86_64"),
+        Zstd(),
+        PciFunctions(()),
+        Kubelet(installed=True),
+        Cluster(),
+    )
+    for check in ALL:
+        assert judge(check, *facts, *more, settings=NO_KATA) == []
 
 
-def test_no_check_of_kata_holds_containerd_up() -> None:
-    gates = {gate for check in (*kata.CHECKS, *kata_host.CHECKS) for gate in check.gates}
-    assert gates == {"kata"}
+def test_checks_of_kata_hold_up_what_brings_kata_and_what_loads_its_modules() -> None:
+    assert {gate for check in ALL for gate in check.gates} == {"host", "kata"}
 
 
 def test_a_whole_tree_passes_for_each_handler() -> None:
@@ -221,12 +234,33 @@ def test_vhost_modules_that_the_kernel_lacks_are_the_user_s() -> None:
     assert text(found) == "boot a kernel that has CONFIG_VHOST_NET=m"
 
 
-def test_vmware_s_transport_is_named_where_it_is_in_the_way() -> None:
-    held = Vhost(vsock=False, net=True, vmware=("vmw_vsock_vmci_transport",))
-    found = one(kata_host.vhost, held, modules("vhost_vsock"))
-    assert (found.level, found.fixed_by) == (Level.FAIL, "")
-    assert "blacklist vmw_vsock_vmci_transport" in text(found)
-    assert one(kata_host.vhost, replace(held, vsock=True), modules()).level is Level.PASS
+HELD = Vhost(vsock=True, net=True, vmware=("vmw_vsock_vmci_transport",))
+AS_GUEST = Vhost(vsock=True, net=True, of_guest=("vmw_vsock_virtio_transport",))
+OLD = Kernel("5.4.0-200-generic", (5, 4))
+
+
+@pytest.mark.parametrize(
+    ("devices", "kernel", "guest", "level"),
+    [
+        (HELD, KERNEL, False, Level.FAIL),  # VMware's guests run here
+        (HELD, KERNEL, True, Level.PASS),  # this is one of them
+        (HELD, OLD, True, Level.FAIL),
+        (AS_GUEST, KERNEL, True, Level.PASS),
+        (AS_GUEST, OLD, True, Level.FAIL),
+        (Vhost(vsock=False, net=True), OLD, False, Level.PASS),
+    ],
+)
+def test_another_transport_is_in_the_way_by_its_side_and_the_kernel(
+    devices: Vhost, kernel: Kernel, level: Level, *, guest: bool
+) -> None:
+    kvm = Kvm(device=True, guest=guest)
+    found = one(kata_host.vsock_conflict, devices, kernel, kvm, modules("vhost_vsock"))
+    assert found.level is level
+    if level is Level.FAIL:
+        assert "modprobe -r vmw_vsock_" in text(found)
+        assert found.yours
+    loaded = replace(modules("vhost_vsock"), loaded=frozenset({"vhost_vsock"}))
+    assert one(kata_host.vsock_conflict, devices, kernel, kvm, loaded).level is Level.PASS
 
 
 def test_shared_memory_with_room_passes() -> None:
@@ -260,5 +294,8 @@ def test_a_small_machine_s_half_boots_a_guest_and_warns() -> None:
 def test_shared_memory_matters_to_qemu_without_hugepages_only() -> None:
     tight = Shm(50 * GIB, 100 * GIB)
     assert judge(kata_host.shm, tight, settings=("runtimes=[runc, kata-clh]",)) == []
-    assert judge(kata_host.shm, tight, KataConfigs((KataConfig(CONFIGS[1], "qemu", hugepages=True),))) == []
-    assert judge(kata_host.shm, tight, KataConfigs((KataConfig(CONFIGS[1], "qemu"),))) != []
+    assert (
+        judge(kata_host.shm, tight, KataTrees((TREE,)), KataConfigs((KataConfig(CONFIGS[1], "qemu", hugepages=True),)))
+        == []
+    )
+    assert judge(kata_host.shm, tight, KataTrees((TREE,)), KataConfigs((KataConfig(CONFIGS[1], "qemu"),))) != []

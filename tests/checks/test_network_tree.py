@@ -92,8 +92,14 @@ def test_a_host_known_by_its_files_is_judged_without_a_command(tmp_path: Path, *
         ("kata.tree", "kata-clh"): Level.PASS,
         ("kata.glibc", SHIM): Level.FAIL,
         ("kata.kvm", ""): Level.UNKNOWN,
+        ("kata.vsock_conflict", ""): Level.UNKNOWN,
         ("kata.vhost", ""): Level.UNKNOWN,
         ("kata.shm", ""): Level.WARN,
+        **{
+            (f"kata.{check}", handler): Level.PASS
+            for check in ("annotations", "timeouts")
+            for handler in ("kata-qemu", "kata-clh")
+        },
     }
     assert found["network.node_ip", ""].found == "172.19.2.41/21 on ens3"
     assert found["network.rp_filter", ""].evidence[0].source == "/etc/sysctl.d/90-hardening.conf:2"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.cluster import tree
-from tests.lab import containerds, kubectl
+from tests.lab import busybox, containerds, kubectl
 
 TOP = Path(__file__).parents[2]
 UNSHARE = ("unshare", "-m", "-n", "-u", "-p", "-f", "--kill-child", "--mount-proc")
@@ -40,7 +40,7 @@ def programs(folder: Path) -> Programs:
     trees = containerds.fetch()
     found = Programs(folder, trees[CONTAINERD], kubectl.fetch())
     runc = next(path for path in trees[RUNC].glob("usr/*bin/runc") if not path.is_symlink())
-    tree.make(folder, found.containerd, runc)
+    tree.make(folder, found.containerd, runc, busybox.fetch())
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.lab.busybox import APPLETS
 from tests.standins.kubernetes import install
 
 KUBELET = """\
@@ -48,7 +49,7 @@ PACKAGES = {"kubelet": "1.36.4-1.1", "kubeadm": "1.36.4-1.1", "kubectl": "1.36.4
             "helm": "3.19.0-1"}  # fmt: skip
 
 
-def make(folder: Path, containerd: Path, runc: Path) -> None:
+def make(folder: Path, containerd: Path, runc: Path, busybox: Path) -> None:
     """Everything node.sh wants at STANDINS."""
     links = install.install(folder / "standins", programs=(*install.NODE, *install.SYSTEM, "iptables"))
     install.repository(
@@ -64,6 +65,10 @@ def make(folder: Path, containerd: Path, runc: Path) -> None:
         _program(programs / name, text)
     (folder / "usr/sbin").mkdir()
     (folder / "usr/sbin/runc").symlink_to(runc)
+    image = folder / "usr/lib/standin-busybox"
+    image.mkdir(parents=True)
+    for applet in APPLETS:
+        (image / applet).symlink_to(busybox)
     _program(folder / "kthreadd", SLEEPS)
     units(folder)
     unit = next(containerd.rglob("containerd.service")).read_text()

@@ -10,7 +10,7 @@ import pytest
 from caasctl.bundle import BundleHost
 from caasctl.facts import kata, kata_host
 from caasctl.facts.kata import KataConfig, KataTree
-from caasctl.facts.kata_host import Kvm, KvmOpens, Shm, Vhost
+from caasctl.facts.kata_host import Kvm, KvmOpens, Machine, Shm, Vhost
 from caasctl.host import LiveHost
 from caasctl.model import Unreadable
 from caasctl.recording import RecordingHost
@@ -104,20 +104,83 @@ def test_an_empty_tree_has_no_kata(tmp_path: Path) -> None:
     )
 
 
+PARTS = (
+    ("path", "/opt/kata/bin/qemu-system-x86_64"),
+    ("kernel", "/opt/kata/share/kata-containers/vmlinux.container"),
+    ("image", "/opt/kata/share/kata-containers/kata-containers.img"),
+    ("virtio_fs_daemon", "/opt/kata/libexec/virtiofsd"),
+)
+
+
 def test_a_configuration_names_its_parts() -> None:
-    assert kata.parse_config(CONFIG) == (
-        "qemu",
-        (
-            ("path", "/opt/kata/bin/qemu-system-x86_64"),
-            ("kernel", "/opt/kata/share/kata-containers/vmlinux.container"),
-            ("image", "/opt/kata/share/kata-containers/kata-containers.img"),
-            ("virtio_fs_daemon", "/opt/kata/libexec/virtiofsd"),
-        ),
-        False,
+    assert kata.parse_config("x", CONFIG) == KataConfig("x", "qemu", PARTS)
+    assert kata.parse_config("x", "[hypervisor.clh]\nenable_hugepages = true\n") == KataConfig(
+        "x", "clh", hugepages=True
     )
-    assert kata.parse_config("[hypervisor.clh]\nenable_hugepages = true\n") == ("clh", (), True)
-    assert kata.parse_config("") == ("", (), False)
-    assert kata.parse_config("[hypervisor.qemu\npath = ???") == ("", (), False)
+    assert kata.parse_config("x", "") == kata.parse_config("x", "[hypervisor.qemu\npath = ???") == KataConfig("x", "")
+
+
+def test_a_drop_in_is_laid_over_its_configuration() -> None:
+    main = '[hypervisor.qemu]\nenable_annotations = ["path", \'.*\'] # all\ncold_plug_vfio = "no-port"\n[runtime]\ncreate_container_timeout = 60\n'
+    found = kata.parse_config("x", main)
+    assert (found.annotations, found.cold_plug, found.hot_plug, found.create_timeout_s) == (
+        ("path", ".*"),
+        "no-port",
+        "",
+        60,
+    )
+    over = '[hypervisor.qemu]\nenable_annotations = ["kernel_params"]\ncold_plug_vfio = "root-port"\n'
+    found = kata.parse_config("x", main, over, "[agent.kata]\ncreate_container_timeout = 7\n")
+    assert (found.annotations, found.cold_plug, found.create_timeout_s) == (("kernel_params",), "root-port", 60)
+    assert kata.parse_config("x", "[agent.kata]\ncreate_container_timeout = 7\n").create_timeout_s == 7
+    assert kata.parse_config("x", "[runtime]\ncreate_container_timeout = many\n").create_timeout_s == 0
+
+
+def test_caasctls_own_configuration_is_read_with_its_drop_ins(tmp_path: Path) -> None:
+    own = "/etc/kata-containers/caasctl/kata-qemu"
+    files = {
+        f"{BASE}/configuration-qemu.toml": CONFIG,
+        f"{own}/configuration-qemu.toml": CONFIG,
+        f"{own}/config.d/60-caasctl.toml": "[hypervisor.qemu]\nenable_hugepages = true\n",
+        f"{own}/config.d/70-mine.toml": "[runtime]\ncreate_container_timeout = 9\n",
+    }
+    found = kata.read_configs(tree(tmp_path, files)).in_effect("kata-qemu", None)
+    assert found is not None
+    assert (found.path, found.hugepages, found.create_timeout_s) == (f"{own}/configuration-qemu.toml", True, 9)
+    assert found.drop_ins == ("60-caasctl.toml", "70-mine.toml")
+
+
+def test_what_caasctl_unpacked_is_known_by_the_link_that_leads_there(tmp_path: Path) -> None:
+    there = "/opt/kata-4.1.0-0123456789ab"
+    files = {f"{there}/bin/{kata.SHIM}": "x", f"{there}/.caasctl.json": '{"sha256": "%s"}' % ("a" * 64), f"{there}.partial/bin/{kata.SHIM}": "x",
+             f"/opt/kata.before-caasctl/bin/{kata.SHIM}": "x", f"/opt/kata-mine/bin/{kata.SHIM}": "x"}  # fmt: skip
+    host = tree(tmp_path, files)
+    host.link("/opt/kata", "kata-4.1.0-0123456789ab")
+    assert [(one.prefix, one.source) for one in kata.read_trees(host).trees] == [
+        ("/opt/kata", "a" * 64),
+        ("/opt/kata-mine", ""),
+    ]
+
+
+def test_the_machine_is_told_by_the_kernel_or_by_uname(tmp_path: Path) -> None:
+    told = kata_host.read_machine(tree(tmp_path / "a", {"/proc/sys/kernel/arch": "aarch64\n"}))
+    assert (told.name, told.word, Machine("x86_64").word, Machine("s390x").word) == (
+        "aarch64",
+        "arm64",
+        "amd64",
+        "s390x",
+    )
+    uname = {"argv": ["uname", "-m"], "rc": 0, "stdout": "x86_64\n", "stderr": ""}
+    assert kata_host.read_machine(bundle(tmp_path / "b", {}, [uname])) == Machine("x86_64")
+    with pytest.raises(Unreadable):
+        kata_host.read_machine(bundle(tmp_path / "c", {}, [uname | {"stdout": ""}]))
+    with pytest.raises(Unreadable):
+        kata_host.read_machine(tree(tmp_path / "d", {"/etc/x": ""}))
+
+
+def test_zstd_is_found_where_it_is(tmp_path: Path) -> None:
+    assert kata_host.read_zstd(tree(tmp_path / "a", {"/usr/bin/zstd": "x"})).path == "/usr/bin/zstd"
+    assert kata_host.read_zstd(tree(tmp_path / "b", {"/usr/bin/xz": "x"})).path == ""
 
 
 def test_parts_that_are_not_there_are_named(tmp_path: Path) -> None:
@@ -127,7 +190,7 @@ def test_parts_that_are_not_there_are_named(tmp_path: Path) -> None:
     assert found == KataConfig(
         path,
         "qemu",
-        kata.parse_config(CONFIG)[1],
+        PARTS,
         (
             "kernel /opt/kata/share/kata-containers/vmlinux.container",
             "image /opt/kata/share/kata-containers/kata-containers.img",
@@ -213,6 +276,8 @@ def test_vmware_s_transport_is_seen(tmp_path: Path) -> None:
     (tmp_path / "dev").mkdir()
     host = tree(tmp_path, {"/sys/module/vmw_vsock_vmci_transport/refcnt": "1\n"})
     assert kata_host.read_vhost(host).vmware == ("vmw_vsock_vmci_transport",)
+    host = tree(tmp_path, {"/sys/module/hv_sock/refcnt": "1\n", "/sys/module/vmw_vsock_virtio_transport/refcnt": "1\n"})
+    assert kata_host.read_vhost(host).of_guest == ("vmw_vsock_virtio_transport", "hv_sock")
 
 
 @pytest.mark.parametrize(

@@ -225,6 +225,9 @@ def test_without_a_list_of_built_in_modules_the_configuration_tells(tmp_path: Pa
         ({"/run/.containerenv": ""}, "podman"),
         ({"/proc/1/cgroup": "12:pids:/kubepods/burstable/pod1\n"}, "kubernetes"),
         ({"/.dockerenv": "", "/proc/2/comm": "kthreadd\n"}, ""),  # an image that became a micro-VM's root file system
+        # The same, of a real one: systemd's file says docker, and the kernel's threads are there.
+        ({"/run/systemd/container": "docker\n", "/proc/2/comm": "kthreadd\n"}, ""),
+        ({"/run/systemd/container": "docker\n", "/proc/2/comm": "sh\n"}, "docker"),
         ({"/proc/2/comm": "bash\n"}, "container"),
     ],
 )

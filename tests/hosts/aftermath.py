@@ -14,13 +14,17 @@ from caasctl.bundle import BundleHost
 from caasctl.phases import ORDER
 from caasctl.protocol import Known, Resource
 from caasctl.resources.cmdline import Cmdline
+from caasctl.resources.gpu import DEVICES, Binding
+from caasctl.resources.gpu.specification import Specification
 from caasctl.resources.kernel import KernelModule, Sysctl
 from caasctl.resources.kubeadm.begin import KubeadmInit
 from caasctl.resources.units import Unit
 from caasctl.syntax import sysctl
+from caasctl.syntax.cdi import passthrough
 
 V2 = "24 23 0:22 / /sys/fs/cgroup rw,nosuid,nodev,noexec,relatime shared:9 - cgroup2 cgroup2 rw,nsdelegate\n"
 SWAPS = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
+_BRINGS = {"vfio_pci": ("vfio",)}
 _CONTROLLERS = "cpuset cpu io memory hugetlb pids rdma misc\n"
 
 
@@ -57,7 +61,8 @@ def take_effect(recording: Path) -> None:
     host = BundleHost(str(recording))
     for resource in wanted:
         if isinstance(resource, KernelModule):
-            _load(recording, resource.module)
+            for module in (resource.module, *_BRINGS.get(resource.module, ())):
+                _load(recording, module)
         elif isinstance(resource, Sysctl):
             now = resource.target(resource.look(host))
             put(
@@ -67,10 +72,37 @@ def take_effect(recording: Path) -> None:
             _mask(recording, resource.unit)
         elif isinstance(resource, Cmdline):
             _reboot(recording, resource.wanted)
+        elif isinstance(resource, Binding):
+            _bind(recording, resource.addresses)
+        elif isinstance(resource, Specification):
+            _specify(recording, resource)
         elif isinstance(resource, KubeadmInit):
             cluster.manifests(recording, resource)
             _cilium(recording)
     put(recording, "/proc/swaps", SWAPS)
+
+
+def _bind(recording: Path, addresses: tuple[str, ...]) -> None:
+    for address in addresses:
+        folder = recording / f"root{DEVICES}/{address}"
+        (folder / "driver").unlink(missing_ok=True)
+        (folder / "driver").symlink_to("../../../../bus/pci/drivers/vfio-pci")
+        told = re.sub(r"^DRIVER=.*\n", "", (folder / "uevent").read_text(), flags=re.MULTILINE)
+        (folder / "uevent").write_text(f"DRIVER=vfio-pci\n{told}")
+
+
+def _nodes(recording: Path, groups: list[str]) -> None:
+    path = recording / "manifest.json"
+    found = json.loads(path.read_text())
+    found["stats"] |= {f"stat /dev/vfio/{name}": {"kind": "char", "mode": "0600"} for name in ("vfio", *groups)}
+    path.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+
+
+def _specify(recording: Path, resource: Specification) -> None:
+    links = (Path(f"{recording}/root{DEVICES}/{address}/iommu_group").readlink() for address in resource.addresses)
+    groups = [link.name for link in links]
+    put(recording, resource.path, passthrough.text(resource.kind, [passthrough.group(name) for name in groups]))
+    _nodes(recording, groups)
 
 
 def _cilium(recording: Path) -> None:

@@ -11,11 +11,12 @@ from typing import Any
 import yaml
 from tests.hosts import aftermath
 
-from caasctl.facts import cilium, kubernetes_kubelet, kubernetes_tools
+from caasctl.facts import cilium, kubernetes_kubelet, kubernetes_objects, kubernetes_tools
 from caasctl.protocol import Known, Resource
 from caasctl.resources.helm.commands import WHERE
 from caasctl.resources.kubeadm.begin import KubeadmInit
 from caasctl.syntax import kubeadm
+from caasctl.syntax.cluster.names import GPU_HANDLER, GPU_NAMESPACE, PLUGIN, label
 
 PKI = Path(__file__).with_name("pki")  # made by openssl for this, on 2026-11-25; their keys are gone
 BOOTED = 1795600000  # two days before the clock of the recording, which /proc/uptime tells
@@ -88,7 +89,7 @@ def stats() -> dict[str, dict[str, str]]:
     programs = ("kubelet", "kubeadm", "kubectl", "iptables")
     kept = ("/etc/kubernetes/pki/ca.key", "/etc/kubernetes/caasctl/encryption.yaml", "/root/.kube/config",
             *(f"/etc/kubernetes/{name}.conf" for name in ("admin", "kubelet")))  # fmt: skip
-    ours = ("kubeadm", "audit-policy", "admission", "cilium-values")
+    ours = ("kubeadm", "audit-policy", "admission", "cilium-values", "cluster", "tenant-policy")
     found = {f"stat /usr/bin/{name}": file for name in programs} | {"stat /usr/local/bin/helm": file}
     for path in (*kept, *(f"/etc/kubernetes/caasctl/{name}.yaml" for name in ours)):
         found |= {f"stat {path}": secret, f"lstat {path}": secret}
@@ -113,6 +114,7 @@ def commands(recording: Path) -> list[dict[str, Any]]:
         answer(("systemctl", "show", "-p", "LoadState,ActiveState,UnitFileState,ActiveEnterTimestampMonotonic", "--", "kubelet.service"),
                "LoadState=loaded\nActiveState=active\nUnitFileState=enabled\nActiveEnterTimestampMonotonic=61000000\n"),
         answer(("/usr/local/bin/helm", *kubernetes_tools._ASK["helm"]), "v3.19.0+g3d8990f\n"),
+        *_objects(list(yaml.safe_load_all((kept / "cluster.yaml").read_text()))),
         *_kubeconfigs(), *_release(values), *_live(cluster["networking"]["podSubnet"]), *_network(cluster["networking"]["podSubnet"]),
     ]  # fmt: skip
 
@@ -141,7 +143,7 @@ def _release(values: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _live(pods: str) -> list[dict[str, Any]]:
-    ask = ("kubectl", *WHERE, "--request-timeout=6s", "get")
+    ask = ("kubectl", *WHERE, "--request-timeout=10s", "get")
     address = {"type": "InternalIP", "address": "192.168.40.17"}
     node = {"kind": "Node", "metadata": {"name": "gpu-08"},
             "status": {"addresses": [address], "conditions": [{"type": "Ready", "status": "True"}]}}  # fmt: skip
@@ -165,6 +167,30 @@ def _live(pods: str) -> list[dict[str, Any]]:
         answer(cilium.ASK, {"kind": "List", "items": [config, daemonset]}),
         answer(cilium.ASK_NODES, f"Node gpu-08 {share} \nCiliumNode gpu-08  {share}\n"),
     ]  # fmt: skip
+
+
+def _objects(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What phase cluster applied, and the node's labels."""
+    refs = [f"{one['kind'].lower()}/{one['metadata']['name']}" for one in documents]
+    others = [f"runtimeclass/{GPU_HANDLER}", f"namespace/{GPU_NAMESPACE}", f"daemonset/{PLUGIN}"]
+    asked = ("kubectl", "--kubeconfig", kubeadm.ADMIN, "--request-timeout=10s", "get", *refs, *others, "--namespace", GPU_NAMESPACE,
+             "--show-managed-fields", "--ignore-not-found", "-o", "json")  # fmt: skip
+    node = (
+        "kubectl",
+        "--kubeconfig",
+        kubeadm.KUBELET_CONF,
+        "--request-timeout=10s",
+        "get",
+        "node",
+        "gpu-08",
+        "-o",
+        "json",
+    )
+    labels = {"kubernetes.io/hostname": "gpu-08", **{label(one["metadata"]["name"]): "true" for one in documents}}
+    rows = [f"RuntimeClass\t\t{one['metadata']['name']}\tcaasctl\t{one['handler']}\t\n" for one in documents]
+    rows.append("DaemonSet\tkube-system\tcilium\tHelm\t\tquay.io/cilium/cilium:v1.20.5\n")
+    return [answer(asked, {"kind": "List", "items": documents}), answer(node, {"kind": "Node", "metadata": {"name": "gpu-08", "labels": labels}}),
+            answer(kubernetes_objects.ASK, "".join(rows))]  # fmt: skip
 
 
 def _network(pods: str) -> list[dict[str, Any]]:

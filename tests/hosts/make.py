@@ -20,6 +20,7 @@ BASE = HOSTS / "epyc-debian13-bare"
 NODE = HOSTS / "already-a-node"
 CLOSED = HOSTS / "almost-nothing-readable"
 ANSWERED = ("a10-hybrid-docker-containerd", "debian12-plain-vm", "epyc-debian13-bare", "rhel9-bls")
+GPU_UNIT = "caasctl-gpu.service"
 SHM_KIB = 700000000
 OWN = re.compile(
     r"/0000:|/iommu_groups/|/moby/|/conf/(?!all|default)|/class/net/|/node\d|x2d|/proc/\d\d|hugepages-|/loader/entries/"
@@ -79,15 +80,26 @@ def intel() -> None:
 def administrator() -> None:
     """What the user brought: Kata's release, room in /dev/shm, crictl."""
     put(f"{KATA}/VERSION", "4.1.0\n")
-    for table, program in (("qemu", "qemu-system-x86_64"), ("clh", "cloud-hypervisor")):
-        text = KATA_CONFIG.format(table=table, program=program, kata=KATA)
-        put(f"{KATA}/share/defaults/kata-containers/configuration-{table}.toml", text)
+    for name, program in (
+        ("qemu", "qemu-system-x86_64"),
+        ("clh", "cloud-hypervisor"),
+        ("qemu-nvidia-gpu", "qemu-system-x86_64"),
+    ):
+        text = KATA_CONFIG.format(table=name.partition("-")[0], program=program, kata=KATA)
+        put(f"{KATA}/share/defaults/kata-containers/configuration-{name}.toml", text)
     edit(
         "/proc/mounts",
         "tmpfs /dev/shm tmpfs rw,nosuid,nodev,inode64",
         f"tmpfs /dev/shm tmpfs rw,nosuid,nodev,size={SHM_KIB}k,inode64",
     )
     put("/etc/fstab", (NODE / "root/etc/fstab").read_text() + f"tmpfs /dev/shm tmpfs defaults,size={SHM_KIB}k 0 0\n")
+
+
+def gpus() -> None:
+    """The disk that shared a group with a GPU is in another slot."""
+    group = NODE / "root/sys/bus/pci/devices/0000:84:00.0/iommu_group"
+    group.unlink()
+    group.symlink_to("../../../../kernel/iommu_groups/43")
 
 
 def manifest() -> None:
@@ -103,6 +115,11 @@ def manifest() -> None:
     ]
     save(NODE, "manifest.json", found)
     commands = [one for one in data(BASE, "commands.json") if one["argv"][1:2] != ["--config"]]
+    for one in commands:
+        if one["argv"][-1] == GPU_UNIT and "LoadState" in one["argv"][3]:
+            one["stdout"] = (
+                "ActiveEnterTimestampMonotonic=9000000\nLoadState=loaded\nActiveState=active\nUnitFileState=enabled\n"
+            )
     asked = [
         "/usr/bin/crictl",
         "--runtime-endpoint",
@@ -133,7 +150,10 @@ def the_cluster() -> None:
 
 def cri() -> dict[str, Any]:
     """The part of `crictl info` that caasctl reads."""
-    kata = {f"kata-{name}": {"runtimeType": f"io.containerd.kata-{name}.v2", "options": {}} for name in ("qemu", "clh")}
+    kata = {
+        f"kata-{name}": {"runtimeType": f"io.containerd.kata-{name}.v2", "options": {}}
+        for name in ("qemu", "clh", "qemu-nvidia-gpu")
+    }
     runc = {"runc": {"runtimeType": "io.containerd.runc.v2", "options": {"SystemdCgroup": True}}}
     network = {"type": "NetworkReady", "status": True}
     return {"status": {"conditions": [{"type": "RuntimeReady", "status": True}, network]},
@@ -149,6 +169,7 @@ def already_a_node() -> None:
         shutil.copytree(BASE / "root", NODE / "root", symlinks=True)
         intel()
         administrator()
+        gpus()
         manifest()
         aftermath.take_effect(NODE)
         the_cluster()

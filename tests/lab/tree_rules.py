@@ -23,7 +23,8 @@ HOMES = {
     "ssl": ("remote.py",),
     "http": ("remote.py",),
     "subprocess": ("host/",),
-    "tarfile": ("bundle.py", "recording.py"),
+    "tarfile": ("bundle.py", "recording.py", "host/"),
+    "urllib.request": ("remote.py",),
     "tempfile": ("bundle.py", "recording.py"),
     "shutil": ("host/",),
     "platform": (),  # facts of this machine come through a Reader
@@ -160,7 +161,8 @@ def every_module_has_a_layer(tree: Tree) -> Iterator[str]:
 def one_home_per_library(tree: Tree) -> Iterator[str]:
     for module in tree.modules:
         for node, name in _imports(module):
-            homes = HOMES.get(name.split(".")[0])
+            first, second = (*name.split("."), "")[:2]
+            homes = HOMES.get(f"{first}.{second}", HOMES.get(first))
             if homes is not None and module.unit not in homes:
                 where = f"its home is {homes[0]}" if homes else "no module of caasctl needs it"
                 yield module.at(node, f"{name.split('.')[0]} is imported, {where}")

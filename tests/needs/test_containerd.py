@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from caasctl import profile_load
+from caasctl.facts.gpu import PciFunction, PciFunctions
 from caasctl.facts.kata import KataTree, KataTrees
 from caasctl.model import Facts
 from caasctl.needs.containerd import handler, pause_tag, wanted
@@ -20,6 +21,49 @@ RUST_CONFIG = f"{CONFIGS}/runtime-rs/configuration-qemu-runtime-rs.toml"
 RUST = KataTree("/opt/kata", "4.1.0", "", "/opt/kata/runtime-rs/bin/containerd-shim-kata-v2", (RUST_CONFIG,))
 
 
+MAY = tuple(
+    f"io.katacontainers.config.hypervisor.{name}" for name in ("enable_iommu", "kernel_params", "kernel_verity_params")
+)
+OWN = "/etc/kata-containers/caasctl/kata-qemu/configuration-qemu.toml"
+GPU = PciFunctions((PciFunction("0000:65:00.0", "10de", "2236", "030200"),))
+NEW = ["kata.source=/srv/kata-go-static-4.1.0-amd64.tar.zst", f"kata.sha256={'a' * 64}"]
+
+
+def test_caasctls_own_configuration_is_used_where_phase_kata_writes_it() -> None:
+    trees = Facts([KataTrees((GO,))])
+    assert [each.config_path for each in wanted(trees, profile_load.load()).handlers] == [
+        OWN,
+        f"{CONFIGS}/configuration-clh.toml",
+    ]
+    to_come = profile_load.load(settings=NEW)
+    assert [each.config_path.rpartition("/")[0] for each in wanted(Facts(), to_come).handlers] == [
+        "/etc/kata-containers/caasctl/kata-qemu",
+        "/etc/kata-containers/caasctl/kata-clh",
+    ]
+    deployed = replace(GO, configs=(f"{CONFIGS}/runtimes/qemu/configuration-qemu.toml",))  # kata-deploy's
+    assert wanted(Facts([KataTrees((deployed,))]), profile_load.load()).handlers[0].config_path == deployed.configs[0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "gpus", "names"),
+    [
+        ((), True, ("kata-qemu", "kata-clh", "kata-qemu-nvidia-gpu")),
+        ((), False, ("kata-qemu", "kata-clh")),
+        (("gpu.passthrough=off",), True, ("kata-qemu", "kata-clh")),
+        (("gpu.passthrough=required",), False, ("kata-qemu", "kata-clh", "kata-qemu-nvidia-gpu")),
+        (("runtimes=[runc]",), True, ()),
+        (("runtimes=[runc]", "gpu.passthrough=required"), True, ("kata-qemu-nvidia-gpu",)),
+        (("gpu.exclude=['65:00.0']",), True, ("kata-qemu", "kata-clh")),
+        (("runtimes=[runc, kata-qemu-nvidia-gpu]",), True, ("kata-qemu-nvidia-gpu",)),
+    ],
+)
+def test_gpus_that_are_passed_through_bring_their_handler(
+    settings: tuple[str, ...], names: tuple[str, ...], *, gpus: bool
+) -> None:
+    facts = Facts([GPU if gpus else PciFunctions(())])
+    assert wanted(facts, profile_load.load(settings=list(settings))).names == ("runc", *names)
+
+
 def test_a_handler_takes_the_shim_that_has_its_configuration() -> None:
     assert handler("kata-qemu", GO) == Handler("kata-qemu", GO.go_shim, GO.configs[0])
     assert handler("kata-qemu", RUST) == Handler("kata-qemu", RUST.rust_shim, RUST_CONFIG)
@@ -30,7 +74,7 @@ def test_a_handler_takes_the_shim_that_has_its_configuration() -> None:
 
 def test_without_a_tree_it_is_where_a_release_will_put_it() -> None:
     (qemu, _) = wanted(Facts([KataTrees((replace(GO, prefix="/opt/kata-other"),))]), profile_load.load()).handlers
-    assert qemu == Handler("kata-qemu", GO.go_shim, GO.configs[0])
+    assert qemu == Handler("kata-qemu", GO.go_shim, GO.configs[0], MAY)
     assert wanted(Facts(), profile_load.load()).handlers[0] == qemu
 
 

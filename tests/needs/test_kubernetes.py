@@ -152,6 +152,13 @@ def test_the_gate_of_kata_is_written_only_where_it_is_off_by_default() -> None:
     assert not {"featureGates", "runtimeRequestTimeout"} & set(plain)
 
 
+def test_the_kubelet_waits_as_long_for_gpus_as_kata_does_unless_the_profile_says_otherwise() -> None:
+    required = "gpu.passthrough=required"
+    assert by_kind(profile(required))["KubeletConfiguration"]["runtimeRequestTimeout"] == "20m0s"
+    own = by_kind(profile(required, "kubernetes.kubelet={runtimeRequestTimeout: 4m0s}"))["KubeletConfiguration"]
+    assert own["runtimeRequestTimeout"] == "4m0s"
+
+
 def test_the_profiles_fields_are_laid_over_ours_key_by_key() -> None:
     kubelet = by_kind(
         profile("kubernetes.kubelet={maxPods: 250, evictionHard: {memory.available: 1Gi}, failSwapOn: false}")

@@ -67,6 +67,7 @@ def test_the_handlers_follow_the_profile_and_the_tree() -> None:
     assert isinstance(activation, ContainerdActivation)
     assert activation.wanted.names == ("runc", "kata-qemu-nvidia-gpu")
     assert activation.wanted.handlers[0].config_path == config
+    assert activation.wanted.handlers[0].annotations[-1] == "io.katacontainers.config.hypervisor.kernel_verity_params"
 
 
 def test_a_configuration_elsewhere_is_the_one_that_is_merged() -> None:

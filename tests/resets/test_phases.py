@@ -11,6 +11,7 @@ from tests.lab.fact_use import use
 from caasctl import engine, profile_load
 from caasctl.checks import CHECKS
 from caasctl.facts.boot import BootLoader, CommandLine, parse_grub_config
+from caasctl.facts.boot_initramfs import Initramfs
 from caasctl.facts.cluster_members import ClusterMembers
 from caasctl.facts.containerd import ContainerdBinaries, ContainerdVersion
 from caasctl.facts.containerd_config import ContainerdConfig
@@ -35,9 +36,16 @@ PROFILE = profile_load.load()
 NOTHING: tuple[object, ...] = (
     Record(), OwnFiles(), Cluster(), StaticPods(), ContainerdBinaries(), ContainerdVersion((0, 0, 0), ""), ContainerdConfig(),
     SysctlConfig(()), Links(()), BootLoader("grub", (), "/boot/grub/grub.cfg", "grub-mkconfig", ("update-grub",)),
-    CommandLine("ro quiet intel_iommu=on"), parse_grub_config([("/etc/default/grub", "")]),
+    Initramfs("initramfs-tools"), CommandLine("ro quiet intel_iommu=on"), parse_grub_config([("/etc/default/grub", "")]),
 )  # fmt: skip
-ALWAYS = {"file", "folder", "grubenv", "unit", "record"}  # that look for caasctl's own mark, word or folder themselves
+ALWAYS = {
+    "file",
+    "folder",
+    "grubenv",
+    "unit",
+    "record",
+    "kata",
+}  # that look for caasctl's own mark, word or folder themselves
 BEGUN = Record(frozenset({"kubeadm:init"}), frozenset({"kubeadm:init"}))
 THERE = Cluster(admin_conf=True, kubelet_conf=True, ca=True)
 

@@ -17,7 +17,12 @@ from caasctl.syntax.containerd import merge, tables, v1
 from caasctl.syntax.containerd.wanted import Wanted
 
 TREE = KataTree("/opt/kata", "", "", "", ())
-WANTED = Wanted("registry.k8s.io/pause:3.10.2", "runc", (handler("kata-qemu", TREE), handler("kata-clh", TREE)))
+MAY = ("io.katacontainers.config.hypervisor.kernel_params",)
+WANTED = Wanted(
+    "registry.k8s.io/pause:3.10.2",
+    "runc",
+    (handler("kata-qemu", TREE, annotations=MAY), handler("kata-clh", TREE, annotations=MAY)),
+)
 V16, V17, V21, V24 = (1, 6, 20), (1, 7, 24), (2, 1, 9), (2, 4, 0)
 CRI = f'plugins."{tables.CRI}"'
 TEXTS = {
@@ -98,7 +103,7 @@ def test_the_drop_in_says_the_same_in_every_schema(schema: int) -> None:
     assert text.startswith("# Written by caasctl")
     assert (found.default_runtime, found.sandbox_image, found.cdi) == ("runc", WANTED.sandbox_image, True)
     assert found.runtimes["kata-clh"]["privileged_without_host_devices"] is True
-    assert found.runtimes["kata-clh"]["pod_annotations"] == ["io.katacontainers.*"]
+    assert found.runtimes["kata-clh"]["pod_annotations"] == [*MAY]
     assert found.runtimes["kata-clh"]["options"]["ConfigPath"].endswith("/configuration-clh.toml")
     assert not [value for _, value in tables.leaves(parse_toml(text, "x")) if not value], "2.x skips zero values"
 
@@ -122,7 +127,7 @@ def test_the_users_annotations_and_runc_options_stay() -> None:
     runtimes = f"{CRI}.containerd.runtimes"
     text = f'version = 2\n[{runtimes}.kata-qemu]\npod_annotations = ["a.*"]\nsnapshotter = "s"\n[{runtimes}.runc.options]\nBinaryName = "nv"\n'
     found = tables.cri(parse_toml(merge.merge_main_v1x(text, WANTED, V17), "x")).runtimes
-    assert found["kata-qemu"]["pod_annotations"] == ["a.*", "io.katacontainers.*"]
+    assert found["kata-qemu"]["pod_annotations"] == ["a.*", *MAY]
     assert found["kata-qemu"]["snapshotter"] == "s"
     assert found["runc"]["options"] == {"BinaryName": "nv", "SystemdCgroup": True}
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from tests.lab.debian import Unavailable
 from tests.vm.image import Kind, disk
-from tests.vm.machine import Machine
+from tests.vm.machine import INTEL, Machine
 
 LIFE_S = 2400
-BUDGET_S = 15 * 60.0  # for the tests of this folder in CI, with the building of their disks
-NewMachine = Callable[[Kind], Machine]
+BUDGET_S = 10 * 60.0  # for the tests of this folder in CI, with the building of their disks
+NewMachine = Callable[..., Machine]
 _BEGUN: list[float] = []
 _OUT: set[Path] = set()
 
@@ -56,13 +56,13 @@ def boot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewMachine]:
     """Boots a node of a kind, once its disk is built; each ends with the module."""
     machines: list[Machine] = []
 
-    def new(kind: Kind) -> Machine:
+    def new(kind: Kind, hardware: Sequence[str] = INTEL) -> Machine:
         try:
             made = disk(kind)
         except Unavailable as reason:
             pytest.skip(f"no booted node: {reason}")
         machines.append(Machine(tmp_path_factory.mktemp(kind.name) / "node", LIFE_S))
-        machines[-1].start(made)
+        machines[-1].start(made, hardware)
         machines[-1].up()
         return machines[-1]
 

@@ -29,7 +29,7 @@ PACKAGES = {
 LAB = ("grpcio",)  # what the node's own tests need
 BUILDS_S = 600
 INCLUDED = (
-    "linux-image-cloud-amd64", "systemd-sysv", "systemd-timesyncd", "udev", "dbus", "iproute2", "python3", "python3-venv", "python3-yaml",
+    "systemd-sysv", "systemd-timesyncd", "udev", "dbus", "iproute2", "python3", "python3-venv", "python3-yaml",
     "kmod", "pciutils", "containerd", "runc", "procps", "iptables", "ethtool", "socat", "conntrack", "grub2-common", "grub-pc",
     "openssh-server", "busybox-static", "ebtables", "nftables",
 )  # fmt: skip
@@ -39,15 +39,24 @@ _SOURCES = ("src", "templates", "profiles", "schemas", "pyproject.toml", "tests/
 
 @dataclass(frozen=True)
 class Kind:
-    """A node to be built. legacy_cgroups: systemd mounts them hybrid (bookworm only). iommu: whether its kernel turns it on."""
+    """A node to be built. legacy_cgroups: systemd mounts them hybrid (bookworm only). iommu: whether its kernel turns it on.
+
+    kernel: the flavour; Debian's cloud-amd64 knows no IOMMU of AMD's and no GPU.
+    """
 
     suite: str
     legacy_cgroups: bool = False
     iommu: bool = True
+    kernel: str = "cloud-amd64"
 
     @property
     def name(self) -> str:
-        return self.suite + "-hybrid" * self.legacy_cgroups + "-no-iommu" * (not self.iommu)
+        flavour = "" if self.kernel == "cloud-amd64" else f"-{self.kernel}"
+        return self.suite + flavour + "-hybrid" * self.legacy_cgroups + "-no-iommu" * (not self.iommu)
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        return (f"linux-image-{self.kernel}", *INCLUDED)
 
     @property
     def arguments(self) -> str:
@@ -78,7 +87,7 @@ def _disk(kind: Kind) -> Path:
     if made.exists() and stamp.exists() and stamp.read_text() == wanted:
         return made
     stamp.unlink(missing_ok=True)
-    root, material = _root(kind.suite), CACHE / f"material-{kind.name}"
+    root, material = _root(kind), CACHE / f"material-{kind.name}"
     shutil.rmtree(material, ignore_errors=True)
     with _alone("shared"):  # by all suites
         _ssh_key()
@@ -107,18 +116,19 @@ def wheels(wheel: Path, python: str) -> Path:
     return folder
 
 
-def _root(suite: str) -> Path:
+def _root(kind: Kind) -> Path:
     """Debian's packages of a suite, as a tar file."""
-    tar = CACHE / f"root-{suite}-{hashlib.sha256(repr(INCLUDED).encode()).hexdigest()[:12]}.tar"
+    named = f"root-{kind.suite}-{kind.kernel}"
+    tar = CACHE / f"{named}-{hashlib.sha256(repr(kind.packages).encode()).hexdigest()[:12]}.tar"
     if not tar.exists():
-        for old in CACHE.glob(f"root-{suite}-*"):
+        for old in CACHE.glob(f"{named}-*"):
             old.unlink()
         part = tar.with_suffix(".part.tar")
         options = debian.setting(
             "Acquire::Check-Valid-Until"
         )  # a mirror that stands still for a while is for the machine to judge
-        _run("mmdebstrap", "--quiet", "--mode=root", "--variant=important", f"--include={','.join(INCLUDED)}",
-             *(f"--aptopt={line}" for line in options), suite, str(part), debian.mirror())  # fmt: skip
+        _run("mmdebstrap", "--quiet", "--mode=root", "--variant=important", f"--include={','.join(kind.packages)}",
+             *(f"--aptopt={line}" for line in options), kind.suite, str(part), debian.mirror())  # fmt: skip
         part.rename(tar)
     return tar
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.lab.debian import Unavailable
 from tests.vm.image import CACHE, SUITES, Kind, disk
-from tests.vm.machine import LIFE_S, Dead, Machine
+from tests.vm.machine import INTEL, LIFE_S, Dead, Machine
 
 NODES = CACHE / "nodes"
 LAST = NODES / "last"
@@ -61,7 +61,7 @@ def _up(asked: argparse.Namespace) -> int:
         machine.power_on(BOOTED)
         machine.up()
     else:
-        machine.start(made, iommu=not asked.no_firmware_iommu)
+        machine.start(made, () if asked.no_firmware_iommu else INTEL)
         machine.up()
         machine.save(BOOTED)
         stamp.write_text(current)

@@ -9,12 +9,14 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
 from tests.vm.image import KEY
 
+INTEL = ("-device", "intel-iommu,intremap=on,caching-mode=on")
 LIFE_S = 4 * 3600
 BOOT_S = 240
 COMMAND_S = 600
@@ -59,24 +61,24 @@ class Machine:
     def console(self) -> str:
         return (self.folder / "console.log").read_text(errors="replace").replace("\r", "")
 
-    def start(self, disk: Path, *, iommu: bool = True) -> None:
-        """Boots a new overlay of a disk; returns before it is up."""
+    def start(self, disk: Path, hardware: Sequence[str] = INTEL) -> None:
+        """Boots a new overlay of a disk; returns before it is up. hardware: words for QEMU beside those of every node."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         overlay = self.folder / "disk.qcow2"
         subprocess.run(
             ("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", str(disk), str(overlay)), check=True
         )
-        (self.folder / "iommu").write_text("on" if iommu else "")
+        (self.folder / "hardware").write_text("\n".join(hardware))
         self.power_on()
 
     def power_on(self, state: str = "") -> None:
         """Starts QEMU on the overlay. state: a snapshot to go on from instead of booting."""
         port = _free_port()
         (self.folder / "port").write_text(str(port))
-        iommu = ("-device", "intel-iommu,intremap=on,caching-mode=on") if (self.folder / "iommu").read_text() else ()
+        hardware = (self.folder / "hardware").read_text().splitlines()
         argv = ("timeout", "-k", "5", str(self.life_s), "qemu-system-x86_64", "-accel", "tcg,thread=multi,tb-size=1024", "-cpu", "max", "-smp", "2",
-                "-m", "4096", "-machine", "q35,sata=off", *iommu,
+                "-m", "4096", "-machine", "q35,sata=off", *hardware,
                 "-drive", f"file={self.folder}/disk.qcow2,if=virtio,format=qcow2,cache=unsafe",
                 "-netdev", f"user,id=lan,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:22", "-device", "virtio-net-pci,netdev=lan",
                 "-display", "none", "-serial", f"file:{self.folder}/console.log", "-qmp", f"unix:{self.folder}/monitor,server,nowait",

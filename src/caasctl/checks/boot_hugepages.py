@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from caasctl.facts.boot import BootLoader, CommandLine, GrubConfig, Hugepages
+from caasctl.facts.boot import BootLoader, CommandLine, GrubConfig, Hugepages, PageSize
+from caasctl.facts.kata import KataConfigs
 from caasctl.facts.os import Memory
 from caasctl.model import Evidence, Facts, Finding, Fix, FixKind, check, failed, passed, warned
+from caasctl.needs.containerd import handlers, kata_tree
 from caasctl.profile import NodeProfile
 from caasctl.syntax import cmdline
 
@@ -119,4 +121,61 @@ def hugepages_reserved(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
                        fix=Fix(f"lower hugepages={count} to {there} or fewer", FixKind.EDIT, needs_reboot=True))  # fmt: skip
 
 
-CHECKS = (hugepages_budget, hugepages_reserved)
+@check(
+    "boot.hugepages_per_node",
+    "Hugepages lie where guests need them, and guests use them",
+    reads=(Hugepages,),
+    why="A guest beside its GPU takes memory of that NUMA node: where all pages lie on another, its memory is across the socket, or"
+    ' it fails with "cannot allocate memory". Pages that no handler takes are lost to pods all the same.',
+    fix="Ask per node, hugepages=0:256,1:256; enable_hugepages = true in the handlers that are to use them, or reserve none.",
+    source="https://docs.kernel.org/admin-guide/mm/hugetlbpage.html; kata-containers: configuration-qemu.toml, enable_hugepages",
+)
+def hugepages_per_node(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
+    """nr_hugepages by NUMA node, hugepages= on /proc/cmdline, enable_hugepages of Kata's configurations, /proc/meminfo."""
+    running = facts.get(CommandLine)
+    asked = cmdline.hugepages(running.tokens) if running else {}
+    for size in facts[Hugepages].sizes:
+        wanted = _by_node(asked.get(size.size_kib, ""))
+        if size.total or wanted:
+            yield _on_nodes(size, wanted, profile)
+    yield from _unused(facts, profile)
+
+
+def _by_node(count: str) -> dict[int, int]:
+    """{0: 256, 1: 256} of 0:256,1:256; {} of a number for the whole host."""
+    pairs = (part.partition(":") for part in count.split(",") if ":" in part)
+    return {int(node): int(pages) for node, _, pages in pairs if node.isdecimal() and pages.isdecimal()}
+
+
+def _on_nodes(size: PageSize, wanted: Mapping[int, int], profile: NodeProfile) -> Finding:
+    unit = _UNITS.get(size.size_kib, f"{size.size_kib} KiB")
+    found = ", ".join(f"node {node}: {pages}" for node, pages in sorted(size.nodes.items())) or f"{size.total} pages"
+    short = [node for node, pages in wanted.items() if size.nodes.get(node, 0) < pages]
+    empty = [node for node, pages in size.nodes.items() if not pages]
+    even = ",".join(f"{node}:{size.total // max(len(size.nodes), 1)}" for node in sorted(size.nodes))
+    if short:
+        make = failed if profile.spec.boot.hugepages.count else warned
+        asked = ",".join(f"{node}:{pages}" for node, pages in sorted(wanted.items()))
+        return make(found, wanted=f"hugepages={asked}", subject=unit,
+                    fix=Fix(f"ask for fewer on node {short[0]}: hugepages= on the kernel command line", FixKind.EDIT, needs_reboot=True))  # fmt: skip
+    if empty and size.total:
+        return warned(found, wanted="some on each node", subject=unit,
+                      fix=Fix(f"hugepages={even} on the kernel command line, where guests run on every node", FixKind.EDIT, needs_reboot=True))  # fmt: skip
+    return passed(found, subject=unit)
+
+
+def _unused(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
+    """Only where every handler's configuration is known to leave them alone."""
+    configs, tree, memory = facts.get(KataConfigs), kata_tree(facts, profile), facts.get(Memory)
+    names = handlers(facts, profile)
+    found = [configs.in_effect(name, tree) if configs else None for name in names]
+    taken = sum(size.size_kib * size.total for size in facts[Hugepages].sizes)
+    if not taken or not names or any(config is None or config.hugepages for config in found):
+        return
+    left = f"; {_gib(memory.total_kib - taken)} of {_gib(memory.total_kib)} left for pods and guests" if memory else ""
+    yield warned(f"{_gib(taken)} in hugepages, which no Kata handler takes{left}", wanted="none, or enable_hugepages = true", subject="Kata",
+                 fix=Fix("spec.boot.hugepages.count: 0, and no hugepages= of others; guests keep their memory in /dev/shm then", FixKind.EDIT),
+                 cause="Guests of QEMU take /dev/shm unless their configuration has enable_hugepages: kata.shm says how much that is.")  # fmt: skip
+
+
+CHECKS = (hugepages_budget, hugepages_reserved, hugepages_per_node)

@@ -19,6 +19,7 @@ _MENUS = {
     "": "switch on the IOMMU (Intel: VT-d; AMD: IOMMU or AMD-Vi, with SVM; Arm: SMMU)",
 }
 _VIRTUAL = "give this virtual machine an IOMMU (QEMU: -machine q35,kernel-irqchip=split -device intel-iommu,intremap=on,caching-mode=on), or pass GPUs through on its host"
+_WITHOUT = "build the node without its GPU (--set 'gpu.passthrough=\"off\"'), or "
 _ELSEWHERE = "append intel_iommu=on to the kernel command line (boot.loader_supported says how)"
 _DRIVERS = {"DMAR": ("INTEL_IOMMU", "DMAR"), "IVRS": ("AMD_IOMMU", "AMD-Vi"), "IORT": ("ARM_SMMU_V3", "arm-smmu")}
 
@@ -41,6 +42,7 @@ def _make(facts: Facts, profile: NodeProfile) -> Callable[..., Finding]:
     '"vfio-pci: probe of ... failed with error -22".',
     fix="Switch it on in the firmware's setup (Intel: VT-d; AMD: IOMMU or AMD-Vi), save, power-cycle.",
     source="https://docs.kernel.org/arch/x86/iommu.html",
+    gates=("gpu",),
 )
 def firmware(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     """/sys/firmware/acpi/tables: DMAR (Intel), IVRS (AMD), IORT (Arm)."""
@@ -52,7 +54,8 @@ def firmware(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
         return
     virtual = cpu is not None and "hypervisor" in cpu.flags
     setup = Fix(_MENUS.get(cpu.vendor if cpu else "", _MENUS[""]), FixKind.FIRMWARE, needs_reboot=True)
-    fix = Fix(_VIRTUAL, FixKind.EDIT, needs_reboot=True) if virtual else setup
+    guest = Fix((_WITHOUT if _gpus(facts, profile) else "") + _VIRTUAL, FixKind.EDIT, needs_reboot=True)
+    fix = guest if virtual else setup
     found = "no DMAR, IVRS or IORT table" + ("; this is a virtual machine" if virtual else "")
     yield _make(facts, profile)(found, wanted="one of DMAR, IVRS, IORT", fix=fix)
 

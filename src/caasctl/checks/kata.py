@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
+from caasctl.facts.containerd_config import ContainerdEffective
 from caasctl.facts.kata import KataConfigs, KataTree, KataTrees, ShimGlibc
 from caasctl.facts.os import Glibc
-from caasctl.model import Check, Evidence, Facts, Finding, Fix, FixKind, check, failed, passed, unknown, warned
+from caasctl.model import Check, Evidence, Facts, Finding, Fix, FixKind, Level, check, failed, passed, unknown, warned
+from caasctl.needs.containerd import handlers
 from caasctl.profile import NodeProfile
+from caasctl.syntax.containerd.tables import cri, table
+from caasctl.syntax.kata_release import RELEASES, of_name, own_configuration
 
 _STATIC_SINCE = (4, 1)  # the Go binaries of Kata's own releases, on x86 and arm
 _DYNAMIC_NEEDS = (2, 34)
 _NEEDS_GO = ("kata-qemu-nvidia-gpu",)
-_RELEASES = "https://github.com/kata-containers/kata-containers/releases"
 
 
 @check(
@@ -31,13 +35,43 @@ def tree(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
         return
     trees, prefix = facts[KataTrees], profile.spec.kata.prefix.rstrip("/")
     found = trees.at(prefix)
+    yield from _named_in_vain(facts, profile)
     if found is None and prefix not in trees.prefixes and not prefix.startswith("/opt/kata"):
         yield unknown(f"caasctl looks into {', '.join(trees.prefixes)} only, not into {prefix}")
+    elif found is None and profile.spec.kata.source:
+        yield _to_come(profile.spec.kata.source)
     elif found is None:
         yield _no_tree(trees, prefix)
     else:
-        for handler in profile.kata_handlers:
-            yield _handler(handler, found, facts[KataConfigs])
+        goes = _replaced(found, profile)
+        for handler in handlers(facts, profile):
+            judged = _handler(handler, found, facts[KataConfigs])
+            yield (
+                replace(judged, fixed_by="kata", fix=Fix("caasctl init-node"))
+                if goes and judged.level is not Level.PASS
+                else judged
+            )
+
+
+def _named_in_vain(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
+    """Configurations of caasctl's that containerd names and that are not there: phase kata was left out, or they were removed."""
+    effective = facts.get(ContainerdEffective)
+    runtimes = cri(effective.data).runtimes if effective else {}
+    for handler in handlers(facts, profile):
+        path = table(runtimes.get(handler, {}), "options").get("ConfigPath")
+        if path == own_configuration(handler) and facts[KataConfigs].of(path) is None:
+            yield failed(f"containerd names {path}, which is not there", wanted=path, subject=handler, fix=Fix("caasctl init-node"),
+                         fixed_by="kata", cause="The shim starts and stops with `Cannot find usable config file`.")  # fmt: skip
+
+
+def _replaced(found: KataTree, profile: NodeProfile) -> bool:
+    """Whether phase kata puts the profile's tarball in the place of this tree."""
+    return bool(profile.spec.kata.source) and found.source != profile.spec.kata.sha256.lower()
+
+
+def _to_come(source: str) -> Finding:
+    said = of_name(source).version
+    return failed("none yet", wanted=f"Kata {said}".strip(), fix=Fix("caasctl init-node"), fixed_by="kata")
 
 
 def _no_tree(trees: KataTrees, prefix: str) -> Finding:
@@ -47,7 +81,7 @@ def _no_tree(trees: KataTrees, prefix: str) -> Finding:
         wanted=f"a Kata release at {prefix}",
         fix=Fix(f"in the profile: spec.kata.prefix: {trees.trees[0].prefix}", FixKind.EDIT)
         if others
-        else Fix(f"tar -C / -xf kata-go-static-4.1.0-amd64.tar.zst   # of {_RELEASES}"),
+        else Fix(f"tar -C / -xf kata-go-static-4.1.0-amd64.tar.zst   # of {RELEASES}"),
         cause="containerd is given the Kata handlers all the same; until Kata is there their pods fail with"
         ' `binary not installed "containerd-shim-kata-qemu-v2": file does not exist` or `invalid custom binary path`.',
     )
@@ -75,7 +109,7 @@ def _handler(handler: str, found: KataTree, configs: KataConfigs) -> Finding:
 
 def _install(found: KataTree) -> Fix:
     name = "kata-go-static" if found.release >= _STATIC_SINCE else "kata-static"
-    return Fix(f"tar -C / -xf {name}-{found.version or 'VERSION'}-amd64.tar.zst   # of {_RELEASES}")
+    return Fix(f"tar -C / -xf {name}-{found.version or 'VERSION'}-amd64.tar.zst   # of {RELEASES}")
 
 
 def _incomplete(handler: str, found: KataTree, where: str, config: str) -> Finding:
@@ -120,7 +154,7 @@ def _only_rust(handler: str, found: KataTree, where: str) -> Finding:
 def glibc(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     """The symbol versions that the Go shim names (grep), else Kata's version; the host's glibc."""
     found = facts[KataTrees].at(profile.spec.kata.prefix)
-    if not profile.kata_handlers or found is None or not found.go_shim:
+    if not profile.kata_handlers or found is None or not found.go_shim or _replaced(found, profile):
         return
     has = facts[Glibc].version
     needs, how = _needs(found, facts)
@@ -131,7 +165,7 @@ def glibc(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
             f"the shim needs {_dotted(needs)}, the host has {_dotted(has) if has > (0, 0) else 'another C library'}",
             wanted=f"glibc {_dotted(needs)} or newer",
             subject=found.go_shim,
-            fix=Fix(f"replace {found.prefix} by Kata 4.1 or later (kata-go-static, of {_RELEASES})", FixKind.EDIT),
+            fix=Fix(f"replace {found.prefix} by Kata 4.1 or later (kata-go-static, of {RELEASES})", FixKind.EDIT),
             evidence=(Evidence(found.go_shim, how),),
         )
     else:

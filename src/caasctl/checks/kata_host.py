@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 
 from caasctl.facts.kata import KataConfigs
 from caasctl.facts.kata_host import Kvm, KvmOpens, Shm, Vhost
-from caasctl.facts.os import Cpu, Modules, OsRelease, Privileges
+from caasctl.facts.os import Cpu, Kernel, Modules, OsRelease, Privileges
 from caasctl.model import Check, Evidence, Facts, Finding, Fix, FixKind, check, failed, passed, unknown, warned
+from caasctl.needs.containerd import handlers as in_effect
+from caasctl.needs.containerd import kata_tree
 from caasctl.profile import NodeProfile
 
 _GUEST_KIB = 2 * 1024 * 1024  # default_memory of Kata's configurations, 2048 MiB
@@ -17,6 +19,7 @@ _FIRMWARE = {
     "GenuineIntel": "Advanced > CPU: Intel Virtualization Technology (VMX): Enabled",
     "AuthenticAMD": "Advanced > CPU: SVM Mode: Enabled",
 }
+_TWO_SIDES = (5, 5)  # kernels that keep a guest's and a host's transport apart
 _MODULE = {"GenuineIntel": "kvm_intel", "AuthenticAMD": "kvm_amd"}
 
 
@@ -92,9 +95,55 @@ def _enable(device: Kvm, cpu: Cpu) -> Fix:
 
 
 @check(
+    "kata.vsock_conflict",
+    "Nothing else holds the host's side of vsock",
+    reads=(Vhost, Modules, Kernel),
+    why="One transport only can be the host's side: with VMware's there, /dev/vhost-vsock is a node without a driver. Pods fail with"
+    " `open /dev/vhost-vsock: no such device`, and `modprobe vhost_vsock` says `Device or resource busy`.",
+    fix="Unload the other transport and keep it from being loaded (a blacklist line in /etc/modprobe.d), then load vhost_vsock.",
+    source="kata-containers#1327, #3459; kernel: net/vmw_vsock/af_vsock.c, vsock_core_register, since 5.5",
+    gates=("host", "kata"),
+)
+def vsock_conflict(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
+    """Transports in /sys/module, vhost_vsock among the modules that are loaded, the kernel, whether this is a guest."""
+    modules, held = facts[Modules], _held(facts)
+    if not profile.kata_handlers:
+        return
+    if "vhost_vsock" in modules.loaded | modules.builtin or not held:
+        yield passed(
+            "vhost_vsock is loaded"
+            if "vhost_vsock" in modules.loaded | modules.builtin
+            else "no other transport in the way"
+        )
+        return
+    alone = "Before 5.5 the kernel takes one transport only." if facts[Kernel].version < _TWO_SIDES else ""
+    yield failed(
+        f"{held} is loaded and holds vsock",
+        wanted="vhost_vsock",
+        subject="/dev/vhost-vsock",
+        fix=Fix(
+            f"echo 'blacklist {held}' > /etc/modprobe.d/kata-vsock.conf && modprobe -r {held} && modprobe vhost_vsock"
+        ),
+        cause=f"`modprobe vhost_vsock` says `Device or resource busy` as long as it is there. {alone}".strip(),
+        evidence=(Evidence(f"/sys/module/{held}", "loaded"),),
+    )
+
+
+def _held(facts: Facts) -> str:
+    """The module in the way. Since 5.5 a guest's own transport is no rival: the two sides are registered apart, and VMware's
+    takes the host's only where VMware's guests run here.
+    """
+    devices, kvm = facts[Vhost], facts.get(Kvm)
+    if facts[Kernel].version < _TWO_SIDES:
+        return next(iter((*devices.vmware, *devices.of_guest)), "")
+    return next(iter(devices.vmware), "") if not (kvm and kvm.guest) else ""
+
+
+@check(
     "kata.vhost",
     "Kata can talk to its guests",
     reads=(Vhost, Modules),
+    after=("kata.vsock_conflict",),
     why="Shim and guest agent speak over vsock, and the guest's network goes through vhost-net: a pod fails with"
     " `host system doesn't support vsock: stat /dev/vhost-vsock` or `open /dev/vhost-net: no such file`.",
     fix="Load vhost_vsock and vhost_net now and at every boot (/etc/modules-load.d).",
@@ -103,15 +152,12 @@ def _enable(device: Kvm, cpu: Cpu) -> Fix:
     gates=("kata",),
 )
 def vhost(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
-    """/dev/vhost-vsock, /dev/vhost-net, the modules loaded and available, VMware's vsock transport."""
+    """/dev/vhost-vsock, /dev/vhost-net, the modules loaded and available."""
     if not profile.kata_handlers:
         return
     devices, modules = facts[Vhost], facts[Modules]
     pairs = (("/dev/vhost-vsock", "vhost_vsock", devices.vsock), ("/dev/vhost-net", "vhost_net", devices.net))
     missing = {path: module for path, module, there in pairs if not there}
-    if devices.vmware and "/dev/vhost-vsock" in missing:
-        del missing["/dev/vhost-vsock"]
-        yield _vmware(devices)
     there = modules.available | modules.loaded | modules.builtin
     loadable = {path: module for path, module in missing.items() if module in there}
     lacking = {path: module for path, module in missing.items() if module not in there}
@@ -121,22 +167,6 @@ def vhost(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
         yield _no_module(lacking, modules, facts.get(OsRelease))
     if all(present for _, _, present in pairs):
         yield passed("/dev/vhost-vsock, /dev/vhost-net")
-
-
-def _vmware(devices: Vhost) -> Finding:
-    held = devices.vmware[0]
-    return failed(
-        f"{held} is loaded and holds vsock",
-        wanted="vhost_vsock",
-        subject="/dev/vhost-vsock",
-        fix=Fix(
-            f"echo 'blacklist {held}' > /etc/modprobe.d/kata-vsock.conf && modprobe -r {held} && modprobe vhost_vsock"
-        ),
-        fixed_by="",
-        cause="One transport only can serve vsock: `modprobe vhost_vsock` says `Device or resource busy` as long as"
-        " VMware's is there.",
-        evidence=(Evidence(f"/sys/module/{held}", "loaded"),),
-    )
 
 
 def _load(devices: Mapping[str, str]) -> Finding:
@@ -174,8 +204,8 @@ def _no_module(devices: Mapping[str, str], modules: Modules, os: OsRelease | Non
 )
 def shm(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     """The size of the tmpfs at /dev/shm in /proc/mounts, MemTotal and Hugetlb in /proc/meminfo."""
-    handlers = [name for name in profile.kata_handlers if "qemu" in name]
-    if not handlers or _all_on_hugepages(facts, handlers):
+    handlers = [name for name in in_effect(facts, profile) if "qemu" in name]
+    if not handlers or _all_on_hugepages(facts, profile, handlers):
         return
     room = facts[Shm]
     usable = room.memory_kib - room.hugetlb_kib
@@ -201,12 +231,11 @@ def shm(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
         yield passed(found)
 
 
-def _all_on_hugepages(facts: Facts, handlers: list[str]) -> bool:
-    """Whether every QEMU configuration that is installed takes hugepages instead."""
-    configs = facts.get(KataConfigs)
-    names = {f"configuration-{handler.removeprefix('kata-')}.toml" for handler in handlers}
-    own = [one for one in (configs.configs if configs else ()) if one.path.rpartition("/")[2] in names]
-    return bool(own) and all(one.hugepages for one in own)
+def _all_on_hugepages(facts: Facts, profile: NodeProfile, handlers: list[str]) -> bool:
+    """Whether every QEMU handler runs on a configuration that takes hugepages instead."""
+    configs, tree = facts.get(KataConfigs), kata_tree(facts, profile)
+    found = [configs.in_effect(handler, tree) if configs else None for handler in handlers]
+    return all(config is not None and config.hugepages for config in found)
 
 
 def _resize(size_kib: int, room: Shm) -> Fix:
@@ -222,4 +251,4 @@ def _gib(kib: int) -> str:
     return f"{kib / 1024 / 1024:.1f} GiB"
 
 
-CHECKS: tuple[Check, ...] = (kvm, vhost, shm)
+CHECKS: tuple[Check, ...] = (kvm, vsock_conflict, vhost, shm)

@@ -220,11 +220,11 @@ def privileges(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
     reads=(Container,),
     why="A container shares its host's kernel: modules, boot arguments and devices are the host's, not to be changed here.",
     fix="Run caasctl on the host, or in a virtual machine.",
-    source="systemd: /run/systemd/container, container= in the environment of process 1; the number of the PID namespace",
+    source="the number of the first PID namespace; systemd: /run/systemd/container, container= in the environment of process 1",
     gates=("host", "boot", "containerd"),
 )
 def container(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
-    """/run/systemd/container, /proc/1/environ, /proc/self/ns/pid, then /.dockerenv and its like. Virtual machines pass."""
+    """/proc/self/ns/pid, /proc/2/comm, then /run/systemd/container, /proc/1/environ, /.dockerenv. Virtual machines pass."""
     found = facts[Container]
     if found.kind:
         evidence = (Evidence(found.evidence, found.kind),)

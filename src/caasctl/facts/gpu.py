@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from caasctl.profile import GpuSelector, GpuSpec
 from caasctl.protocol import Probe, Reader
-
-DEVICES = "/sys/bus/pci/devices"
+from caasctl.syntax.pci import DEVICES, full
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class PciFunctions:
         """Those that the profile means to pass through; none where passthrough is off."""
         if gpu.passthrough == "off":
             return ()
-        without = {_full(address) for address in gpu.exclude}
+        without = {full(address) for address in gpu.exclude}
         return tuple(
             function
             for function in self.functions
@@ -54,13 +53,8 @@ def _meets(function: PciFunction, selector: GpuSelector) -> bool:
         selector.vendor.lower() in {"", function.vendor}
         and selector.device.lower() in {"", function.device}
         and function.class_code.startswith(selector.class_.lower())
-        and (not selector.address or _full(selector.address) == function.address)
+        and (not selector.address or full(selector.address) == function.address)
     )
-
-
-def _full(address: str) -> str:
-    """With the domain that `lspci` leaves out."""
-    return (address if address.count(":") > 1 else f"0000:{address}").lower()
 
 
 def read_functions(host: Reader) -> PciFunctions:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from caasctl.host import glob
 from caasctl.model import Unreadable
 from caasctl.protocol import FileKind, Probe, Reader
+from caasctl.syntax import kata_release, links
 
-SHIM = "containerd-shim-kata-v2"
-_HANDLERS = ("qemu", "clh", "qemu-nvidia-gpu")
+SHIM = kata_release.SHIM
+_HANDLERS = tuple(handler.removeprefix("kata-") for handler in kata_release.HANDLERS)
 _PARTS = ("path", "kernel", "image", "initrd", "firmware", "virtio_fs_daemon")
-_KEY = re.compile(r'^\s*(?P<key>\w+)\s*=\s*"(?P<value>[^"]*)"')
+_ROW = re.compile(r"""^\s*(?P<key>\w+)\s*=\s*(?P<value>"[^"]*"|'[^']*'|\[[^\]]*\]|[^#\s]+)""")
+_TEXT = re.compile(r""""([^"]*)"|'([^']*)'""")
 _SECTION = re.compile(r"^\s*\[(?P<name>[^\[\]]+)\]")
 _NEEDS = re.compile(r"GLIBC_(\d+)\.(\d+)")
 
@@ -22,7 +24,7 @@ _NEEDS = re.compile(r"GLIBC_(\d+)\.(\d+)")
 class KataTree:
     """One installation. version: of its VERSION file, "" where it has none (a distribution's package).
 
-    go_shim, rust_shim: paths of the two shims, "" = not there. configs: its configuration-*.toml, own folders of handlers
+    source: SHA-256 of the tarball that caasctl unpacked it from, "" for a tree of somebody else's. go_shim, rust_shim: paths of the two shims, "" = not there. configs: its configuration-*.toml, own folders of handlers
     (runtimes/<handler>/) among them.
     """
 
@@ -31,6 +33,7 @@ class KataTree:
     go_shim: str
     rust_shim: str
     configs: tuple[str, ...]
+    source: str = ""
 
     @property
     def release(self) -> tuple[int, ...]:
@@ -63,20 +66,35 @@ class KataTrees:
 
 @dataclass(frozen=True)
 class KataConfig:
-    """One configuration file. parts: of its [hypervisor.*] table, key -> path. missing: the paths that are not there."""
+    """One configuration file with the drop-ins beside it. parts: of its [hypervisor.*] table, key -> path. missing: the paths
+    that are not there.
+
+    annotations: enable_annotations. create_timeout_s: create_container_timeout, 0 where it is not given. cold_plug, hot_plug:
+    where VFIO devices go (no-port, root-port), "" where it is not given. drop_ins: their names.
+    """
 
     path: str
     hypervisor: str
     parts: tuple[tuple[str, str], ...] = ()
     missing: tuple[str, ...] = ()
     hugepages: bool = False
+    annotations: tuple[str, ...] = ()
+    create_timeout_s: int = 0
+    cold_plug: str = ""
+    hot_plug: str = ""
+    drop_ins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class KataConfigs:
-    """The configuration files of QEMU, Cloud Hypervisor and QEMU with NVIDIA's GPUs, of all trees."""
+    """The configuration files of QEMU, Cloud Hypervisor and QEMU with NVIDIA's GPUs, of all trees, and caasctl's own."""
 
     configs: tuple[KataConfig, ...] = ()
+
+    def in_effect(self, handler: str, tree: KataTree | None) -> KataConfig | None:
+        """What a handler runs on: caasctl's own, else what the tree has for it."""
+        own = self.of(kata_release.own_configuration(handler))
+        return own or (self.of(tree.runs(handler)[1]) if tree else None)
 
     def of(self, path: str) -> KataConfig | None:
         return next((config for config in self.configs if config.path == path), None)
@@ -89,19 +107,38 @@ class ShimGlibc:
     needs: tuple[tuple[str, str], ...] = ()
 
 
-def parse_config(text: str) -> tuple[str, tuple[tuple[str, str], ...], bool]:
-    """(hypervisor, parts, whether guests use hugepages) of a Kata configuration: read by line, as TOML takes 0.1 s."""
-    section = hypervisor = ""
-    parts: list[tuple[str, str]] = []
+def parse_settings(text: str) -> dict[str, str]:
+    """section.key -> value as written, of each key that is on one line: read by line, as TOML takes 0.1 s."""
+    section, found = "", dict[str, str]()
     for line in text.splitlines():
         if head := _SECTION.match(line):
             section = head["name"]
-            hypervisor = hypervisor or section.partition("hypervisor.")[2]
-            continue
-        said = _KEY.match(line) if section == f"hypervisor.{hypervisor}" else None
-        if said and said["key"] in _PARTS and said["value"].startswith("/"):
-            parts.append((said["key"], said["value"]))
-    return hypervisor, tuple(parts), bool(re.search(r"^\s*enable_hugepages\s*=\s*true", text, re.MULTILINE))
+        elif row := _ROW.match(line):
+            found[f"{section}.{row['key']}"] = row["value"]
+    return found
+
+
+def parse_config(path: str, *texts: str) -> KataConfig:
+    """A configuration and its drop-ins, later ones over earlier ones."""
+    said = {key: value for text in texts for key, value in parse_settings(text).items()}
+    section = next((key.rpartition(".")[0] for key in said if key.startswith("hypervisor.")), "hypervisor.")
+    hypervisor = section.partition(".")[2]
+    of = {key.rpartition(".")[2]: value for key, value in said.items() if key.startswith(f"{section}.")}
+    timeout = said.get("runtime.create_container_timeout") or said.get("agent.kata.create_container_timeout") or "0"
+    return KataConfig(
+        path,
+        hypervisor,
+        tuple((key, _text(value)) for key, value in of.items() if key in _PARTS and _text(value).startswith("/")),
+        hugepages=of.get("enable_hugepages") == "true",
+        annotations=tuple(one or other for one, other in _TEXT.findall(of.get("enable_annotations", ""))),
+        create_timeout_s=int(timeout) if timeout.isdecimal() else 0,
+        cold_plug=_text(of.get("cold_plug_vfio", "")),
+        hot_plug=_text(of.get("hot_plug_vfio", "")),
+    )
+
+
+def _text(value: str) -> str:
+    return value[1:-1] if value[:1] in ('"', "'") else ""
 
 
 def parse_needs(text: str) -> str:
@@ -111,7 +148,10 @@ def parse_needs(text: str) -> str:
 
 
 def _prefixes(host: Reader) -> tuple[str, ...]:
-    own = tuple(f"/opt/{name}" for name in host.list("/opt") or () if name.startswith("kata"))
+    names = (f"/opt/{name}" for name in host.list("/opt") or () if name.startswith("kata"))
+    own = tuple(
+        path for path in names if not kata_release.is_folder("/opt/kata", path) and not path.endswith(links.MOVED)
+    )  # what caasctl unpacked, or moved aside, is known by what leads there
     return tuple(dict.fromkeys(("/opt/kata", *own, "/usr", "/usr/local")))
 
 
@@ -141,21 +181,28 @@ def read_trees(host: Reader) -> KataTrees:
             continue  # kata-manager leaves links there to the shim of /opt/kata
         if go or rust or configs:
             version = (host.read(f"{prefix}/VERSION") or "").strip().splitlines() if prefix.startswith("/opt/") else ()
-            trees.append(KataTree(prefix, version[0].split()[0] if version else "", go, rust, configs))
+            told = version[0].split()[0] if version else ""
+            trees.append(KataTree(prefix, told, go, rust, configs, _stamp(host, prefix)))
     return KataTrees(tuple(trees), prefixes)
+
+
+def _stamp(host: Reader, prefix: str) -> str:
+    found = re.search(r'"sha256":\s*"([0-9a-f]{64})"', host.read(f"{prefix}/{kata_release.STAMP}") or "")
+    return found[1] if found else ""
 
 
 def read_configs(host: Reader) -> KataConfigs:
     wanted = {f"configuration-{name}{kind}.toml" for name in _HANDLERS for kind in ("", "-runtime-rs")}
-    found = []
-    for prefix in _prefixes(host):
-        for path in _configs(host, prefix):
-            if path.rpartition("/")[2] not in wanted:
-                continue
-            hypervisor, parts, hugepages = parse_config(host.read(path) or "")
-            missing = tuple(f"{key} {part}" for key, part in parts if host.stat(part) is None)
-            found.append(KataConfig(path, hypervisor, parts, missing, hugepages))
-    return KataConfigs(tuple(found))
+    paths = [path for prefix in _prefixes(host) for path in _configs(host, prefix) if path.rpartition("/")[2] in wanted]
+    own = [path for path in map(kata_release.own_configuration, kata_release.HANDLERS) if host.stat(path)]
+    return KataConfigs(tuple(_read_config(host, path) for path in (*paths, *own)))
+
+
+def _read_config(host: Reader, path: str) -> KataConfig:
+    drop_ins = glob(host, f"{path.rpartition('/')[0]}/config.d", ".toml")
+    found = parse_config(path, *(host.read(one) or "" for one in (path, *drop_ins)))
+    missing = tuple(f"{key} {part}" for key, part in found.parts if host.stat(part) is None)
+    return replace(found, missing=missing, drop_ins=tuple(one.rpartition("/")[2] for one in drop_ins))
 
 
 def read_shim_glibc(host: Reader) -> ShimGlibc:

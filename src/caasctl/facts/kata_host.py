@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from caasctl.model import Unreadable
 from caasctl.protocol import FileKind, Probe, Reader
+from caasctl.syntax import kata_release
 
 _OPEN_KVM = ("dd", "if=/dev/kvm", "of=/dev/null", "count=0", "status=none")  # opens it and reads nothing
 _SIZE = re.compile(r"(?:^|,)size=(?P<number>\d+)(?P<unit>[kmg%]?)", re.IGNORECASE)
+_TRANSPORTS = (("vmw_vsock_vmci_transport",), ("vmw_vsock_virtio_transport", "hv_sock"))
 _KIB = {"": 1 / 1024, "k": 1, "m": 1024, "g": 1024 * 1024}
 
 
@@ -36,11 +38,12 @@ class KvmOpens:
 
 @dataclass(frozen=True)
 class Vhost:
-    """Which devices are there, and VMware's transports that are loaded and hold vsock for themselves."""
+    """Which devices are there, and transports of vsock that are loaded: VMware's, and those of this machine as a guest."""
 
     vsock: bool
     net: bool
     vmware: tuple[str, ...] = ()
+    of_guest: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,25 @@ class Shm:
     size_kib: int
     memory_kib: int
     hugetlb_kib: int = 0
+
+
+@dataclass(frozen=True)
+class Machine:
+    """name: the processor's, as uname has it (x86_64)."""
+
+    name: str
+
+    @property
+    def word(self) -> str:
+        """As Kata's releases name it (amd64)."""
+        return kata_release.WORDS.get(self.name, self.name)
+
+
+@dataclass(frozen=True)
+class Zstd:
+    """path: of the program that opens tarballs of .zst, "" where there is none."""
+
+    path: str = ""
 
 
 def parse_shm_size(mounts: str, memory_kib: int) -> int:
@@ -108,9 +130,8 @@ def read_kvm_opens(host: Reader) -> KvmOpens:
 
 
 def read_vhost(host: Reader) -> Vhost:
-    names = ("vmw_vsock_vmci_transport", "vmw_vmci")
-    vmware = tuple(name for name in names if host.stat(f"/sys/module/{name}"))
-    return Vhost(_char(host, "/dev/vhost-vsock"), _char(host, "/dev/vhost-net"), vmware)
+    vmware, of_guest = (tuple(name for name in names if host.stat(f"/sys/module/{name}")) for names in _TRANSPORTS)
+    return Vhost(_char(host, "/dev/vhost-vsock"), _char(host, "/dev/vhost-net"), vmware, of_guest)
 
 
 def read_shm(host: Reader) -> Shm:
@@ -122,7 +143,22 @@ def read_shm(host: Reader) -> Shm:
     return Shm(size, memory["MemTotal"], memory.get("Hugetlb", 0))
 
 
+def read_machine(host: Reader) -> Machine:
+    """The kernel tells since 6.1; before, and under another name, uname does."""
+    name = (host.read("/proc/sys/kernel/arch") or "").strip() or host.query("uname", "-m").stdout.strip()
+    if not name:
+        raise Unreadable("uname -m", "says nothing")
+    return Machine(name)
+
+
+def read_zstd(host: Reader) -> Zstd:
+    places = (f"/{folder}/zstd" for folder in ("usr/local/bin", "usr/bin", "bin"))
+    return Zstd(next((path for path in places if host.stat(path)), ""))
+
+
 PROBES: tuple[Probe, ...] = (
+    Probe(Machine, read_machine),
+    Probe(Zstd, read_zstd),
     Probe(Kvm, read_kvm),
     Probe(KvmOpens, read_kvm_opens),
     Probe(Vhost, read_vhost),

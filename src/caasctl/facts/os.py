@@ -239,7 +239,10 @@ def _read_glibc(host: Reader) -> Glibc:
 
 
 def _read_container(host: Reader) -> Container:
-    """Process 1's own word first; /.dockerenv alone proves nothing, images become root file systems of virtual machines."""
+    """The kernel's own threads tell a machine, whatever files say: images become root file systems of virtual machines."""
+    namespace, second = host.readlink("/proc/self/ns/pid"), host.read("/proc/2/comm")
+    if namespace == INITIAL_PID_NAMESPACE or (second or "").strip() == "kthreadd":
+        return Container("")
     told = (host.read("/run/systemd/container") or "").strip()
     if told:
         return Container(told, "/run/systemd/container")
@@ -247,9 +250,6 @@ def _read_container(host: Reader) -> Container:
     declared = re.search(r"(?:^|\0)container=([^\0]+)", environment)
     if declared:
         return Container(declared[1], "/proc/1/environ")
-    namespace, second = host.readlink("/proc/self/ns/pid"), host.read("/proc/2/comm")
-    if namespace == INITIAL_PID_NAMESPACE or (second or "").strip() == "kthreadd":
-        return Container("")
     mark, where = _container_mark(host)
     if not mark and not namespace and second is None:
         raise Unreadable("/proc/self/ns/pid", "does not exist, nor does another sign of a container or a machine")

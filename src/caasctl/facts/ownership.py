@@ -10,18 +10,37 @@ from typing import Any
 from caasctl import formats
 from caasctl.model import MARK, Unreadable
 from caasctl.protocol import FileKind, Probe, Reader
-from caasctl.syntax import kubeadm
+from caasctl.syntax import kata_release, kubeadm
 from caasctl.syntax.digests import sha256
 
 RUNS = "/var/lib/caasctl/runs"
 GRUB, TRIAL = "/etc/default/grub.d/zz-caasctl.cfg", "/etc/grub.d/42_caasctl_trial"
 MODULES = ("/etc/modules-load.d/zz-caasctl.conf", "/etc/modules-load.d/zz-caasctl-cilium.conf")
 SYSCTLS = ("/etc/sysctl.d/zz-caasctl.conf", "/etc/sysctl.d/zz-caasctl-cilium.conf")
+GPU_MODULES, GPU_MODPROBE = "/etc/modules-load.d/zz-caasctl-gpu.conf", "/etc/modprobe.d/zz-caasctl-gpu.conf"
+GPU_RULES, GPU_UNIT = "/etc/udev/rules.d/70-caasctl-gpu.rules", "/etc/systemd/system/caasctl-gpu.service"
+GPU_HOOK, GPU_DRACUT = "/etc/initramfs-tools/hooks/zz-caasctl-gpu", "/etc/dracut.conf.d/zz-caasctl-gpu.conf"
+GPU_SCRIPT = "/usr/local/lib/caasctl/gpu.sh"
+GPU_EARLY = (GPU_RULES, GPU_MODPROBE, GPU_HOOK, GPU_DRACUT)
+GPU = (GPU_MODULES, *GPU_EARLY, GPU_UNIT, GPU_SCRIPT)
 CRICTL, CONTAINERD = "/etc/crictl.yaml", "/etc/containerd/conf.d/zz-caasctl.toml"
 VALUES = f"{kubeadm.FOLDER}/cilium-values.yaml"
-FROZEN = (kubeadm.CONFIG, kubeadm.AUDIT_POLICY, kubeadm.ADMISSION, kubeadm.KUBELET_PATCH, VALUES)  # those with a header
+FROZEN = (
+    kubeadm.CONFIG,
+    kubeadm.AUDIT_POLICY,
+    kubeadm.ADMISSION,
+    kubeadm.KUBELET_PATCH,
+    VALUES,
+    kubeadm.OBJECTS,
+    kubeadm.TENANTS,
+)  # fmt: skip - those with a header
 OWN_FOLDER = (*FROZEN, kubeadm.ENCRYPTION, kubeadm.UNDER_WAY)
-FILES = (*MODULES, *SYSCTLS, GRUB, TRIAL, CONTAINERD, CRICTL, *FROZEN)
+KATA = tuple(
+    path
+    for handler in kata_release.HANDLERS
+    for path in (kata_release.own_configuration(handler), kata_release.own_drop_in(handler))
+)
+FILES = (*MODULES, *SYSCTLS, GRUB, TRIAL, CONTAINERD, CRICTL, *GPU, *KATA, *FROZEN)
 _OF_JOINED = {kubeadm.KUBELET_PATCH, kubeadm.ADMISSION}  # only a control plane that joined has both
 _ENTRY = re.compile(r"\d{4}\.json")
 Original = tuple[str, int]
@@ -34,8 +53,9 @@ class Record:
     resources: names of all that was ever changed. begun: the open ones that began a cluster here, or joined one.
     written: path -> SHA-256 of every text that caasctl wrote there. originals: path -> (text, mode) before the first open
     change of containerd's files, None for nothing; without those whose copy is lost. commands: the ways back of open
-    changes, of each thing the first, which leads to what was there before caasctl. folders: that
-    open changes made. runs: the open ones.
+    changes, of each thing the first, which leads to what was there before caasctl; what is taken down first is among them.
+    folders: that open changes made. links: path of a link -> what lay there before the first open change, in the words of
+    syntax/links. runs: the open ones.
     """
 
     resources: frozenset[str] = frozenset()
@@ -45,6 +65,7 @@ class Record:
     commands: tuple[tuple[str, ...], ...] = ()
     folders: frozenset[str] = frozenset()
     runs: tuple[str, ...] = ()
+    links: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -80,6 +101,7 @@ def read_record(host: Reader) -> Record:
         _commands(entry for _, entry in opened),
         frozenset(str(folder) for _, entry in opened for folder in entry.get("folders") or ()),
         tuple(dict.fromkeys(run for run, _ in opened)),
+        _links(entry for _, entry in opened),
     )
 
 
@@ -125,11 +147,19 @@ def _originals(host: Reader, opened: list[tuple[str, Mapping[str, Any]]]) -> dic
     return found
 
 
+def _links(entries: Iterator[Mapping[str, Any]]) -> dict[str, str | None]:
+    found: dict[str, str | None] = {}
+    for entry in entries:
+        for link in entry.get("links") or ():
+            found.setdefault(str(link["path"]), link["before"])
+    return found
+
+
 def _commands(entries: Iterator[Mapping[str, Any]]) -> tuple[tuple[str, ...], ...]:
     """Of each thing the first: what the last word of a command names, `sysctl -w key=value` by its key."""
     found: dict[tuple[str, ...], tuple[str, ...]] = {}
     for entry in entries:
-        told = [tuple(argv) for argv in entry.get("commands") or ()]
+        told = [tuple(argv) for argv in (*(entry.get("first") or ()), *(entry.get("commands") or ()))]
         told += [("sysctl", "-w", f"{_key(value['path'])}={value['before']}") for value in entry.get("values") or ()
                  if str(value["path"]).startswith("/proc/sys/")]  # fmt: skip
         for argv in told:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from caasctl.faults import cannot, not_a_file, why
 from caasctl.hidden import Secrets
 from caasctl.host import disk, processes, safety, tree, values
+from caasctl.host.trees import Trees
 from caasctl.model import CaasError, CommandError, Unreadable, UsageError
 from caasctl.protocol import Completed, FileKind, Reader, Stat
 
@@ -46,7 +47,7 @@ def _never() -> bool:
     return False
 
 
-class LiveHost:
+class LiveHost(Trees):
     """Reader and Writer of this machine, or of a tree at `root`, where commands cannot speak for the tree.
 
     Links inside a tree are resolved inside it. A tree has no processes: `query` raises Unreadable, `execute` CaasError.
@@ -149,36 +150,6 @@ class LiveHost:
         there = self.stat(left, follow=False)
         if there and there.kind is FileKind.FILE:  # to remove what is not there fails on a read-only file system
             self.remove(left)
-
-    def remove_tree(self, path: str) -> None:
-        if not path.startswith("/run/caasctl/"):
-            raise CaasError(f"{path} is not below /run/caasctl", cause="only caasctl's own work folders are removed whole",
-                            fix="report this as a bug of caasctl")  # fmt: skip
-        import shutil  # noqa: PLC0415 - only when something is changed
-
-        target = self._inside(path, follow=False)
-        try:
-            shutil.rmtree(target)  # follows no link, also where one is put there meanwhile
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise cannot("remove", path, error, disk.place_of(target)) from error
-
-    def private_folder(self, path: str) -> None:
-        target = self._inside(path, follow=False)
-        try:
-            with safety.opened(os.path.dirname(target), self.root, make=self._disk) as at:
-                disk.private_folder(self._disk, at, target)
-        except OSError as error:
-            raise cannot("make the folder", path, error, disk.place_of(target)) from error
-
-    def remove_folder(self, path: str) -> None:
-        target = self._inside(path, follow=False)
-        try:
-            with safety.opened(os.path.dirname(target), self.root) as at:
-                disk.remove_empty(self._disk, at, target)
-        except OSError as error:
-            raise cannot("remove the folder", path, error, disk.place_of(target)) from error
 
     def execute(self, *argv: str, timeout_s: float = 120.0, direct: tuple[str, ...] | None = None) -> Completed:
         if self.root != "/":

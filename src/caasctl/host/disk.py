@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterable
 from contextlib import suppress
 
 from caasctl.faults import is_root
@@ -47,6 +48,9 @@ class Disk:
     def rename(self, at: int, path: str, to: str) -> None:
         os.rename(_name(path), _name(to), src_dir_fd=at, dst_dir_fd=at)
 
+    def symlink(self, at: int, path: str, target: str) -> None:
+        os.symlink(target, _name(path), dir_fd=at)
+
     def unlink(self, at: int, path: str) -> None:
         os.unlink(_name(path), dir_fd=at)
 
@@ -70,13 +74,26 @@ def beside(target: str) -> str:
 
 def replace(disk: Disk, at: int, target: str, data: bytes, mode: int, owner: tuple[int, int] | None) -> None:
     """Puts a file in its place in the folder `at`. Raises OSError, and then nothing has changed but the disk's own doubts."""
+    store(disk, at, target, (data,), mode, owner)
+
+
+def store(
+    disk: Disk,
+    at: int,
+    target: str,
+    blocks: Iterable[bytes],
+    mode: int = 0o600,
+    owner: tuple[int, int] | None = None,
+) -> None:
+    """As `replace`, of what comes in blocks."""
     temporary = beside(target)
     with suppress(FileNotFoundError):
         disk.unlink(at, temporary)  # left by a run that was killed
     fd = disk.create(at, temporary)
     try:
         try:
-            disk.write(fd, data)
+            for data in blocks:
+                disk.write(fd, data)
             if owner and is_root():
                 disk.own(fd, owner)
             disk.mode(fd, mode)
@@ -89,6 +106,29 @@ def replace(disk: Disk, at: int, target: str, data: bytes, mode: int, owner: tup
             disk.unlink(at, temporary)
         raise
     disk.sync_folder(at, os.path.dirname(target))
+
+
+def link(disk: Disk, at: int, path: str, target: str) -> None:
+    """A symbolic link in the place of a link or of nothing, in one step. Raises OSError, also where something else is there."""
+    temporary = beside(path)
+    with suppress(FileNotFoundError):
+        there = os.stat(_name(path), dir_fd=at, follow_symlinks=False)
+        if not stat.S_ISLNK(there.st_mode):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+    with suppress(FileNotFoundError):
+        disk.unlink(at, temporary)
+    disk.symlink(at, temporary, target)
+    disk.rename(at, temporary, path)
+    disk.sync_folder(at, os.path.dirname(path))
+
+
+def move(disk: Disk, at: int, path: str, name: str) -> None:
+    """Another name in the same folder. Raises OSError, also where something has that name."""
+    with suppress(FileNotFoundError):
+        os.stat(name, dir_fd=at, follow_symlinks=False)
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+    disk.rename(at, path, os.path.join(os.path.dirname(path), name))
+    disk.sync_folder(at, os.path.dirname(path))
 
 
 def new_folder(disk: Disk, at: int, path: str, mode: int, owner: tuple[int, int] | None) -> int:

@@ -25,7 +25,7 @@ def query(argv: tuple[str, ...], timeout_s: float) -> Completed:
     """A command that only looks, with whatever status it ends. Raises Unreadable where it cannot be known."""
     out, err = Output(), Output()
     try:
-        process = _start(argv, ENVIRONMENT, stderr=subprocess.PIPE)
+        process = start(argv, ENVIRONMENT, stderr=subprocess.PIPE)
     except FileNotFoundError:
         return Completed(argv, NOT_FOUND, stderr=f"{argv[0]}: not found", missing=True)
     except OSError as error:
@@ -72,7 +72,7 @@ def execute(
     environment = ENVIRONMENT if direct is None else {**ENVIRONMENT, **proxied(direct)}
     out = Output(around.progress)
     try:
-        process = _start(argv, environment, stderr=subprocess.STDOUT, lock_fd=around.lock_fd)
+        process = start(argv, environment, stderr=subprocess.STDOUT, lock_fd=around.lock_fd)
     except FileNotFoundError as error:
         raise CommandError(f"{argv[0]} is not installed", cause=f"`{' '.join(argv)}` could not start",
                            fix=f"install {argv[0]}, then run the same command again") from error  # fmt: skip
@@ -88,11 +88,16 @@ def execute(
     return Completed(argv, process.returncode, out.text)
 
 
-def _start(
-    argv: tuple[str, ...], environment: Mapping[str, str], *, stderr: int, lock_fd: int | None = None
+def start(
+    argv: tuple[str, ...],
+    environment: Mapping[str, str],
+    *,
+    stderr: int,
+    lock_fd: int | None = None,
+    stdin: int = subprocess.DEVNULL,
 ) -> subprocess.Popen[bytes]:
     """In a session of its own: neither Ctrl-C nor a closed terminal reaches it."""
-    return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, env=environment,
+    return subprocess.Popen(argv, stdin=stdin, stdout=subprocess.PIPE, stderr=stderr, env=environment,
                             cwd="/", start_new_session=True, pass_fds=() if lock_fd is None else (lock_fd,))  # fmt: skip
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from caasctl.facts.gpu import PciFunctions
 from caasctl.facts.kata import SHIM, KataTree, KataTrees
 from caasctl.model import Facts
 from caasctl.profile import AUTO, NodeProfile
+from caasctl.syntax import kata_release
 from caasctl.syntax.containerd.wanted import Handler, Wanted
 
 # Tags that kubeadm's own list names (`kubeadm config images list`); the newest is used for what is newer than the table.
@@ -14,13 +16,36 @@ NEWEST_KNOWN = max(PAUSE)
 
 def wanted(facts: Facts, profile: NodeProfile) -> Wanted:
     """What a profile asks of containerd, given the Kata trees that are there."""
-    trees, prefix = facts.get(KataTrees), profile.spec.kata.prefix.rstrip("/")
-    tree = (trees.at(prefix) if trees else None) or KataTree(prefix, "", "", "", ())
+    tree = kata_tree(facts, profile) or KataTree(profile.spec.kata.prefix.rstrip("/"), "", "", "", ())
+    names = tuple(f"io.katacontainers.config.hypervisor.{name}" for name in profile.spec.kata.annotations)
     return Wanted(
         sandbox_image(profile),
         profile.spec.containerd.defaultRuntime,
-        tuple(handler(name, tree) for name in profile.kata_handlers),
+        tuple(
+            handler(name, tree, own=has_own(name, tree, profile), annotations=names)
+            for name in handlers(facts, profile)
+        ),
     )
+
+
+def handlers(facts: Facts, profile: NodeProfile) -> tuple[str, ...]:
+    """The Kata handlers in effect on this host."""
+    functions = facts.get(PciFunctions)
+    return profile.handlers(gpus=bool(functions and functions.selected(profile.spec.gpu)))
+
+
+def kata_tree(facts: Facts, profile: NodeProfile) -> KataTree | None:
+    trees = facts.get(KataTrees)
+    return trees.at(profile.spec.kata.prefix) if trees else None
+
+
+def has_own(name: str, tree: KataTree | None, profile: NodeProfile) -> bool:
+    """Whether phase kata gives a handler its own configuration: on a tree that it brings, or that has what the handler needs.
+
+    kata-deploy gives each handler a folder of its own in the tree, with drop-ins of its own: that is left to it.
+    """
+    config = tree.runs(name)[1] if tree else ""
+    return bool(profile.spec.kata.source) or bool(config and "/runtimes/" not in config)
 
 
 def sandbox_image(profile: NodeProfile) -> str:
@@ -34,8 +59,9 @@ def pause_tag(minor: tuple[int, int]) -> str:
     return PAUSE[min(max(minor, min(PAUSE)), NEWEST_KNOWN)]
 
 
-def handler(name: str, tree: KataTree) -> Handler:
-    """A handler on what the tree has for it, else where Kata's releases put the Go shim and its configuration."""
+def handler(name: str, tree: KataTree, *, own: bool = False, annotations: tuple[str, ...] = ()) -> Handler:
+    """A handler on what the tree has for it, else where Kata's releases put the Go shim. own: with caasctl's configuration."""
     shim, config = tree.runs(name)
     usual = f"{tree.prefix}/share/defaults/kata-containers/configuration-{name.removeprefix('kata-')}.toml"
-    return Handler(name, shim or f"{tree.prefix}/bin/{SHIM}", config or usual)
+    path = kata_release.own_configuration(name) if own else config or usual
+    return Handler(name, shim or f"{tree.prefix}/bin/{SHIM}", path, annotations)

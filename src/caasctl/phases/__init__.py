@@ -1,6 +1,15 @@
 """The steps of init-node, in order."""
 
-from caasctl.phases import boot, cilium, containerd, host, kubeadm
+from caasctl.phases import boot, cilium, cluster, containerd, gpu, host, kata, kubeadm
 from caasctl.protocol import Phase
 
-ORDER: tuple[Phase, ...] = (host.PHASE, boot.PHASE, containerd.PHASE, kubeadm.PHASE, cilium.PHASE)
+ORDER: tuple[Phase, ...] = (
+    host.PHASE,
+    boot.PHASE,
+    gpu.PHASE,
+    kata.PHASE,
+    containerd.PHASE,
+    kubeadm.PHASE,
+    cilium.PHASE,
+    cluster.PHASE,
+)

@@ -8,6 +8,7 @@ from caasctl import formats
 from caasctl.facts.cilium import CiliumLive
 from caasctl.facts.containerd import ContainerdVersion
 from caasctl.facts.containerd_config import ContainerdConfig, ContainerdEffective
+from caasctl.facts.gpu_leftovers import NvidiaLeftovers
 from caasctl.facts.kata_host import Kvm
 from caasctl.facts.kubernetes_kubelet import KubeletService
 from caasctl.facts.kubernetes_leftovers import CniFiles
@@ -89,6 +90,7 @@ PHASE = Phase(
         *READS,
     ),
     disturbs=(
+        NvidiaLeftovers,
         Modules,
         Kvm,
         SysctlConfig,

@@ -9,6 +9,7 @@ from caasctl.facts.containerd import ContainerdBinaries, ContainerdProcess, Cont
 from caasctl.facts.containerd_config import ContainerdConfig, ContainerdEffective, CrictlConfig, Shims
 from caasctl.facts.containerd_live import ContainerdPlugins, CriInfo, PodCgroups
 from caasctl.facts.containerd_writers import OtherWriters
+from caasctl.facts.gpu import PciFunctions
 from caasctl.facts.kata import KataTrees
 from caasctl.formats import dump_yaml
 from caasctl.model import HEADER, MARK, Facts
@@ -64,7 +65,7 @@ PHASE = Phase(
     "containerd",
     "containerd with runc and Kata's handlers",
     desired,
-    reads=(ContainerdBinaries, ContainerdVersion, ContainerdConfig, KataTrees),
+    reads=(ContainerdBinaries, ContainerdVersion, ContainerdConfig, KataTrees, PciFunctions),
     disturbs=(
         ContainerdConfig,
         ContainerdEffective,

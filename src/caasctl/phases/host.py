@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from caasctl import formats
+from caasctl.facts.gpu_host import PciUse
+from caasctl.facts.gpu_leftovers import NvidiaLeftovers
 from caasctl.facts.kata_host import Kvm, KvmOpens, Vhost
 from caasctl.facts.kubernetes_manifests import ControlPlane
 from caasctl.facts.network import Links
@@ -106,5 +108,7 @@ PHASE = Phase(
         RpFilterFiles,
         Swap,
         Memory,
+        PciUse,
+        NvidiaLeftovers,
     ),
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 from caasctl.facts.cgroup import CgroupLayout
 from caasctl.facts.containerd_live import PodCgroups
+from caasctl.facts.gpu import PciFunctions
 from caasctl.facts.kubernetes import Cluster, EtcdData, Kubelet, StaticPods
 from caasctl.facts.kubernetes_api import ClusterApi
 from caasctl.facts.kubernetes_certificates import Kubeconfigs, NodeCertificates
@@ -119,7 +120,7 @@ PHASE = Phase(
     "kubeadm",
     "The control plane, or this node's place in a cluster",
     desired,
-    reads=tuple(dict.fromkeys((Cpu, Hostname, Memory, Resolvers, Users, *READS))),
+    reads=tuple(dict.fromkeys((Cpu, Hostname, Memory, PciFunctions, Resolvers, Users, *READS))),
     disturbs=(
         BegunHere,
         CgroupLayout,

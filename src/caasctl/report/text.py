@@ -6,7 +6,7 @@ from typing import TextIO
 
 from caasctl import __version__
 from caasctl.model import Exit, Finding, Level, Report
-from caasctl.report import banner, findings, order, phases, reset
+from caasctl.report import banner, findings, order, phases, reset, smoke
 from caasctl.report.paper import Paper, open_paper
 from caasctl.report.verdict import counts, elsewhere, next_command, several, verdict
 
@@ -35,7 +35,7 @@ def write(report: Report, out: TextIO, *, verbose: bool = False, width: int | No
 
 def header(paper: Paper, report: Report) -> None:
     about = [f"host {report.host}", f"profile {report.profile}"] if report.profile else [f"host {report.host}"]
-    if not _runs_phases(report) or order.dry(report):
+    if not (_runs_phases(report) or smoke.is_smoke(report)) or order.dry(report):
         about.append(f"({_READ_ONLY})")
     paper.hang([("caasctl", "bold"), f" {__version__}  ", (report.command, "bold"), "  "], "  ".join(about), 4)
     paper.blank()

@@ -35,6 +35,7 @@ def _lines(plan: Plan) -> Iterable[tuple[str, str]]:
     yield from (("first", f"`{' '.join(argv)}`") for _, argv in plan.first)
     yield from (_change(each) for each in plan.changes)
     yield from (("run", f"`{' '.join(argv)}`") for _, argv in plan.commands)
+    yield from (("remove", f"{path}, with all in it") for path in plan.trees)
     if plan.folders:
         yield "remove", f"what is empty then of the folders that the run made: {', '.join(plan.folders)}"
     if plan.as_before:
@@ -47,6 +48,8 @@ def _change(each: Fate) -> tuple[str, str]:
         return "remove", each.path
     if each.last.value:
         return "set", f"{each.path} = {goal.content}"
+    if each.last.link:
+        return "restore", f"{each.path} as {goal.content}"
     owner = "" if goal.uid is None else f", owner {goal.uid}:{goal.gid}"
     return "restore", f"{each.path} (mode {goal.mode or 0:04o}{owner})"
 

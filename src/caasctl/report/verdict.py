@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from caasctl.model import Exit, Level, Report
 from caasctl.protocol import PhaseReport, PhaseStatus
-from caasctl.report import order, reset
+from caasctl.report import order, reset, smoke
 
 DEFAULT_PROFILE = "single-node"
 _OPTIONS = ("--dry-run", "--strict", "--deep", "--auto-reboot", "--yes")
@@ -44,6 +44,8 @@ def verdict(report: Report) -> str:
     word = report.command.split()[0] if report.command else ""
     if word == "reset":
         return reset.verdict(report, several(_changes(report), "change"), _where(report))
+    if word == smoke.WORD:
+        return smoke.verdict(report)
     if word in _RUNS:
         return _planned(report) if order.dry(report) else _applied(report)
     return _checked(report)
@@ -59,6 +61,8 @@ def next_command(report: Report) -> str:
         return "caasctl facts --record caasctl-bug.tar.gz"
     if report.exit_code is Exit.UNDETERMINED and _denied(report):
         return "sudo caasctl facts --record host.tar.gz" if "--facts" in _words(report) else f"sudo {again}"
+    if word == smoke.WORD:
+        return command(report, word if report.exit_code is not Exit.OK else "preflight", smoke.options(report))
     if word == "preflight" and report.exit_code is Exit.OK:
         return command(report, "init-node", ["--dry-run"])
     return _next_of_run(report, word) if word in _RUNS else again

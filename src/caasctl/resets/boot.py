@@ -1,4 +1,4 @@
-"""Reset's fifth phase: the boot loader without caasctl's arguments and without its trial entry."""
+"""Reset's sixth phase: the boot loader without caasctl's arguments and without its trial entry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reset's fourth phase: kernel modules and settings at boot, settings now, units and swap, each as before caasctl."""
+"""Reset's fifth phase: kernel modules and settings at boot, settings now, units and swap, each as before caasctl."""
 
 from __future__ import annotations
 

@@ -135,6 +135,16 @@ class UnitBack(Unit):
 
 
 @dataclass(frozen=True)
+class OwnUnit(Unit):
+    """A unit whose file is caasctl's: it is taken down before that file goes, without which systemd knows no such unit."""
+
+    def undo(self, now: State) -> Undo:
+        commands = super().undo(now).commands
+        down = ("systemctl", "disable", "--now", "--", self.unit)
+        return Undo(first=(down,)) if commands or isinstance(now, Absent) else Undo(nothing=f"{self.unit} was as it is")
+
+
+@dataclass(frozen=True)
 class LinkBack:
     """The link by which systemd finds a unit file elsewhere, which `disable` has removed; for a file that is gone there is none."""
 

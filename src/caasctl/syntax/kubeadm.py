@@ -26,6 +26,7 @@ ENCRYPTION = f"{FOLDER}/encryption.yaml"
 UNDER_WAY = f"{FOLDER}/init-under-way"  # there from before `kubeadm init` until it has ended well
 PATCHES = f"{FOLDER}/patches"
 KUBELET_PATCH = f"{PATCHES}/kubeletconfiguration0+merge.yaml"
+OBJECTS, TENANTS = f"{FOLDER}/cluster.yaml", f"{FOLDER}/tenant-policy.yaml"
 AUDIT_LOGS = "/var/log/kubernetes/audit"
 RESET = ("kubeadm", "reset", "--force", "--cri-socket", CRI_SOCKET)
 INIT, JOIN = "kubeadm:init", "kubeadm:join"

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import grpc
 
-PAUSE, IMAGE = sys.argv[1], "docker.io/library/lab:1"
+IMAGE = "docker.io/library/lab:1"
+BUSYBOX = "/usr/bin/busybox"
 PARENT = "kubepods-besteffort-pod11111111_2222_3333_4444_555555555555.slice"
 NODE_NAMESPACE = 2
 Ask = Callable[[str, bytes], bytes]
@@ -42,11 +43,11 @@ def first_text(message: bytes) -> str:
     return message[2 : 2 + message[1]].decode()
 
 
-def image(names: list[str]) -> None:
+def image(names: list[str], busybox: str = BUSYBOX) -> None:
     """A docker-archive of one busybox, with these names."""
     layer = io.BytesIO()
     with tarfile.open(fileobj=layer, mode="w") as tar:
-        tar.add("/usr/bin/busybox", "bin/busybox")
+        tar.add(busybox, "bin/busybox")
     digest = hashlib.sha256(layer.getvalue()).hexdigest()
     config = json.dumps({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
                          "config": {"Entrypoint": ["/bin/busybox", "sleep", "100000"], "Env": ["PATH=/bin"]}}).encode()  # fmt: skip
@@ -77,7 +78,7 @@ def pod(ask: Ask) -> str:
 
 
 if __name__ == "__main__":
-    image([PAUSE, IMAGE])
+    image([sys.argv[1], IMAGE])
     with grpc.insecure_channel("unix:///run/containerd/containerd.sock") as channel:
 
         def ask(method: str, message: bytes) -> bytes:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from caasctl.facts.gpu import PciFunctions
 from caasctl.facts.network_dns import Resolvers
 from caasctl.facts.os import Cpu, Memory
 from caasctl.model import Facts
-from caasctl.profile import NodeProfile
+from caasctl.profile import GPU_HANDLER, NodeProfile
 
 KIND = {"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration"}
 POD_RESOURCES_GET_DEFAULT = (1, 34)  # feature gate KubeletPodResourcesGet: alpha 1.27, on by default since
@@ -56,8 +57,10 @@ def joining_patch(facts: Facts, profile: NodeProfile) -> dict[str, Any]:
 
 def _of_this_host(facts: Facts, profile: NodeProfile) -> dict[str, Any]:
     own: dict[str, Any] = {"resolvConf": facts[Resolvers].path, **_reserved(facts, profile)}
-    if profile.kata_handlers:
-        own["runtimeRequestTimeout"] = "15m0s"  # a guest with many GPUs or much memory takes minutes to start
+    functions = facts.get(PciFunctions)
+    handlers = profile.handlers(gpus=bool(functions and functions.selected(profile.spec.gpu)))
+    if handlers:  # a guest with many GPUs or much memory takes minutes; no less than Kata's own patience with it
+        own["runtimeRequestTimeout"] = "20m0s" if GPU_HANDLER in handlers else "15m0s"
         if profile.spec.kubernetes.minor < POD_RESOURCES_GET_DEFAULT:
             own["featureGates"] = {"KubeletPodResourcesGet": True}
     return own

@@ -117,7 +117,7 @@ def _handler_edits(at: KeyPath, handler: Handler) -> Edits:
         ((*at, "runtime_type"), handler.runtime_type),
         ((*at, "runtime_path"), handler.runtime_path),
         ((*at, "privileged_without_host_devices"), True),
-        ((*at, "pod_annotations"), ["io.katacontainers.*"]),
+        *((((*at, "pod_annotations"), list(handler.annotations)),) if handler.annotations else ()),
         ((*at, "container_annotations"), ["io.kubernetes.container.terminationMessage*"]),
         ((*at, "options", "ConfigPath"), handler.config_path),
     ]

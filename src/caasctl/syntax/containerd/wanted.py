@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Handler:
-    """A Kata runtime handler. Paths are absolute."""
+    """A Kata runtime handler. Paths are absolute. annotations: of pods, that are handed on to the shim."""
 
     name: str
     runtime_path: str
     config_path: str
+    annotations: tuple[str, ...] = ()
 
     @property
     def runtime_type(self) -> str:

@@ -6,7 +6,9 @@ Source: kubernetes/kubernetes pkg/controller/{nodeipam,daemon,deployment}, as fa
 from __future__ import annotations
 
 import base64
+import hashlib
 import ipaddress
+import json
 import secrets
 from typing import Any
 
@@ -37,7 +39,9 @@ class Controllers:
             for kind in ("daemonsets", "deployments"):
                 for owner in self._client.list(f"{APPS}/{kind}"):
                     self._tend(kind, owner, nodes, pods)
+            self._schedule(nodes, pods)
             self._collect(pods)
+            self._terminate()
             self._sign()
         except (ApiError, OSError):
             return
@@ -65,8 +69,9 @@ class Controllers:
     def _tend(self, kind: str, owner: Object, nodes: list[Object], pods: list[Object]) -> None:
         meta, template = owner["metadata"], owner["spec"]["template"]
         mine = [pod for pod in pods if _owned(pod, meta["uid"])]
-        fits = [node for node in nodes if _tolerated(node, template["spec"])]
-        wanted = len(nodes) if kind == "daemonsets" else owner["spec"].get("replicas", 1)
+        chosen = [node for node in nodes if _selected(node, template["spec"])]
+        fits = [node for node in chosen if _tolerated(node, template["spec"])]
+        wanted = len(chosen) if kind == "daemonsets" else owner["spec"].get("replicas", 1)
         for _ in range(wanted - len(mine)):
             self._pod(owner, fits)
         for pod in mine:
@@ -76,6 +81,7 @@ class Controllers:
             pod
             for pod in mine
             if pod["metadata"].get("annotations", {}).get("standin/generation") != _generation(owner)
+            or (kind == "daemonsets" and not chosen)
         ]
         for pod in stale:
             self._api.delete(_path(pod))
@@ -103,6 +109,39 @@ class Controllers:
             "metadata": {"name": f"{meta['name']}-{suffix()}", "namespace": meta["namespace"], "ownerReferences": [reference],
                          "labels": template["metadata"].get("labels", {}), "annotations": {"standin/generation": _generation(owner)}},
             "spec": spec, "status": {"phase": "Pending", "conditions": [condition]}})  # fmt: skip
+
+    def _schedule(self, nodes: list[Object], pods: list[Object]) -> None:
+        """Pods that nobody owns: the scheduler's words for the first thing that no node has."""
+        for pod in pods:
+            if pod["spec"].get("nodeName") or pod["metadata"].get("ownerReferences"):
+                continue
+            said = [_unfit(node, pod, pods) for node in nodes]
+            if "" in said:
+                condition = {"type": "PodScheduled", "status": "True"}
+                name = nodes[said.index("")]["metadata"]["name"]
+                self._api.merge(_path(pod), {"spec": {"nodeName": name}, "status": {"conditions": [condition]}})
+                continue
+            told = f"0/{len(nodes)} nodes are available: " + ", ".join(
+                f"{said.count(one)} {one}" for one in sorted(set(said))
+            )
+            told += ". no new claims to deallocate, preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling."
+            condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": told}
+            if pod.get("status", {}).get("conditions") != [condition]:
+                self._api.merge(_path(pod), {"status": {"phase": "Pending", "conditions": [condition]}})
+
+    def _terminate(self) -> None:
+        """What is in a namespace that ends, then the namespace."""
+        for space in self._api.list("/api/v1/namespaces"):
+            if "deletionTimestamp" not in space["metadata"]:
+                continue
+            name = space["metadata"]["name"]
+            folders = [f"{APPS}/namespaces/{name}/daemonsets", f"{APPS}/namespaces/{name}/deployments", f"/api/v1/namespaces/{name}/pods",
+                       f"/api/v1/namespaces/{name}/events"]  # fmt: skip
+            inside = [f"{folder}/{one['metadata']['name']}" for folder in folders for one in self._api.list(folder)]
+            for path in inside:
+                self._api.delete(path)
+            if not inside:
+                self._api.call("PUT", f"/api/v1/namespaces/{name}/finalize", space)
 
     def _sign(self) -> None:
         folder = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
@@ -132,8 +171,37 @@ class Controllers:
 
 
 def _generation(owner: Object) -> str:
-    annotations: Object = owner["spec"]["template"]["metadata"].get("annotations", {})
-    return str(annotations.get("standin/values", ""))
+    """Another one for each other template."""
+    return hashlib.sha256(json.dumps(owner["spec"]["template"], sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _selected(node: Object, spec: Object) -> bool:
+    labels = node["metadata"].get("labels", {})
+    return all(labels.get(key) == value for key, value in spec.get("nodeSelector", {}).items())
+
+
+def _unfit(node: Object, pod: Object, pods: list[Object]) -> str:
+    """Why a node is not for a pod, in the scheduler's words; "" where it is."""
+    if not _selected(node, pod["spec"]):
+        return "node(s) didn't match Pod's node affinity/selector"
+    if not _tolerated(node, pod["spec"]):
+        return "node(s) had untolerated taint(s)"
+    for name, number in _limits(pod).items():
+        here = (one for one in pods if one["spec"].get("nodeName") == node["metadata"]["name"])
+        used = sum(
+            _limits(one).get(name, 0)
+            for one in here
+            if one.get("status", {}).get("phase") not in ("Succeeded", "Failed")
+        )
+        if used + number > int(node.get("status", {}).get("allocatable", {}).get(name, 0)):
+            return f"Insufficient {name}"
+    return ""
+
+
+def _limits(pod: Object) -> dict[str, int]:
+    """What is asked for of extended resources."""
+    asked = [each.get("resources", {}).get("limits", {}) for each in pod["spec"]["containers"]]
+    return {name: sum(int(one.get(name, 0)) for one in asked) for one in asked for name in one if "/" in name}
 
 
 def _path(pod: Object) -> str:

@@ -15,6 +15,8 @@ import uuid
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from . import apply
+
 Object = dict[str, Any]
 
 
@@ -45,6 +47,8 @@ GROUPS: dict[str, dict[str, Resource]] = {
     },
     "certificates.k8s.io/v1": {"certificatesigningrequests": Resource("CertificateSigningRequest", False, ("csr",))},
     "coordination.k8s.io/v1": {"leases": Resource("Lease", True)},
+    "networking.k8s.io/v1": {"networkpolicies": Resource("NetworkPolicy", True, ("netpol",))},
+    "storage.k8s.io/v1": {"storageclasses": Resource("StorageClass", False, ("sc",))},
     "node.k8s.io/v1": {"runtimeclasses": Resource("RuntimeClass", False)},
     "rbac.authorization.k8s.io/v1": {"clusterrolebindings": Resource("ClusterRoleBinding", False)},
     "cilium.io/v2": {
@@ -81,6 +85,7 @@ class Store:
         self._path, self.lock = path, threading.RLock()
         data: Any = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"revision": 0, "objects": []}
         self.revision: int = data["revision"]
+        self.gone: list[tuple[int, Place, Object]] = []  # what was deleted since the start, for who watches from before
         self.objects: dict[Place, Object] = {Place(*key): value for key, value in data["objects"]}
 
     def resources(self, version: str) -> dict[str, Resource]:
@@ -112,6 +117,9 @@ class Store:
                 raise Refusal(409, "AlreadyExists", f"{place.said} already exists")
             if place.namespace and Place("v1", "namespaces", "", place.namespace) not in self.objects:
                 raise Refusal(404, "NotFound", f'namespaces "{place.namespace}" not found')
+            if place.namespace and self._ends(place.namespace) and place.resource != "events":
+                raise Refusal(403, "Forbidden", f"{place.said} is forbidden: unable to create new content in namespace {place.namespace} "
+                              "because it is being terminated")  # fmt: skip
             meta = body.setdefault("metadata", {})
             meta |= {"name": place.name, "uid": str(uuid.uuid4()), "creationTimestamp": now()}
             meta |= {"namespace": place.namespace} if place.namespace else {}
@@ -130,27 +138,63 @@ class Store:
                 body["metadata"]["namespace"] = place.namespace
             return self._keep(place, body)
 
-    def change(self, place: Place, kind: str, part: Any) -> Object:
+    def change(self, place: Place, kind: str, part: Any, manager: str = "unknown", *, force: bool = False) -> Object:
         with self.lock:
-            if kind == "application/apply-patch+yaml" and place not in self.objects:
-                return self.create(place, part)
-            new = copy.deepcopy(self.get(place))
+            if kind == "application/apply-patch+yaml":
+                return self._apply(place, part, manager, force=force)
+            old = self.get(place)
+            new = copy.deepcopy(old)
             if kind == "application/json-patch+json":
                 for step in part:
                     _step(new, step)
             else:
                 new = merged(new, part)
+            if old["metadata"].get("managedFields"):
+                new = apply.updated(old, new, manager, now())
             new["metadata"].pop("resourceVersion", None)
             return self.replace(place, new)
 
-    def delete(self, place: Place) -> Object:
+    def _apply(self, place: Place, body: Object, manager: str, *, force: bool) -> Object:
+        """Server-side apply."""
+        old = self.objects.get(place)
+        try:
+            new = apply.applied(old, body, manager, force=force, now=now())
+        except apply.ConflictError as conflict:
+            raise Refusal(409, "Conflict", str(conflict)) from conflict
+        if old is None:
+            return self.create(place, new)
+        judge_change(place, old, new)
+        new["metadata"].pop("resourceVersion", None)
+        return (
+            old
+            if {**new, "metadata": {**new["metadata"], "resourceVersion": old["metadata"]["resourceVersion"]}} == old
+            else self.replace(place, new)
+        )
+
+    def delete(self, place: Place, *, final: bool = False) -> Object:
+        """A namespace ends once what is in it is gone, which the controller manager sees to."""
         with self.lock:
             gone = self.get(place)
+            if place.resource == "namespaces" and not final:
+                gone = copy.deepcopy(gone)
+                gone["metadata"].setdefault("deletionTimestamp", now())
+                gone["status"] = {"phase": "Terminating"}
+                return self._keep(place, gone)
             del self.objects[place]
+            self.revision += 1
+            self.gone.append((self.revision, place, gone))
             self._save()
             return gone
 
+    def _ends(self, namespace: str) -> bool:
+        return "deletionTimestamp" in self.objects[Place("v1", "namespaces", "", namespace)]["metadata"]
+
     def _keep(self, place: Place, body: Object) -> Object:
+        if place.version == "apps/v1":
+            old = self.objects.get(place, {})
+            body["metadata"]["generation"] = old.get("metadata", {}).get("generation", 0) + (
+                old.get("spec") != body.get("spec")
+            )
         self.revision += 1
         body["metadata"]["resourceVersion"] = str(self.revision)
         self.objects[place] = body
@@ -163,6 +207,13 @@ class Store:
         with open(new, "w", encoding="utf-8") as file:
             json.dump({"revision": self.revision, "objects": list(self.objects.items())}, file)
         os.rename(new, self._path)
+
+
+def judge_change(place: Place, old: Object, new: Object) -> None:
+    """pkg/apis/node/validation: a RuntimeClass keeps its handler."""
+    if place.resource == "runtimeclasses" and old.get("handler") != new.get("handler"):
+        raise Refusal(422, "Invalid", f'RuntimeClass.node.k8s.io "{place.name}" is invalid: handler: Invalid value: '
+                      f'"{new.get("handler")}": field is immutable')  # fmt: skip
 
 
 def now() -> str:

@@ -1,0 +1,106 @@
+"""The device plugin that offers GPUs: one, by digest, for one model, under a name that it can have."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from caasctl.facts.gpu import PciFunctions
+from caasctl.facts.kubernetes_objects import ClusterObjects
+from caasctl.model import Check, Facts, Finding, Fix, FixKind, check, failed, passed, warned
+from caasctl.needs.cluster.device_plugin import passes_gpus
+from caasctl.profile import NodeProfile
+from caasctl.syntax.cluster.names import PLUGIN_DOMAIN
+
+# NVIDIA's own, of the operator and alone; all speak for the same cards.
+_OTHERS = re.compile(r"(?:sandbox|kubevirt-gpu|k8s|kata-[a-z]+)-device-plugin|gpu-device-plugin", re.IGNORECASE)
+_KNOWN = "nvcr.io/nvidia/cloud-native/nvidia-sandbox-device-plugin:v0.0.5"
+_DIGEST = (
+    f"crictl pull {_KNOWN} && crictl inspecti -o go-template --template '{{{{index .status.repoDigests 0}}}}' {_KNOWN}"
+)
+
+
+@check(
+    "gpu.device_plugin",
+    "The profile names the device plugin that offers GPUs to pods",
+    reads=(PciFunctions,),
+    why="Without a device plugin the node offers no GPU: pods that ask for one stay Pending with `Insufficient nvidia.com/pgpu`.",
+    fix="Set spec.gpu.devicePlugin.image to the image by digest, or offer the GPUs by a plugin of your own.",
+    source="NVIDIA/sandbox-device-plugin cmd/main.go, pkg/device_plugin",
+)
+def device_plugin(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
+    """spec.gpu.devicePlugin.image and spec.gpu.resourceName, where the host has GPUs that are to be passed through."""
+    gpu = profile.spec.gpu
+    if not profile.begins_cluster or not passes_gpus(profile) or not facts[PciFunctions].selected(gpu):
+        return
+    if not gpu.devicePlugin.image:
+        yield warned("none", wanted="spec.gpu.devicePlugin.image: NAME@sha256:DIGEST",
+                     fix=Fix(f"{_DIGEST}   # prints it, for spec.gpu.devicePlugin.image"))  # fmt: skip
+    elif not gpu.resourceName.startswith(f"{PLUGIN_DOMAIN}/"):
+        yield failed(f"spec.gpu.resourceName: {gpu.resourceName}", wanted=f"a name below {PLUGIN_DOMAIN}/",
+                     cause="that domain is compiled into NVIDIA's plugin: it would offer another name than the CDI specification has",
+                     fix=Fix(f"spec.gpu.resourceName: {PLUGIN_DOMAIN}/{gpu.resourceName.rpartition('/')[2]}", FixKind.EDIT))  # fmt: skip
+    else:
+        yield passed(gpu.devicePlugin.image)
+
+
+@check(
+    "gpu.device_plugin_models",
+    "All GPUs that share a resource's name are of one model",
+    reads=(PciFunctions,),
+    why="NVIDIA's plugin starts a server for each model on the socket of the resource's name: with two models they fight over one, and "
+    "the node offers the cards of whichever came last.",
+    fix="Leave all models but one out by spec.gpu.exclude, or offer them by a plugin that has a name for each.",
+    source="NVIDIA/sandbox-device-plugin pkg/device_plugin/device_plugin.go createDevicePlugins, generic_device_plugin.go",
+)
+def models(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
+    """Vendor and device of the GPUs that the profile passes through."""
+    gpu = profile.spec.gpu
+    if not passes_gpus(profile) or not gpu.devicePlugin.image:
+        return
+    cards = [one for one in facts[PciFunctions].selected(gpu) if one.class_code.startswith("03")]
+    ids = sorted({f"{one.vendor}:{one.device}" for one in cards})
+    if len(ids) > 1:
+        few = min(ids, key=lambda name: sum(f"{one.vendor}:{one.device}" == name for one in cards))
+        out = ", ".join(f'"{one.address}"' for one in cards if f"{one.vendor}:{one.device}" == few)
+        yield warned(
+            ", ".join(ids),
+            wanted=f"one model behind {gpu.resourceName}",
+            fix=Fix(f"spec.gpu.exclude: [{out}]", FixKind.EDIT),
+        )
+    elif ids:
+        yield passed(ids[0])
+
+
+@check(
+    "gpu.one_device_plugin",
+    "No second device plugin offers NVIDIA's cards",
+    reads=(ClusterObjects,),
+    why="Two plugins offer one card under two names, or take each other's socket away: a card is given to two pods, and the second "
+    "guest fails with `Device or resource busy`.",
+    fix="Uninstall the GPU operator, or leave spec.gpu.devicePlugin.image empty and let it offer the cards.",
+    source="NVIDIA/gpu-operator assets/state-kata-device-plugin; kubernetes.io/docs/concepts/extend-kubernetes/compute-storage-net/device-plugins",
+    gates=("cluster",),
+)
+def one_device_plugin(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
+    """Images of the cluster's daemonsets, by kubectl, where an API server answers."""
+    if not passes_gpus(profile) or not profile.spec.gpu.devicePlugin.image:
+        return
+    seen = facts[ClusterObjects]
+    if not seen.asked:
+        return
+    others = [one for one in seen.objects if one.kind == "DaemonSet" and not one.ours and any(map(_speaks, one.images))]
+    for one in others:
+        yield failed(f"{one.namespace}/{one.name}: {', '.join(one.images)}", wanted="caasctl's alone", subject=f"{one.namespace}/{one.name}",
+                     fix=Fix(f"kubectl -n {one.namespace} delete daemonset {one.name}, or uninstall what makes it (`helm list -A`)"))  # fmt: skip
+    if not others:
+        yield passed("none but caasctl's")
+
+
+def _speaks(image: str) -> bool:
+    """Whether a plugin of that image speaks for NVIDIA's cards."""
+    name = image.partition("@")[0]
+    return bool(_OTHERS.search(name)) and ("nvidia" in name.lower() or "gpu" in name.lower())
+
+
+CHECKS: tuple[Check, ...] = (device_plugin, models, one_device_plugin)

@@ -1,0 +1,177 @@
+"""Drivers: NVIDIA's is not on the host, VFIO's is there, and guests may lock their memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from caasctl.facts.gpu import PciFunctions
+from caasctl.facts.gpu_details import PciDetails
+from caasctl.facts.gpu_leftovers import NvidiaLeftovers
+from caasctl.facts.gpu_memlock import Memlock
+from caasctl.facts.os import Kernel, KernelConfig, Modules, OsRelease
+from caasctl.model import Evidence, Facts, Finding, Fix, FixKind, check, failed, passed, warned
+from caasctl.needs.gpu import NVIDIA, selection
+from caasctl.profile import NodeProfile
+
+_PHASE = "gpu"
+_VFIO = {"vfio": "VFIO", "vfio_pci": "VFIO_PCI", "vfio_iommu_type1": "VFIO_IOMMU_TYPE1"}
+_UNINSTALL = "/usr/bin/nvidia-uninstall"
+_CONTAINER_TOOLS = ("/usr/bin/nvidia-ctk", "/usr/bin/nvidia-container-runtime")
+_DEBIANS = frozenset({"debian", "ubuntu"})
+
+
+def _concerns(facts: Facts, profile: NodeProfile) -> bool:
+    """Whether a card of NVIDIA's is to be passed through: elsewhere its driver is nobody's business."""
+    return any(function.vendor == NVIDIA for function in selection(facts, profile))
+
+
+@check(
+    "gpu.no_host_driver",
+    "NVIDIA's driver is not loaded on the host",
+    reads=(PciFunctions, PciDetails, NvidiaLeftovers),
+    why="Guests bring their own driver. The host's takes every card at boot before anybody else can, and its daemons keep them "
+    "open, so that an unbind hangs.",
+    fix="Remove the driver's packages, update the initramfs, reboot.",
+    source="https://docs.nvidia.com/datacenter/cloud-native/gpu-operator/latest/gpu-operator-kata.html",
+    after=("iommu.firmware", "iommu.enabled"),
+    gates=("gpu",),
+)
+def no_host_driver(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
+    """/sys/module/nvidia*, /proc/driver/nvidia, and the driver of each selected function."""
+    if not _concerns(facts, profile):
+        return
+    found = facts[NvidiaLeftovers]
+    if not found.loaded:
+        yield passed("not loaded")
+        return
+    drives = ", ".join(f.address for f in selection(facts, profile) if f.driver == "nvidia")
+    said = f"{' '.join(found.loaded)} {found.version}".strip() + (f", drives {drives}" if drives else "")
+    evidence = (Evidence("/sys/module", " ".join(found.loaded)),)
+    # A card that the profile leaves to the host may have its driver there, as long as that has no other.
+    make = warned if profile.spec.gpu.exclude and not drives else failed
+    yield make(said, wanted="none of NVIDIA's modules", fix=_removal(facts, found), evidence=evidence)
+
+
+def _removal(facts: Facts, found: NvidiaLeftovers) -> Fix:
+    release = facts.get(OsRelease)
+    debian = bool(release and _DEBIANS.intersection({release.id, *release.id_like}))
+    if found.packages:
+        return Fix(f"apt-get purge -y {' '.join(found.packages)} && update-initramfs -u -k all", needs_reboot=True)
+    if _UNINSTALL in found.tools:
+        return Fix("nvidia-uninstall --silent", needs_reboot=True)
+    if debian or release is None:
+        return Fix("remove NVIDIA's driver as it was installed (no package of dpkg and no nvidia-uninstall is here)",
+                   FixKind.EDIT, needs_reboot=True)  # fmt: skip
+    return Fix("dnf remove -y '*nvidia*' && dracut -f --regenerate-all", needs_reboot=True)
+
+
+@check(
+    "gpu.leftovers",
+    "Nothing of NVIDIA's is left that loads its driver again",
+    reads=(PciFunctions, PciDetails, NvidiaLeftovers),
+    why="DKMS builds the driver anew for the next kernel, a package's unit loads it at the next boot, and the container toolkit's "
+    "runtime and CDI files name devices that this host no longer has.",
+    fix="Remove packages, DKMS trees and units.",
+    source="NVIDIA driver installation guide; NVIDIA/nvidia-container-toolkit",
+    after=("iommu.firmware", "iommu.enabled", "gpu.no_host_driver"),
+)
+def leftovers(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
+    """/var/lib/dkms, /var/lib/dpkg/status, enabled units, nvidia-ctk and its like, /run/nvidia."""
+    if not _concerns(facts, profile):
+        return
+    found = facts[NvidiaLeftovers]
+    kinds = (("package", found.packages), ("DKMS tree", found.dkms), ("unit", found.units),
+             ("program", found.tools), ("the GPU operator's", (found.operator,) if found.operator else ()))  # fmt: skip
+    said = [f"{kind} {name}" for kind, names in kinds for name in names]
+    if said:
+        yield warned(", ".join(said), wanted="none", fix=_clean(found))
+    else:
+        yield passed("none")
+
+
+def _clean(found: NvidiaLeftovers) -> Fix:
+    if found.packages:
+        return Fix(f"apt-get purge -y {' '.join(found.packages)}")
+    if _UNINSTALL in found.tools:
+        return Fix("nvidia-uninstall --silent")
+    if found.units:
+        return Fix(f"systemctl disable --now {' '.join(found.units)}")
+    if found.dkms:
+        name = found.dkms[0]
+        return Fix(f"for v in /var/lib/dkms/{name}/[0-9]*; do dkms remove {name}/${{v##*/}} --all; done")
+    if found.tools:
+        return Fix(_tools(found.tools), FixKind.EDIT)
+    return Fix(f"uninstall the GPU operator, if it still runs; {found.operator} goes with the next boot", FixKind.WAIT)
+
+
+def _tools(paths: tuple[str, ...]) -> str:
+    if any(path in _CONTAINER_TOOLS for path in paths):
+        return "remove the package nvidia-container-toolkit"
+    return f"remove what brought {paths[0]} (dpkg -S, rpm -qf name the package)"
+
+
+@check(
+    "gpu.vfio_modules",
+    "The kernel has VFIO",
+    reads=(PciFunctions, PciDetails, Modules),
+    why="Without them no device goes to a guest: `failed to open /dev/vfio/vfio`, `No available IOMMU models`.",
+    fix="Phase gpu loads them; where the kernel has none, boot the distribution's own kernel with all its modules.",
+    source="https://docs.kernel.org/driver-api/vfio.html",
+    after=("iommu.firmware", "iommu.enabled"),
+    gates=("gpu",),
+)
+def vfio_modules(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
+    """vfio, vfio_pci and vfio_iommu_type1: /proc/modules, /sys/module, modules.builtin, modules.dep, the kernel's options."""
+    if not selection(facts, profile):
+        return
+    modules, config = facts[Modules], facts.get(KernelConfig)
+    here = modules.loaded | modules.builtin
+    wanted = [name for name in _VFIO if name not in here]
+    missing = [name for name in wanted if name not in modules.available]
+    if missing:
+        built = config.options if config else {}
+        as_module = [name for name in missing if built.get(_VFIO[name]) == "m"]
+        yield failed(f"this kernel has no {', '.join(missing)}", wanted=", ".join(_VFIO),
+                     fix=_kernel(facts, packaged=bool(as_module)))  # fmt: skip
+    elif wanted:
+        yield failed(f"not loaded: {', '.join(wanted)}", wanted=", ".join(_VFIO), fix=Fix("caasctl init-node"),
+                     fixed_by=_PHASE)  # fmt: skip
+    else:
+        yield passed(", ".join(f"{name}{'' if name in modules.loaded else ' (built in)'}" for name in _VFIO))
+
+
+def _kernel(facts: Facts, *, packaged: bool) -> Fix:
+    kernel, release = facts.get(Kernel), facts.get(OsRelease)
+    name = kernel.release if kernel else "$(uname -r)"
+    if packaged and release and release.id == "ubuntu":
+        return Fix(f"apt-get install -y linux-modules-extra-{name}")
+    if packaged:
+        return Fix(f"install the modules of kernel {name} (they are built, and not on this disk)", FixKind.EDIT)
+    return Fix("boot the distribution's own kernel, built with CONFIG_VFIO_PCI", FixKind.EDIT, needs_reboot=True)
+
+
+@check(
+    "gpu.memlock",
+    "Guests may lock the memory that their GPU reaches",
+    reads=(PciFunctions, PciDetails, Memlock),
+    why="VFIO pins all memory of the guest. Root may; Kata without root is stopped: `VFIO_MAP_DMA failed: Cannot allocate memory`, "
+    "and in the kernel's log `RLIMIT_MEMLOCK exceeded`.",
+    fix="Give containerd LimitMEMLOCK=infinity, or run Kata's guests as root.",
+    source="Linux drivers/vfio/vfio_iommu_type1.c; systemd.exec(5)",
+)
+def memlock(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
+    """The key rootless in Kata's configuration files for QEMU; LimitMEMLOCK in containerd's unit and its drop-ins."""
+    found = facts[Memlock]
+    if not found.rootless or not selection(facts, profile):
+        return
+    if found.limit == "infinity":
+        yield passed("LimitMEMLOCK=infinity")
+        return
+    fix = Fix("mkdir -p /etc/systemd/system/containerd.service.d && printf '[Service]\\nLimitMEMLOCK=infinity\\n' > "
+              "/etc/systemd/system/containerd.service.d/memlock.conf && systemctl daemon-reload && systemctl restart containerd")  # fmt: skip
+    yield failed(
+        f"LimitMEMLOCK={found.limit or '(default, 8 MiB)'}, rootless in {found.rootless[0]}", wanted="infinity", fix=fix
+    )
+
+
+CHECKS = (no_host_driver, leftovers, vfio_modules, memlock)

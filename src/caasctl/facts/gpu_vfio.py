@@ -1,0 +1,86 @@
+"""Device nodes of VFIO, and the processes that hold one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from caasctl.model import Unreadable
+from caasctl.protocol import Probe, Reader
+
+VFIO = "/dev/vfio"
+_MODULE = "vfio"
+_MODULE_FIELDS = 4
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A process that has a node open. node: /dev/vfio/25 or /dev/vfio/devices/vfio0. command: as in /proc/PID/comm."""
+
+    node: str
+    pid: int
+    command: str
+
+
+@dataclass(frozen=True)
+class VfioNodes:
+    """groups: numbers in /dev/vfio. devices: names in /dev/vfio/devices. container: there is /dev/vfio/vfio.
+
+    iommufd: there is /dev/iommu. holders: by node. complete: whoever looked could see into every process.
+    """
+
+    groups: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+    container: bool = False
+    iommufd: bool = False
+    holders: tuple[Holder, ...] = ()
+    complete: bool = True
+
+
+def _read(host: Reader) -> VfioNodes:
+    names = host.list(VFIO) or ()
+    groups = tuple(sorted((name for name in names if name.isdecimal()), key=int))
+    devices = (host.list(f"{VFIO}/devices") or ()) if "devices" in names else ()
+    iommufd = "iommu" in (host.list("/dev") or ())
+    unused = not (groups or devices) or idle(host.read("/proc/modules") or "")
+    found = [] if unused else list(_looks(host))
+    holders = tuple(sorted((h for h in found if h), key=lambda holder: (holder.node, holder.pid)))
+    return VfioNodes(groups, devices, "vfio" in names, iommufd, holders, None not in found)
+
+
+def idle(modules: str) -> bool:
+    """Whether /proc/modules shows that nobody has a node open: each open one counts as a use of vfio, as do other modules.
+
+    False where vfio is built in, so that there is no count.
+    """
+    for line in modules.splitlines():
+        fields = line.split()
+        if fields[:1] == [_MODULE] and len(fields) >= _MODULE_FIELDS and fields[2].isdecimal():
+            return int(fields[2]) <= len([name for name in fields[3].split(",") if name not in ("", "-")])
+    return False
+
+
+def _looks(host: Reader) -> Iterator[Holder | None]:
+    """Holders among all processes; None for a process that lets nobody see what it has open."""
+    processes = host.list("/proc")
+    if processes is None:
+        yield None
+    for pid in processes or ():
+        if not pid.isdecimal():
+            continue
+        try:
+            yield from _held(host, pid)
+        except Unreadable:
+            yield None
+
+
+def _held(host: Reader, pid: str) -> Iterator[Holder]:
+    folder = f"/proc/{pid}/fd"
+    links = {host.readlink(f"{folder}/{fd}") or "" for fd in host.list(folder) or ()}
+    nodes = sorted(link for link in links if link.startswith(f"{VFIO}/") and link != f"{VFIO}/vfio")
+    if nodes:
+        command = (host.read(f"/proc/{pid}/comm") or "").strip()
+        yield from (Holder(node, int(pid), command) for node in nodes)
+
+
+PROBES = (Probe(VfioNodes, _read),)

@@ -1,0 +1,1 @@
+"""The objects that caasctl has in a cluster, as data."""

@@ -1,0 +1,1 @@
+"""Objects in a cluster, by kubectl and server-side apply."""

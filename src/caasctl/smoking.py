@@ -1,0 +1,245 @@
+"""What smoke does: pods in a namespace of its own that prove what a node promises, and that are gone afterwards, whatever came of them."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from caasctl import apply, engine
+from caasctl.commands import Session
+from caasctl.facts import os_system
+from caasctl.facts.os_system import Hostname
+from caasctl.faults import is_root
+from caasctl.formats import dump_yaml
+from caasctl.host import LiveHost
+from caasctl.interrupts import no_sudden_end
+from caasctl.model import CaasError, CommandError, Exit, Finding, Level, RefusedError, Report, Unreadable, UsageError
+from caasctl.needs.cluster import smoke as pods
+from caasctl.profile import NodeProfile
+from caasctl.resources.cluster import ask
+from caasctl.syntax import kubeadm
+from caasctl.syntax.cluster import kubectl, smoke
+from caasctl.syntax.cluster.names import GPU_HANDLER, PLUGIN_DOMAIN
+from caasctl.syntax.cluster.pods import Trouble, refused, trouble
+from caasctl.syntax.cluster_health import parse_items
+
+Say = Callable[[str], None]
+Item = Mapping[str, Any]
+WORD = "smoke"
+STAGE = "/run/caasctl/stage/smoke"
+STOPS = "stopping: the pods are taken away, then it ends"
+_DEADLINES_S = {"runc": 150.0, GPU_HANDLER: 1260.0}  # a GPU's guest may take its create_container_timeout of 20 minutes
+_DEADLINE_S = 240.0
+_ENOUGH_S = 30.0  # for which the same trouble must have lasted: pulls and sandboxes are tried again meanwhile
+_SILENCE_S = 30.0
+_GONE_S = 180.0
+_POLL_S = 1.0
+_CONTROL_PLANES_ONLY = (
+    "run it on a control plane, which has one; on a node that is none, `caasctl init-node` or `join-node` first"
+)
+
+
+@dataclass
+class Trial:
+    """One pod. taken: "" once the API server took it, else why not. ended: its findings are known."""
+
+    handler: str
+    resource: str = ""
+    ended: bool = False
+    troubled: tuple[str, float] = ("", 0.0)  # the trouble that it has, and since when
+
+    @property
+    def name(self) -> str:
+        return pods.pod_name(self.handler, self.resource)
+
+    @property
+    def deadline_s(self) -> float:
+        return _DEADLINES_S.get(self.handler, _DEADLINE_S)
+
+
+def smoke_test(session: Session, *, gpu: bool, words: Sequence[str], step: Say, hear: Say) -> Report:
+    """Raises UsageError, RefusedError, LockedError, CaasError."""
+    if not is_root():
+        raise UsageError("smoke speaks to the cluster as its administrator and needs root",
+                         cause="it was started by another user", fix="start it with sudo")  # fmt: skip
+    host = LiveHost(progress=hear)
+    ask.refuse_without_cluster(host, kubeadm.ADMIN, _CONTROL_PLANES_ONLY)
+    with ExitStack() as held:
+        stop = held.enter_context(no_sudden_end(STOPS, lambda: host.waits_for))
+        held.enter_context(host.lock(apply.LOCK, f"caasctl {WORD}", say=step, stop=stop))
+        found = _findings(Smoke(host, session.profile, step, stop), gpu=gpu)
+        code = Exit.INTERRUPTED if stop() else _code(found)
+    left = not gpu and GPU_HANDLER in session.profile.spec.runtimes
+    return session.report(words, code, found, notes=(_GPU_NOTE,) if left else ())
+
+
+def _findings(trial: Smoke, *, gpu: bool) -> tuple[Finding, ...]:
+    """Raises CaasError."""
+    try:
+        return tuple(trial.run(gpu=gpu))
+    except Unreadable as unreadable:
+        raise CaasError("the cluster cannot be asked", cause=str(unreadable),
+                        fix="`crictl ps -a --name kube-apiserver` shows whether the API server runs; mend that, then run the same command again") from unreadable  # fmt: skip
+
+
+_GPU_NOTE = "GPUs were not tried: `caasctl smoke --gpu` does."
+
+
+def _code(found: Sequence[Finding]) -> Exit:
+    levels = {finding.level for finding in found}
+    if Level.FAIL in levels:
+        return Exit.FAILED_CHECK
+    return Exit.UNDETERMINED if Level.UNKNOWN in levels else Exit.OK
+
+
+@dataclass
+class Smoke:
+    """One run of it."""
+
+    host: LiveHost
+    profile: NodeProfile
+    say: Say
+    stop: Callable[[], bool]
+    space: str = field(default_factory=lambda: f"{pods.PREFIX}{secrets.token_hex(3)}")
+
+    def run(self, *, gpu: bool) -> Iterator[Finding]:
+        """Findings; whatever happens, the namespace goes. Raises CaasError."""
+        node, kernel = self._node(), self._kernel()
+        self._leftovers()
+        trials, missing = self._trials(node, gpu=gpu)
+        yield from missing
+        try:
+            self._apply("namespace", pods.namespace(self.space))
+            yield from self._begin(trials, node["metadata"]["name"])
+            yield from self._watch(trials, kernel)
+        finally:
+            self.host.remove_tree(STAGE)
+            self._away()
+        with suppress(Unreadable):  # what the pods proved stands without it
+            if not self._listed("storageclasses"):
+                yield smoke.no_storage()
+
+    # -- before -----------------------------------------------------------------------------------------------------
+    def _node(self) -> Item:
+        """The Node of this host. Raises RefusedError."""
+        name = engine.collect(self.host, os_system.PROBES)[Hostname].name.lower()
+        found = next(iter(self._listed("node", name)), None)
+        if found is None:
+            raise RefusedError(f"there is no node {name} in the cluster", cause="this host is none of its nodes, or has another name there",
+                               fix="`kubectl get nodes` shows their names; run it on one of them")  # fmt: skip
+        return found
+
+    def _kernel(self) -> smoke.Host:
+        read = (self.host.read(f"/proc/sys/kernel/{name}") or "" for name in ("osrelease", "random/boot_id"))
+        release, boot = (text.strip() for text in read)
+        return smoke.Host(release, boot)
+
+    def _leftovers(self) -> None:
+        """What a run that was killed left; the lock says that no other runs."""
+        left = [str(item["metadata"]["name"]) for item in self._listed("namespaces", "-l", f"{pods.SMOKE}=true")]
+        if left:
+            self.say(f"{WORD}: takes away what an earlier run left: {', '.join(left)}")
+            self._kubectl("delete", "namespace", *left, "--ignore-not-found", f"--timeout={_GONE_S:.0f}s")
+
+    def _trials(self, node: Item, *, gpu: bool) -> tuple[list[Trial], list[Finding]]:
+        trials = [Trial(handler) for handler in self.profile.spec.runtimes if handler != GPU_HANDLER]
+        if not gpu:
+            return trials, []
+        domain = self.profile.spec.gpu.resourceName.partition("/")[0] or PLUGIN_DOMAIN
+        offered = (node.get("status") or {}).get("allocatable") or {}
+        mine = {name: str(number) for name, number in offered.items() if name.startswith(f"{domain}/")}
+        devices = [name for name, number in mine.items() if number != "0" and "nvswitch" not in name.lower()]
+        missing = [] if devices else [smoke.no_resource(domain, (f"{name}: {number}" for name, number in mine.items()))]
+        return [*trials, *(Trial(GPU_HANDLER, name) for name in devices)], missing
+
+    # -- on the way -------------------------------------------------------------------------------------------------
+    def _begin(self, trials: Sequence[Trial], node: str) -> Iterator[Finding]:
+        for trial in trials:
+            self.say(f"{WORD}: {trial.name}")
+            try:
+                self._apply(trial.name, pods.pod(self.profile, self.space, node, trial.handler, trial.resource))
+            except CommandError as error:
+                trial.ended = True
+                yield smoke.not_proven(trial.handler, trial.resource, refused(error.cause))
+
+    def _watch(self, trials: Sequence[Trial], kernel: smoke.Host) -> Iterator[Finding]:
+        began = heard = time.monotonic()
+        while left := [trial for trial in trials if not trial.ended]:
+            if self.stop():
+                yield from (smoke.stopped(trial.handler, trial.resource) for trial in left)
+                return
+            try:
+                seen = self._listed("pods,events", "--namespace", self.space)
+                heard = time.monotonic()
+            except Unreadable as unreadable:  # it may be away for a moment
+                if time.monotonic() - heard > _SILENCE_S:
+                    raise CaasError("the API server stopped answering while the pods ran", cause=str(unreadable),
+                                    fix="`crictl ps -a --name kube-apiserver` shows whether it runs; mend that, then run the same command again") from unreadable  # fmt: skip
+                seen = ()
+            for trial in left:
+                yield from self._look(trial, seen, kernel, time.monotonic() - began)
+            time.sleep(_POLL_S)
+
+    def _look(self, trial: Trial, seen: Sequence[Item], kernel: smoke.Host, since_s: float) -> Iterator[Finding]:
+        pod = next((item for item in seen if (item.get("kind"), item["metadata"]["name"]) == ("Pod", trial.name)), None)
+        if pod is None:
+            return
+        phase = (pod.get("status") or {}).get("phase", "Pending")
+        if phase == "Succeeded":
+            trial.ended = True
+            yield from smoke.proven(trial.handler, trial.resource, self._words(pod), kernel)
+            return
+        events = [item for item in seen if item.get("kind") == "Event"]
+        found = trouble(pod, events)
+        if phase == "Failed" or self._lasts(trial, found) or since_s > trial.deadline_s:
+            trial.ended = True
+            late = Trouble("it did not end in time", f"it is {phase} after {since_s:.0f} s", "`kubectl get events -A` and `journalctl -t kata -t containerd` may say more")  # fmt: skip
+            yield smoke.not_proven(trial.handler, trial.resource, found or late)
+
+    def _lasts(self, trial: Trial, found: Trouble | None) -> bool:
+        """Whether the same trouble has been there long enough not to go away by itself."""
+        now, what = time.monotonic(), found.problem if found else ""
+        if what != trial.troubled[0]:
+            trial.troubled = (what, now)
+            if found:
+                self.say(f"{WORD}: {trial.name}: {found.problem}")
+        return bool(what) and now - trial.troubled[1] > _ENOUGH_S
+
+    def _words(self, pod: Item) -> str:
+        """The termination message; the log, where a handler brings none across."""
+        states = (
+            (each.get("state") or {}).get("terminated") or {} for each in pod["status"].get("containerStatuses") or ()
+        )
+        said = next((str(state["message"]) for state in states if state.get("message")), "")
+        if said:
+            return said
+        done = self.host.query("kubectl", *ask.ADMIN, "--namespace", self.space, "logs", pod["metadata"]["name"], timeout_s=kubeadm.KUBECTL_S)  # fmt: skip
+        return done.stdout
+
+    # -- afterwards -------------------------------------------------------------------------------------------------
+    def _away(self) -> None:
+        """Raises CaasError where it cannot be taken away: then it is said how."""
+        self.say(f"{WORD}: takes its pods away")
+        argv = ("delete", "namespace", self.space, "--ignore-not-found", f"--timeout={_GONE_S:.0f}s")
+        try:
+            self._kubectl(*argv)
+        except CommandError as error:
+            raise CaasError(f"the namespace {self.space} could not be taken away", cause=kubectl.reason(error.cause),
+                            fix=f"kubectl delete namespace {self.space}; the next `caasctl smoke` tries it too") from error  # fmt: skip
+
+    def _apply(self, name: str, document: dict[str, Any]) -> None:
+        path = f"{STAGE}/{name}.yaml"
+        self.host.write(path, dump_yaml(document).encode(), 0o600)
+        self._kubectl("create", "-f", path)
+
+    def _kubectl(self, *words: str) -> None:
+        self.host.execute("kubectl", *ask.ADMIN, *words, timeout_s=_GONE_S + 20)
+
+    def _listed(self, *what: str) -> tuple[Item, ...]:
+        """Raises Unreadable."""
+        argv = ("kubectl", *ask.ADMIN, "--request-timeout=10s", "get", *what, "--ignore-not-found", "-o", "json")
+        return parse_items(ask.answer(self.host, argv), "kubectl get")
