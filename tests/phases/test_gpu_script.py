@@ -154,10 +154,23 @@ def test_only_what_is_asked_for_is_bound(host: Host) -> None:
 
 def test_a_release_clears_the_override_and_asks_for_the_driver_of_before(host: Host) -> None:
     host.function("0000:65:00.0", "25")
+    host.run("up")
     host.run("release", "0000:65:00.0=nouveau")
     assert (host.top / "pci/devices/0000:65:00.0/driver_override").read_text() == "\n"
     assert (host.top / "pci/drivers/vfio-pci/unbind").read_text() == "0000:65:00.0\n"
     assert (host.top / "pci/drivers_probe").read_text() == "0000:65:00.0\n"
+
+
+def test_what_is_released_is_not_named_any_more(host: Host) -> None:
+    host.function("0000:65:00.0", "25")
+    host.function("0000:66:00.0", "26")
+    host.run("up")
+    (host.top / "pci/devices/0000:65:00.0/driver").unlink()  # as the kernel does where it is unbound
+    host.run("release", "0000:65:00.0=")
+    assert list(host.devices()) == ["26"]
+    (host.top / "pci/devices/0000:66:00.0/driver").unlink()
+    host.run("release", "0000:66:00.0=")
+    assert not host.specification.exists()
 
 
 def test_it_says_how_it_is_called(host: Host) -> None:

@@ -118,6 +118,7 @@ release() {
     echo "$address" >$pci/drivers_probe
     say "$address: $(driver "$address") (was on vfio-pci)"
   done
+  specify # nobody is to ask for what is gone
 }
 
 task=${1:-}
