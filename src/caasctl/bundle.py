@@ -163,8 +163,7 @@ def _unpack(path: str, folder: str) -> None:
             _place_links(folder, [entry for entry in members if entry.issym()])
     except (OSError, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, KeyError) as error:
         # EOFError, zlib.error: an archive that was cut off; KeyError: a hard link to what is not in it
-        # gzip raises an OSError without a number for bytes that are none of its own
-        raise _damaged(path, why(error) if isinstance(error, OSError) and error.errno else str(error)) from error
+        raise _damaged(path, why(error) if isinstance(error, OSError) else str(error)) from error
 
 
 def _members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:

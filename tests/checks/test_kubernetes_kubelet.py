@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
+
 import pytest
 
 from caasctl.checks import kubernetes_config, kubernetes_drift, kubernetes_kubelet
@@ -10,6 +12,7 @@ from caasctl.facts.kubernetes_api import ClusterApi
 from caasctl.facts.kubernetes_config import KubeadmFile
 from caasctl.facts.kubernetes_kubelet import KUBEADM_FLAGS, KubeletFlags, KubeletService
 from caasctl.facts.kubernetes_tools import Tools
+from caasctl.facts.os_clock import Clock
 from caasctl.model import Check, Facts, Finding, Level, findings
 from caasctl.profile_load import load
 
@@ -101,6 +104,14 @@ def test_a_kubelet_that_crashes_in_a_cluster_fails_and_before_one_warns() -> Non
     assert (found.level, found.found) == (Level.FAIL, "activating (auto-restart), 412 restarts")
     assert text(found).startswith("journalctl -u kubelet")
     assert one(kubernetes_kubelet.kubelet_waiting, WAITS, BY_HAND, Cluster()).level is Level.WARN
+
+
+def test_a_kubelet_that_fails_right_after_a_boot_is_given_its_time() -> None:
+    at = datetime(2026, 11, 1, tzinfo=timezone.utc)
+    found = one(kubernetes_kubelet.kubelet_waiting, WAITS, BY_HAND, BEGUN, Clock(at, 20))
+    assert found.level is Level.FAIL
+    assert text(found).startswith("wait until 240 s after the boot")
+    assert text(one(kubernetes_kubelet.kubelet_waiting, WAITS, BY_HAND, BEGUN, Clock(at, 240))).startswith("journalctl")
 
 
 def test_a_kubelet_that_is_stopped_masked_or_disabled() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import NamedTuple
 
 from caasctl.checks import kubernetes_leftovers as checks
@@ -11,6 +12,7 @@ from caasctl.facts.kubernetes_certificates import Kubeconfig, Kubeconfigs
 from caasctl.facts.kubernetes_leftovers import BegunHere, CniFiles
 from caasctl.facts.kubernetes_manifests import COMPONENTS, ControlPlane
 from caasctl.facts.network import Link, Links
+from caasctl.facts.os_clock import Clock
 from caasctl.model import Check, Facts, Finding, Level, findings
 from caasctl.profile_load import load
 
@@ -103,6 +105,17 @@ def test_an_api_server_that_is_silent_is_never_reset_where_init_had_finished() -
         assert "connection refused" in found.found
         assert "reset" not in text(found)
     assert "reset" in text(one(checks.leftovers, *UP_BY_US.facts(SILENT, UNFINISHED)))
+
+
+def test_a_node_that_has_just_booted_is_waited_for_before_anything_is_reset() -> None:
+    """What a power cut left in the middle of `kubeadm init` comes up, too: its static pods are there."""
+    at = datetime(2026, 11, 1, tzinfo=timezone.utc)
+    early = one(checks.leftovers, *UP_BY_US.facts(SILENT, UNFINISHED, Clock(at, 35)))
+    assert early.level is Level.FAIL
+    assert "booted 35 s ago" in early.cause
+    assert "reset" not in text(early)
+    assert text(early).startswith("wait until 240 s after the boot")
+    assert "reset" in text(one(checks.leftovers, *UP_BY_US.facts(SILENT, UNFINISHED, Clock(at, 240))))
 
 
 def test_a_cluster_that_cannot_be_asked_is_unknown() -> None:

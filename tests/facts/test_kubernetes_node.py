@@ -211,6 +211,7 @@ def test_documents_of_kubeadm_s_file(tmp_path: Path) -> None:
 
 def test_the_host_s_own_time() -> None:
     found = os_clock.parse_clock("cpu 1 2\nbtime 1795600000\n", "123.45 200.00\n")
+    assert (found.up_s, found.settles) == (123, True)
     assert found.now == datetime.fromtimestamp(1795600123, timezone.utc)
     for stat, uptime in (("", ""), ("btime x\n", "1.0 2.0\n"), ("btime 1\n", "")):
         with pytest.raises(Unreadable):

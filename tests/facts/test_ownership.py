@@ -56,6 +56,12 @@ def test_a_cluster_is_begun_by_an_open_run_that_knows_how_to_take_it_down(tmp_pa
     assert read_record(LiveHost(str(tmp_path))).begun == {"kubeadm:join"}
 
 
+def test_folders_are_those_that_open_runs_made(tmp_path: Path) -> None:
+    run(tmp_path, "1", {"resource": "file:/a/b", "folders": ["/a"]}, undone=True)
+    run(tmp_path, "2", {"resource": "file:/c/d", "folders": ["/c"]}, {"resource": "unit:x"})
+    assert read_record(LiveHost(str(tmp_path))).folders == {"/c"}
+
+
 def test_containerds_file_of_before_is_that_of_the_first_open_run(tmp_path: Path) -> None:
     first = {"path": MAIN, "backup": "0001-0.before", "mode": "0640", "sha256After": "b"}
     run(tmp_path, "1", {"resource": "containerd", "files": [first]})

@@ -266,6 +266,15 @@ def test_a_folder_that_caasctl_made_for_it_goes_where_nothing_else_is_in_it(
     assert (host.list("/root/.kube") is not None) is stays
 
 
+def test_a_folder_that_a_killed_reset_left_empty_goes_with_the_next(tmp_path: Path) -> None:
+    host = Tree(str(tmp_path))
+    (tmp_path / "root/.kube").mkdir(parents=True)
+    assert not converge(KubeconfigGone(File("/root/.kube/config"), File(kubeadm.ADMIN)), host)
+    assert host.list("/root/.kube") == ()  # whoever made it
+    assert converge(KubeconfigGone(File("/root/.kube/config"), File(kubeadm.ADMIN), folder="/root/.kube"), host)
+    assert host.list("/root/.kube") is None
+
+
 @pytest.mark.parametrize(
     ("text", "stays"), [('{"phase": "boot"}', False), ('{"phase": "reset-done"}', True), ("half of it", False)]
 )

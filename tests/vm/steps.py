@@ -77,6 +77,11 @@ def rests(machine: Machine) -> None:
     assert started(machine) == before
 
 
+def comes_up(machine: Machine) -> None:
+    """Right after a boot init-node waits for what is on its way, and changes nothing: its control plane may be late."""
+    assert UNCHANGED in said(machine, INIT, 0).text
+
+
 def differences(before: list[str], after: list[str], but: str = "\0") -> list[str]:
     """Lines of manifests that came or went. but: a path whose lines may."""
     found = difflib.unified_diff(before, after, n=0, lineterm="")

@@ -63,7 +63,7 @@ def test_the_same_command_goes_on_after_the_reboot_and_then_rests(begun: Begun) 
     assert steps.preflight(machine) == []
     machine.reboot()
     assert steps.arguments(machine) >= ASKED
-    steps.rests(machine)
+    steps.comes_up(machine)
 
 
 def test_the_first_run_leaves_the_menu_as_it_boots_and_arms_an_entry_of_its_own(begun: Begun) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from caasctl.facts.kubernetes import CONFIG, Cluster, Kubelet
 from caasctl.facts.kubernetes_kubelet import KUBEADM_FLAGS, KubeletFlags, KubeletService
 from caasctl.facts.kubernetes_tools import Tools
+from caasctl.facts.os_clock import COMES_UP_S, Clock
 from caasctl.model import Check, Evidence, Facts, Finding, Fix, FixKind, check, failed, passed, warned
 from caasctl.profile import NodeProfile
 from caasctl.syntax import versions
@@ -94,6 +95,15 @@ def _inline(settings: Mapping[str, Any]) -> str:
     return "{" + ", ".join(f"{key}: {json.dumps(value, default=str)}" for key, value in settings.items()) + "}"
 
 
+def _crashes(state: str, facts: Facts) -> Finding:
+    clock = facts.get(Clock)
+    if clock is None or not clock.settles:
+        return failed(state, wanted="active (running)", fix=_JOURNAL)
+    wait = f"wait until {COMES_UP_S} s after the boot, as `caasctl init-node` does by itself; then `{_JOURNAL.text}`"
+    return failed(state, wanted="active (running)", fix=Fix(wait, FixKind.WAIT),
+                  cause=f"The node booted {clock.up_s} s ago: the first start may have been too early for containerd.")  # fmt: skip
+
+
 @check(
     "kubernetes.kubelet_waiting",
     "The kubelet runs, or waits for kubeadm",
@@ -116,7 +126,7 @@ def kubelet_waiting(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
     elif not begun and facts[Kubelet].config is None:
         yield passed(f"waits for kubeadm: no configuration yet ({service.restarts} restarts)")
     elif service.crashing:
-        yield failed(f"{state}, {service.restarts} restarts", wanted="active (running)", fix=_JOURNAL) if begun else (
+        yield _crashes(f"{state}, {service.restarts} restarts", facts) if begun else (
             warned(f"{state}, {service.restarts} restarts", wanted="stopped, or no configuration yet",
                    fix=Fix(f"rm {CONFIG}"), cause="It crashes on a configuration that somebody else than kubeadm wrote.")
         )  # fmt: skip

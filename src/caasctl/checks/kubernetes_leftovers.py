@@ -12,6 +12,7 @@ from caasctl.facts.kubernetes_certificates import Kubeconfigs
 from caasctl.facts.kubernetes_leftovers import CNI_FOLDER, BegunHere, CniFiles
 from caasctl.facts.kubernetes_manifests import COMPONENTS, ControlPlane
 from caasctl.facts.network import Links
+from caasctl.facts.os_clock import COMES_UP_S, Clock
 from caasctl.model import Check, Evidence, Facts, Finding, Fix, FixKind, check, failed, passed, unknown, warned
 from caasctl.profile import NodeProfile
 
@@ -121,18 +122,27 @@ def _partial(stage: _Stage, facts: Facts) -> Finding:
     whole = facts[ControlPlane].whole
     if (whole or stage.finished) and not (api and api.answers):
         said = f"the API server does not answer: {api.said}" if api and api.said else "the API server does not answer"
-        killed = bool(begun) and not stage.finished
-        return failed(
-            f"{'all files of a control plane' if whole else 'a cluster was made here'}, and {said}",
-            wanted="a control plane that works, or none",
-            cause="The control plane is down, or the beginning was killed before it came up.",
-            fix=Fix(f"{_RESET} && caasctl init-node" if killed else _LOOK),
-            evidence=tuple(Evidence(path, "is there") for path in stage.there[:6]),
+        return _silent(
+            f"{'all files of a control plane' if whole else 'a cluster was made here'}, and {said}", stage, facts
         )
     cut_short = begun and not stage.finished
     fix = Fix(f"{_RESET} && caasctl init-node") if cut_short else Fix(_WHO, FixKind.WAIT)
     cause = "" if not cut_short else f"caasctl's own record names {', '.join(begun)}: it was cut short."
     return failed(found, wanted="nothing, or a whole cluster", cause=cause, fix=fix)
+
+
+def _silent(found: str, stage: _Stage, facts: Facts) -> Finding:
+    clock = facts.get(Clock)
+    cause = "The control plane is down, or the beginning was killed before it came up."
+    fix = Fix(f"{_RESET} && caasctl init-node" if facts[BegunHere].resources and not stage.finished else _LOOK)
+    if clock and clock.settles:
+        cause = f"The node booted {clock.up_s} s ago: the kubelet may still be starting the control plane."
+        fix = Fix(
+            f"wait until {COMES_UP_S} s after the boot, as `caasctl init-node` does by itself; then `{_LOOK}`",
+            FixKind.WAIT,
+        )
+    there = tuple(Evidence(path, "is there") for path in stage.there[:6])
+    return failed(found, wanted="a control plane that works, or none", cause=cause, fix=fix, evidence=there)
 
 
 @check(

@@ -137,12 +137,17 @@ def _run(
     verbose: bool,
 ) -> None:
     """Plans, asks, changes, reports, and ends with the report's code."""
+    from caasctl.host import LiveHost  # noqa: PLC0415
     from caasctl.interrupts import nothing_changed_yet  # noqa: PLC0415
     from caasctl.report import as_json, banner, progress  # noqa: PLC0415
+    from caasctl.settling import settle  # noqa: PLC0415
 
     words = _words(now)
     session.started_by, session.as_json = now.started_by, as_json
     with nothing_changed_yet():
+        if not dry_run:
+            with progress.Progress(sys.stderr) as shown:
+                settle(LiveHost(), shown.step)
         known, planned = session.plan(wanted, words)
         now.planned = planned
         if dry_run or planned.exit_code == Exit.FAILED_CHECK:

@@ -9,12 +9,24 @@ from datetime import datetime, timezone
 from caasctl.model import Unreadable
 from caasctl.protocol import Probe, Reader
 
+# Of a boot: a kubelet that failed once for a containerd that was late, its static pods, leases of a control plane.
+COMES_UP_S = 240
+
 
 @dataclass(frozen=True)
 class Clock:
-    """now: the host's own time to the second, in UTC, when it was looked at; right or wrong as the host's clock is."""
+    """now: the host's own time to the second, in UTC, when it was looked at; right or wrong as the host's clock is.
+
+    up_s: seconds since the boot, COMES_UP_S where it does not matter.
+    """
 
     now: datetime
+    up_s: int = COMES_UP_S
+
+    @property
+    def settles(self) -> bool:
+        """Whether what starts by itself at a boot may still be on its way."""
+        return self.up_s < COMES_UP_S
 
 
 def parse_clock(stat: str, uptime: str) -> Clock:
@@ -23,7 +35,7 @@ def parse_clock(stat: str, uptime: str) -> Clock:
     up = re.match(r"(\d+)(?:\.\d+)? ", uptime)
     if not boot or not up:
         raise Unreadable("/proc/stat and /proc/uptime", "do not tell the time of the boot and since then")
-    return Clock(datetime.fromtimestamp(int(boot[1]) + int(up[1]), timezone.utc))
+    return Clock(datetime.fromtimestamp(int(boot[1]) + int(up[1]), timezone.utc), int(up[1]))
 
 
 def read_clock(host: Reader) -> Clock:

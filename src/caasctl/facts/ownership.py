@@ -53,9 +53,8 @@ class Record:
     resources: names of all that was ever changed. begun: the open ones that began a cluster here, or joined one.
     written: path -> SHA-256 of every text that caasctl wrote there. originals: path -> (text, mode) before the first open
     change of containerd's files, None for nothing; without those whose copy is lost. commands: the ways back of open
-    changes, of each thing the first, which leads to what was there before caasctl; what is taken down first is among them.
-    folders: that open changes made. links: path of a link -> what lay there before the first open change, in the words of
-    syntax/links. runs: the open ones.
+    changes, of each thing the first, which leads to what was there before caasctl. folders: that open changes made.
+    links: path of a link -> what lay there before the first open change, in the words of syntax/links. runs: the open ones.
     """
 
     resources: frozenset[str] = frozenset()

@@ -23,6 +23,7 @@ _FILES = (
     kubeadm.BOOTSTRAP_CONF,
 )
 _MEMBER = f"{kubeadm.ETCD}/member"
+_EMPTY = "an empty folder that caasctl made"  # a reset that was killed behind the file leaves it
 _OF_THIS, _OTHERS = "of this node's cluster", "not as caasctl wrote it for this cluster"
 
 
@@ -91,10 +92,16 @@ class KubeconfigGone:
     def look(self, host: Reader) -> State:
         own, admin = self.own.look(host), self.admin.look(host)
         if isinstance(own, Absent):
-            return own
+            return self._folder(host)
         if not isinstance(own, Known):  # a link, or a folder: none of ours
             return Known(_OTHERS)
         return Known(_OF_THIS if self._ours(own.text, admin) else _OTHERS)
+
+    def _folder(self, host: Reader) -> State:
+        try:
+            return Known(_EMPTY) if self.folder and host.list(self.folder) == () else Absent()
+        except Unreadable as unreadable:
+            return Unknown(str(unreadable))
 
     def _ours(self, own: str, admin: State) -> bool:
         if sha256(own) in self.digests:
@@ -102,7 +109,7 @@ class KubeconfigGone:
         return isinstance(admin, Known) and stale(own, admin.text) and authority(own) == authority(admin.text) != ""
 
     def target(self, now: State) -> State:
-        return Absent() if now == Known(_OF_THIS) else now
+        return Absent() if now in (Known(_OF_THIS), Known(_EMPTY)) else now
 
     def apply(self, host: Writer, now: State) -> Outcome:
         if self.target(now) != now:
