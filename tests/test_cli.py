@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -163,6 +164,29 @@ def test_every_check_is_explained_and_listed() -> None:
         assert check.looks_at, f"{check.id} has no docstring"
         assert all((check.title, check.why, check.fix, check.source)), f"{check.id} lacks a part of its explanation"
     assert CHECKS[0].source.split()[0] in run("explain", CHECKS[0].id).stdout
+
+
+def test_what_smoke_proves_is_explained_too() -> None:
+    from caasctl.syntax.cluster.smoke import TITLES
+
+    for name, title in TITLES.items():
+        said = run("explain", name)
+        assert said.returncode == 0
+        assert said.stdout.startswith(f"{name}  {title}\n")
+
+
+def test_a_check_that_a_message_sends_people_to_exists() -> None:
+    from caasctl.checks import CHECKS
+
+    top = Path(__file__).parents[1]
+    texts = [*top.glob("src/**/*.py"), *top.glob("docs/**/*.md"), *top.glob("templates/*"), top / "README.md"]
+    sent = {
+        (path.name, word)
+        for path in texts
+        for word in re.findall(r"(?:--check|explain) ([a-z]+\.\w+)", path.read_text())
+    }
+    assert len(sent) > 5
+    assert {word for _, word in sent} <= {check.id for check in CHECKS}, sent
 
 
 def test_ids_are_unique_known_topics_and_name_only_what_exists() -> None:

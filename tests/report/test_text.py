@@ -20,6 +20,7 @@ from tests.report.terminal import read_all
 from caasctl.model import Exit, Fix, FixKind, Report, failed, passed
 from caasctl.protocol import Absent, PhaseReport, PhaseStatus
 from caasctl.report import write
+from caasctl.resources.files import File
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 TOP = Path(__file__).parents[2]
@@ -214,6 +215,17 @@ def test_what_stops_two_phases_is_told_at_length_once() -> None:
     said = text(report)
     assert said.count("FAIL  gpu.bar_size") == 1
     assert said.count("    fails   gpu.bar_size (0000:17:00.0, 0000:31:00.0): BAR 1 has 256 MiB\n") == 1
+
+
+def test_of_a_new_file_as_long_as_a_program_a_plan_shows_the_head() -> None:
+    script = File("/usr/local/lib/x.sh", "".join(f"line {number}\n" for number in range(1, 151)), 0o755)
+    new = samples.change("host", script, Absent())
+    long = replace(samples.PLAN, phases=(PhaseReport("host", "The host", PhaseStatus.PLANNED, changes=(new,)),))
+    said = text(long)
+    assert "+line 19\n" in said
+    assert "line 20\n" not in said  # the first line says the mode
+    assert "... and 131 lines more, which --verbose shows" in said
+    assert "+line 150\n" in text(long, verbose=True)
 
 
 def test_a_transaction_says_what_is_owed_beside_its_files() -> None:

@@ -19,8 +19,11 @@ def explain(
     """What a check looks at, why it matters, how to mend it, and where the rule comes from."""
     from caasctl.checks import CHECKS  # noqa: PLC0415
     from caasctl.report import explain as text  # noqa: PLC0415
+    from caasctl.syntax.cluster.smoke import TITLES  # noqa: PLC0415
 
-    if check_id:
+    if check_id in TITLES:
+        text.write_claim(check_id, TITLES[check_id], sys.stdout)
+    elif check_id:
         text.write(text.find(check_id, CHECKS), sys.stdout)
     else:
         text.listing(CHECKS, sys.stdout)

@@ -48,6 +48,15 @@ def write(check: Check, out: TextIO, *, width: int | None = None) -> None:
         paper.hang([(label, "dim")], said, VALUE)
 
 
+def write_claim(name: str, title: str, out: TextIO, *, width: int | None = None) -> None:
+    """What is proven by pods, and by no check."""
+    paper = open_paper(out, width)
+    paper.hang([(name, "bold"), "  "], title, 2)
+    paper.blank()
+    paper.hang([("looks at", "dim")], "what a pod says of where it runs, or the API server of it", VALUE)
+    paper.hang([("judged by", "dim")], "`caasctl smoke`, whose finding says the cause and the fix", VALUE)
+
+
 def listing(checks: Iterable[Check], out: TextIO, *, width: int | None = None) -> None:
     """Every check by topic, with what it claims."""
     paper = open_paper(out, width)

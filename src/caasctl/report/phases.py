@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from caasctl.model import Finding, Level, Report
-from caasctl.protocol import Change, Known, PhaseReport, PhaseStatus, Unknown
+from caasctl.protocol import Absent, Change, Known, PhaseReport, PhaseStatus, Unknown
 from caasctl.report import order
 from caasctl.report.data import undo_text
 from caasctl.report.diff import Part, diff, parts, shown, verb
@@ -16,6 +16,7 @@ from caasctl.report.paper import Paper, cells, fill
 from caasctl.report.verdict import seconds, status_word
 
 BODY = 6
+LONG, HEAD = 120, 20  # lines of a diff: configuration is shown whole
 VALUE = 12
 _BRIEF = {
     Level.PASS: "passes",
@@ -76,7 +77,7 @@ def body(paper: Paper, phase: PhaseReport, acts: Sequence[Finding], told: set[Gr
                 block(paper, group, number=number_of(group, acts))
     for change in phase.changes:
         paper.blank()
-        one_change(paper, change)
+        one_change(paper, change, verbose=verbose)
 
 
 def _brief(finding: Finding) -> bool:
@@ -91,7 +92,7 @@ def _one_finding(paper: Paper, group: Group) -> None:
     paper.hang([f"    {word:<7} ", (finding.id, "bold"), f"{on}: "], finding.found or "yes", VALUE)
 
 
-def one_change(paper: Paper, change: Change) -> None:
+def one_change(paper: Paper, change: Change, *, verbose: bool) -> None:
     """What happens to one resource: `create file:/etc/x`, its diff, why, the way back."""
     differing = parts(change)
     alone = len(differing) == 1 and not differing[0].whole and differing[0].name == change.resource.name
@@ -100,21 +101,25 @@ def one_change(paper: Paper, change: Change) -> None:
     for part in () if alone else differing:
         if part.name != change.resource.name:
             paper.hang([" " * BODY], part.name, BODY, "bold")
-        lines(paper, part)
+        lines(paper, part, verbose=verbose)
     _effect(paper, change)
     _why(paper, change)
     field(paper, "back", undo_text(change), keep=True)
 
 
-def lines(paper: Paper, part: Part) -> None:
-    """A diff; what is too long goes on after a `>`."""
-    for line in diff(part):
+def lines(paper: Paper, part: Part, *, verbose: bool) -> None:
+    """A diff; what is too long goes on after a `>`. Of a new text as long as a program its head, unless verbose."""
+    told = diff(part)
+    left = 0 if verbose or len(told) <= LONG or not isinstance(part.before, Absent) else len(told) - HEAD
+    for line in told[: len(told) - left]:
         style = _SIGNS.get(line[:1], "")
         room = paper.width - BODY
         cut = [line] if cells(line) <= room else fill(_PIECE.findall(line), room, room - len(_MORE), "")
         paper.line(" " * BODY, (cut[0], style))
         for more in cut[1:]:
             paper.line(" " * BODY, (f"{_MORE}{more.lstrip()}", style))
+    if left:
+        paper.line(" " * BODY, (f"... and {left} lines more, which --verbose shows", "dim"))
 
 
 def _effect(paper: Paper, change: Change) -> None:

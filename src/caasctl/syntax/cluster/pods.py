@@ -91,7 +91,7 @@ _KNOWN = tuple(
         (r"node\(s\) were unschedulable", "the node is cordoned", "`kubectl uncordon NODE`"),
         (r"violates PodSecurity", "Pod Security forbids the pod", "report this as a bug of caasctl, with this line"),
         (r"failed to setup network for sandbox|NetworkPluginNotReady|plugin type=\"(?P<name>[^\"]+)\"", "the pod gets no network",
-         "`caasctl preflight --check cilium.ready` and `kubectl -n kube-system get pods -l k8s-app=cilium`"),
+         "`kubectl -n kube-system get pods -l k8s-app=cilium` shows whether Cilium is ready"),
         (r"hostPath type check failed: (?P<name>\S+)", "{name} is not there on the node", f"{_PHASE.format('gpu')} brings it"),
         (r"too many open files", "the limit of inotify instances is reached", f"{_PHASE.format('host')} raises it"),
         (r"no space left on device", "a disk is full", "free space: `df -h /var/lib/containerd /var/lib/kubelet`"),

@@ -16,6 +16,7 @@ TITLES = {
     "smoke.service_network": "It reaches the API server through the service network",
     "smoke.gpu": "It sees the GPU that it was given",
     "smoke.resources": "The node offers GPUs",
+    "smoke.storage": "Pods can have volumes that stay",
 }
 _VENDOR = "0x10de"
 _DISPLAY = "0x03"
@@ -105,7 +106,7 @@ def _network(subject: str, told: Told) -> Iterator[Finding]:
         yield _failed("smoke.service_network", subject, told.api or "not tried", "connected",
                       "nothing turns the service's address into the API server's: no kube-proxy, Cilium not in its place, or, for a "
                       "guest, Cilium's socket load balancer without hostNamespaceOnly",
-                      "caasctl preflight --check cilium.kube_proxy_replacement")  # fmt: skip
+                      "kubectl -n kube-system exec ds/cilium -- cilium-dbg status | grep KubeProxyReplacement")  # fmt: skip
 
 
 def _gpu(resource: str, told: Told) -> Finding:
@@ -137,7 +138,7 @@ def no_resource(vendor: str, listed: Iterable[str]) -> Finding:
 
 def no_storage() -> Finding:
     found = _finding(Level.WARN, "smoke.storage", "", "no StorageClass")
-    return replace(found, title="Pods can have volumes that stay", wanted="a StorageClass", cause=
+    return replace(found, wanted="a StorageClass", cause=
                    "caasctl brings no storage: a pod with a PersistentVolumeClaim stays Pending",
                    fix=Fix("install a CSI driver where pods are to keep data; where none does, nothing is missing"))  # fmt: skip
 
@@ -151,5 +152,4 @@ def _failed(name: str, subject: str, found: str, wanted: str, cause: str, fix: s
 
 
 def _finding(level: Level, name: str, subject: str, found: str) -> Finding:
-    title = TITLES.get(name, "")
-    return Finding(level, found, subject=subject, id=name, title=title, topic="smoke", fixed_by="")
+    return Finding(level, found, subject=subject, id=name, title=TITLES[name], topic="smoke", fixed_by="")
