@@ -268,6 +268,17 @@ def test_a_release_whose_cluster_is_gone_holds_nothing_up(host: CrashingHost) ->
     assert (host.commands, ledger.runs(host)) == ([], ())
 
 
+def test_a_script_that_an_undo_removed_before_it_was_killed_is_not_run_again(host: CrashingHost) -> None:
+    """What is taken down first is taken down by a file of the same run, which goes behind it."""
+    book = {"resource": "vfio:0000:65:00.0", "files": [], "commands": [["update-initramfs", "-u"]], "nothing": "",
+            "first": [["/bin/sh", "/usr/local/lib/caasctl/gpu.sh", "release", "0000:65:00.0=nouveau"]], "loses": ""}  # fmt: skip
+    host.write(f"{ledger.FOLDER}/run1/0001.json", dump_json(book).encode(), 0o600)
+    first, _ = back(host)
+    assert first.done
+    assert "gpu.sh is gone" in first.text
+    assert (host.commands, ledger.runs(host)) == ([("update-initramfs", "-u")], ())
+
+
 class Stubborn(CrashingHost):
     """Refuses commands by their first words, `times` times each."""
 

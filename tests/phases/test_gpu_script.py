@@ -20,6 +20,8 @@ mount --bind "$1/pci" /sys/bus/pci
 mount -t tmpfs dev /dev
 mknod -m 666 /dev/null c 1 3
 [ ! -e "$1/iommu" ] || : >/dev/iommu
+[ ! -d "$1/dev" ] || cp -r "$1/dev/." /dev
+[ ! -e "$1/used" ] || exec 9<"$(cat "$1/used")"
 mkdir -p "$1/bin" && printf '#!/bin/sh\\n' >"$1/bin/modprobe" && chmod +x "$1/bin/modprobe"
 top=$1
 shift
@@ -53,7 +55,16 @@ class Host:
             (folder / "driver").symlink_to(f"../../drivers/{driver}")
         if node:
             (folder / "vfio-dev" / node).mkdir(parents=True)
+            (folder / "vfio-dev" / node / "uevent").write_text(f"MAJOR=511\nDEVNAME=vfio/devices/{node}\n")
         self.functions.append(Function(address, **other))
+
+    def node(self, path: str, *, used: bool = False) -> None:
+        """A file where a device node would be; used: the shell that runs the script has it open."""
+        place = self.top / path.lstrip("/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.touch()
+        if used:
+            (self.top / "used").write_text(path)
 
     def run(self, *words: str, rc: int = 0) -> str:
         kinds = [(KIND, self.specification, "0.5.0")]
@@ -100,6 +111,7 @@ def test_two_functions_of_a_group_are_one_device(host: Host) -> None:
 
 def test_where_the_kernel_has_character_devices_these_are_named(host: Host) -> None:
     (host.top / "iommu").touch()
+    host.node("/dev/vfio/devices/vfio3")
     host.function("0000:65:00.0", "25", node="vfio3")
     host.function("0000:66:00.0", "26")  # this one has none
     host.run("up")
@@ -110,6 +122,63 @@ def test_without_iommufd_a_character_device_is_of_no_use(host: Host) -> None:
     host.function("0000:65:00.0", "25", node="vfio3")
     host.run("up")
     assert list(host.devices()) == ["25"]
+
+
+def test_a_kernel_that_names_character_devices_and_makes_none_is_served_by_groups(host: Host) -> None:
+    """Linux 6.2 to 6.5, and builds without VFIO_DEVICE_CDEV."""
+    (host.top / "iommu").touch()
+    host.function("0000:65:00.0", "25", node="vfio3")
+    host.run("up")
+    assert host.devices() == {"25": ["/dev/vfio/vfio", "/dev/vfio/25"]}
+
+
+def test_a_function_that_loses_its_group_meanwhile_spoils_no_file(host: Host) -> None:
+    host.function("0000:65:00.0", "25")
+    host.function("0000:66:00.0", "26")
+    (host.top / "pci/devices/0000:65:00.0/iommu_group").unlink()
+    host.run("up")
+    assert list(host.devices()) == ["26"]
+
+
+@pytest.mark.parametrize(
+    ("driver", "node", "path"),
+    [
+        ("vfio-pci", "", "/dev/vfio/25"),
+        ("vfio-pci", "vfio3", "/dev/vfio/devices/vfio3"),
+    ],
+)
+def test_what_a_guest_has_is_not_released(host: Host, driver: str, node: str, path: str) -> None:
+    """A guest has the node of the group open, or the character device: an unbind would hang in the kernel until it ends."""
+    host.node(path, used=True)
+    host.function("0000:65:00.0", "25", driver=driver, node=node)
+    said = host.run("release", "0000:65:00.0=nouveau", rc=1)
+    assert "0000:65:00.0 is in use: /proc/" in said
+    assert not (host.top / "pci/devices/0000:65:00.0/driver_override").exists()
+
+
+@pytest.mark.parametrize(("driver", "path"), [("nvidia", "/dev/nvidiactl"), ("amdgpu", "/dev/dri/card1")])
+def test_what_a_program_uses_is_not_taken_from_it(host: Host, driver: str, path: str) -> None:
+    host.node(path, used=True)
+    host.function("0000:65:00.0", "25", driver=driver)
+    card = host.top / "pci/devices/0000:65:00.0/drm/card1"
+    card.mkdir(parents=True)
+    (card / "uevent").write_text("MAJOR=226\nDEVNAME=dri/card1\nDEVTYPE=drm_minor\n")
+    said = host.run("up", rc=1)
+    assert f"0000:65:00.0 ({driver}) is in use: /proc/" in said
+    assert not (host.top / "pci/devices/0000:65:00.0/driver_override").exists()
+
+
+def test_what_others_use_holds_nothing_up(host: Host) -> None:
+    host.node("/dev/vfio/31", used=True)
+    host.function("0000:65:00.0", "25")
+    host.run("release", "0000:65:00.0=")
+    assert (host.top / "pci/drivers/vfio-pci/unbind").read_text() == "0000:65:00.0\n"
+
+
+def test_a_release_makes_no_file_that_was_not_there(host: Host) -> None:
+    host.function("0000:65:00.0", "25")
+    host.run("release", "0000:65:00.0=")
+    assert not host.specification.exists()
 
 
 def test_what_is_not_bound_is_not_named_and_nothing_bound_means_no_file(host: Host) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from tests.crashing import CrashingHost, Killed
 
-from caasctl.model import CaasError, CommandError
+from caasctl.model import MARK, CaasError, CommandError
 from caasctl.protocol import IN_EFFECT, Absent, Completed, Done, Impossible, Known, Unknown
+from caasctl.resources.files import Gone, Transaction
 from caasctl.resources.gpu import Binding, holders
 from caasctl.resources.gpu.initramfs import InitramfsActivation
 from caasctl.resources.gpu.release import Released, SpecificationsGone
@@ -154,6 +155,7 @@ def test_nvidias_nodes_are_no_children_of_the_function(host: PciNode) -> None:
 
 # -- initramfs ---------------------------------------------------------------------------------------------------------
 RULES = "/etc/udev/rules.d/70-caasctl-gpu.rules"
+HOOK = "/etc/initramfs-tools/hooks/zz-caasctl-gpu"
 EARLY = InitramfsActivation("initramfs-tools", (RULES,))
 HERE = {RULES: Known("rule")}
 
@@ -213,6 +215,30 @@ def test_a_kernel_without_an_image_and_a_host_without_a_generator_owe_nothing(bo
     assert InitramfsActivation("", (RULES,)).state(booted, HERE) == Known(IN_EFFECT)
 
 
+def test_images_are_made_anew_for_rules_that_are_gone_until_their_hook_goes_too(booted: BootNode) -> None:
+    """Killed between the removal of the rules and the new image, the next run must not take the old image for one without them."""
+    booted.plant(HOOK, f"# {MARK}\n")
+    early = InitramfsActivation("initramfs-tools", (RULES,), (Gone(HOOK),))
+    taken = Transaction("gpu-early", (Gone(RULES),), early)
+    booted.remove(RULES)
+    assert taken.look(booted) != taken.target(taken.look(booted))
+    taken.apply(booted, taken.look(booted))
+    assert booted.commands[-1][0] == "update-initramfs"
+    Gone(HOOK).apply(booted, Gone(HOOK).look(booted))
+    assert taken.look(booted) == taken.target(taken.look(booted))
+    booted.plant(HOOK, "not of caasctl\n")
+    assert taken.look(booted) == taken.target(taken.look(booted))
+
+
+def test_dracuts_image_has_the_name_that_the_distribution_gives(booted: BootNode) -> None:
+    for name in ("initrd.img-6.1", "initramfs-6.1.img"):
+        for image in Path(f"{booted.root}/boot").iterdir():
+            image.rename(image.with_name(name))
+        booted.plant(RULES, f"rule before {name}")
+        state = InitramfsActivation("dracut", (RULES,)).state(booted, HERE)
+        assert state == Known(f"older than {RULES}: /boot/{name}")
+
+
 # -- CDI ---------------------------------------------------------------------------------------------------------------
 PATH = "/var/run/cdi/caasctl-nvidia.com-pgpu.yaml"
 PGPU = Specification("nvidia.com/pgpu", PATH, (GPU,), "caasctl-gpu.service")
@@ -245,6 +271,12 @@ def test_a_group_that_was_given_another_number_makes_it_stale(host: PciNode) -> 
     link.unlink()
     link.symlink_to("../../../kernel/iommu_groups/31")
     assert PGPU.look(host) != PGPU.target(PGPU.look(host))
+
+
+def test_a_card_that_is_being_taken_out_is_no_device(host: PciNode) -> None:
+    write(host)
+    Path(f"{host.root}{PCI}/devices/{GPU}/iommu_group").unlink()
+    assert isinstance(PGPU.look(host), Unknown)
 
 
 # -- reset -------------------------------------------------------------------------------------------------------------

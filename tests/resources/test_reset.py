@@ -21,7 +21,7 @@ from caasctl.resources.kernel import SwapOn, SysctlBack
 from caasctl.resources.kubeadm.reset import ClusterGone, KubeconfigGone
 from caasctl.resources.records import MARKER, RUNS, MarkerGone, RunsClosed
 from caasctl.resources.remains import Remains, cilium
-from caasctl.resources.unit_file import UnitFileGone
+from caasctl.resources.unit_file import UnitFileGone, UnitGone
 from caasctl.resources.units import UnitBack
 from caasctl.syntax import kubeadm
 from caasctl.syntax.digests import sha256
@@ -115,12 +115,17 @@ def unit(host: Tree) -> Resource:
     return UnitFileGone("caasctl-resume.service")
 
 
+def coming_back(host: Tree) -> Resource:
+    host.write_plain("/etc/systemd/system/caasctl-gpu.service", HEADER)
+    return UnitGone("caasctl-gpu.service")
+
+
 def merged(host: Tree) -> Resource:
     host.write_plain("/f", "ours")
     return Reset("/f", digests=frozenset({sha256("ours")}), recorded=True, original=("before", 0o640))
 
 
-KINDS: tuple[Callable[[Tree], Resource], ...] = (folder, links, cni, records, cluster, unit, merged)
+KINDS: tuple[Callable[[Tree], Resource], ...] = (folder, links, cni, records, cluster, unit, coming_back, merged)
 
 
 def converge(resource: Resource, host: Tree) -> bool:
@@ -137,6 +142,14 @@ def moments(make: Callable[[Tree], Resource], place: Path) -> Iterator[int]:
     host = Tree(str(place))
     converge(make(host), host)
     return iter(range(host.changes * 2))
+
+
+def test_a_unit_that_can_come_back_comes_with_its_text_and_is_started(tmp_path: Path) -> None:
+    host = Tree(str(tmp_path))
+    gone = coming_back(host)
+    way = gone.undo(gone.look(host))
+    assert way.files == {"/etc/systemd/system/caasctl-gpu.service": (HEADER.encode(), 0o644)}
+    assert [argv[1] for argv in way.commands] == ["daemon-reload", "enable"]
 
 
 @pytest.mark.parametrize("make", KINDS)

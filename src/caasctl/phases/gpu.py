@@ -31,7 +31,7 @@ from caasctl.resources.gpu.release import SpecificationsGone
 from caasctl.resources.gpu.specification import Specification
 from caasctl.resources.gpu.unit import UnitActivation
 from caasctl.resources.kernel import KernelModule
-from caasctl.resources.unit_file import UnitFileGone
+from caasctl.resources.unit_file import UnitGone
 from caasctl.resources.units import OwnUnit
 from caasctl.syntax import vfio
 from caasctl.syntax.cdi import passthrough
@@ -119,19 +119,21 @@ def _early_files(
         yield File(GPU_DRACUT, formats.render("gpu-dracut.conf.j2", header=HEADER, rules=GPU_RULES))
 
 
-def _early(files: Iterator[File], generator: str) -> Transaction:
+def _early(files: Iterator[File], generator: str, hooks: tuple[File, ...] = ()) -> Transaction:
     members = tuple(files)
     then = "udev reads them again; the initramfs of every kernel is made anew" if generator else "udev reads them again"
-    return Transaction("gpu-early", members, InitramfsActivation(generator, tuple(f.path for f in members)), then=then)
+    return Transaction(
+        "gpu-early", members, InitramfsActivation(generator, tuple(f.path for f in members), hooks), then=then
+    )
 
 
 def _without(generator: str) -> Iterator[Resource]:
     """What an earlier profile brought and this one has no use for; the functions stay on vfio-pci until the next boot."""
-    yield UnitFileGone(UNIT)
+    yield UnitGone(UNIT)
     yield SpecificationsGone(passthrough.DYNAMIC)
-    early = (GPU_RULES, GPU_MODPROBE, *filter(None, [_INITRAMFS.get(generator)]))
-    yield _early(iter([Gone(path) for path in early]), generator)
-    yield from (Gone(path) for path in (GPU_MODULES, GPU_SCRIPT))
+    hooks = tuple(Gone(path) for path in _INITRAMFS.values())
+    yield _early(iter([Gone(path) for path in (GPU_RULES, GPU_MODPROBE)]), generator, hooks)
+    yield from (*hooks, *(Gone(path) for path in (GPU_MODULES, GPU_SCRIPT)))
 
 
 PHASE = Phase(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from caasctl.facts.boot_initramfs import Initramfs
 from caasctl.facts.gpu import PciFunctions
-from caasctl.facts.ownership import GPU_EARLY, GPU_MODULES, GPU_SCRIPT, GPU_UNIT, OwnFiles, Record
+from caasctl.facts.ownership import GPU_EARLY, GPU_HOOKS, GPU_MODULES, GPU_SCRIPT, GPU_UNIT, OwnFiles, Record
 from caasctl.model import Facts
 from caasctl.profile import NodeProfile
 from caasctl.protocol import Phase, Resource
@@ -24,15 +24,17 @@ def desired(facts: Facts, _profile: NodeProfile) -> Iterator[Resource]:
     for argv in record.commands:
         if argv[1:3] == (GPU_SCRIPT, "release"):
             yield Final(Released(argv))
-    if not any(path in own.found for path in (*GPU_EARLY, GPU_MODULES, GPU_SCRIPT, GPU_UNIT)):
+    if not any(path in own.found for path in (*GPU_EARLY, *GPU_HOOKS, GPU_MODULES, GPU_SCRIPT, GPU_UNIT)):
         return
     yield Final(UnitFileGone(GPU_UNIT.rpartition("/")[2]))
     yield Final(SpecificationsGone(passthrough.DYNAMIC))
-    early = tuple(Reset(path, digests=record.written.get(path, frozenset())) for path in GPU_EARLY)
-    activation = InitramfsActivation(facts[Initramfs].generator, GPU_EARLY)
+    early, hooks, rest = (
+        tuple(Reset(path, digests=record.written.get(path, frozenset())) for path in paths)
+        for paths in (GPU_EARLY, GPU_HOOKS, (GPU_MODULES, GPU_SCRIPT))
+    )
+    activation = InitramfsActivation(facts[Initramfs].generator, GPU_EARLY, hooks)
     yield Final(Transaction("gpu-early", early, activation, then="the initramfs of every kernel is made anew"))
-    for path in (GPU_MODULES, GPU_SCRIPT):
-        yield Final(Reset(path, digests=record.written.get(path, frozenset())))
+    yield from (Final(file) for file in (*hooks, *rest))
 
 
 PHASE = Phase(

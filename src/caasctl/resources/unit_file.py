@@ -1,4 +1,4 @@
-"""UnitFile: a systemd unit whose file is caasctl's own, disabled and taken away."""
+"""UnitFileGone: a systemd unit whose file is caasctl's own, disabled and taken away. UnitGone: one that can come back."""
 
 from __future__ import annotations
 
@@ -45,3 +45,17 @@ class UnitFileGone:
 
     def undo(self, now: State) -> Undo:  # noqa: ARG002 - the same for every state
         return Undo(nothing="there is nothing left that it could go on with")
+
+
+@dataclass(frozen=True)
+class UnitGone(UnitFileGone):
+    """Its state is the file's text, which undo puts back, and starts."""
+
+    def look(self, host: Reader) -> State:
+        now = super().look(host)
+        return Known(host.read(self.path) or "") if isinstance(now, Known) else now
+
+    def undo(self, now: State) -> Undo:
+        text = now.text if isinstance(now, Known) else ""
+        enable = ("systemctl", "enable", "--now", "--", self.unit)
+        return Undo({self.path: (text.encode(), 0o644)}, (("systemctl", "daemon-reload"), enable))

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from caasctl.model import CaasError
-from caasctl.protocol import IN_EFFECT, Absent, FileKind, Known, Reader, State, Writer
+from caasctl.protocol import IN_EFFECT, Absent, FileKind, Known, Reader, Resource, State, Writer
 
 BOOT = "/boot"
-# kernel release -> its image, by the names that the generators give
-_IMAGE = {"initramfs-tools": "initrd.img-{}", "dracut": "initramfs-{}.img"}
+# kernel release -> its image, by the names that the generators give; dracut's are the distribution's
+_IMAGES = {"initramfs-tools": ("initrd.img-{}",), "dracut": ("initramfs-{}.img", "initrd.img-{}")}
 _MAKE = {
     "initramfs-tools": ("update-initramfs", "-u", "-k", "all"),
     "dracut": ("dracut", "--force", "--regenerate-all"),
@@ -23,15 +23,22 @@ _AVAILABLE = re.compile(r"^\s*(\d+)\s*$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class InitramfsActivation:
-    """generator: initramfs-tools, dracut, or "" where the host boots without one. paths: the files that go into it."""
+    """generator: initramfs-tools, dracut, or "" where the host boots without one. paths: the files that go into it.
+
+    hooks: what brings them into it, and is taken away after them: while one has still to go, an image may hold them.
+    """
 
     generator: str
     paths: tuple[str, ...]
+    hooks: tuple[Resource, ...] = ()
 
     def state(self, host: Reader, files: Mapping[str, State]) -> State:
         """An image older than a file that belongs into it is behind; ctime is the kernel's own and no package sets it."""
-        if not self.generator or all(isinstance(files.get(path), Absent) for path in self.paths):
+        if not self.generator:
             return Known(IN_EFFECT)
+        if all(isinstance(files.get(path), Absent) for path in self.paths):
+            left = [hook.name for hook in self.hooks if hook.target(now := hook.look(host)) != now]
+            return Known(f"images may hold what is gone: {', '.join(left)} is there" if left else IN_EFFECT)
         newest = max((there.ctime_ns for path in self.paths if (there := host.stat(path))), default=0)
         behind = [image for image, changed_ns in self._images(host) if changed_ns < newest]
         return Known(f"older than {', '.join(self.paths)}: {', '.join(behind)}" if behind else IN_EFFECT)
@@ -58,6 +65,7 @@ class InitramfsActivation:
             host.execute(*_MAKE[self.generator], timeout_s=_MAKE_S)
 
     def prove(self, host: Writer) -> None:
+        """Where the files have gone, the hooks tell: they are the next to go."""
         state = self.state(host, {path: Known("") for path in self.paths})
         if isinstance(state, Known) and state.text != IN_EFFECT:
             raise CaasError(f"`{' '.join(_MAKE[self.generator])}` left images as they were", cause=state.text,
@@ -70,8 +78,10 @@ class InitramfsActivation:
 
     def _images(self, host: Reader) -> Iterator[tuple[str, int]]:
         """(path, ctime in ns) of the image of each kernel that is installed and has one; rescue images are none of these."""
-        for release in host.list("/lib/modules") or ():
-            image = f"{BOOT}/{_IMAGE[self.generator].format(release)}"
+        named = [
+            name.format(release) for release in host.list("/lib/modules") or () for name in _IMAGES[self.generator]
+        ]
+        for image in (f"{BOOT}/{name}" for name in named):
             there = host.stat(image)
             if there and there.kind is FileKind.FILE:
                 yield image, there.ctime_ns

@@ -69,11 +69,14 @@ def _devices(host: Reader, addresses: tuple[str, ...]) -> Iterator[Device]:
     character = host.stat("/dev/iommu") is not None
     for address in addresses:
         folder = f"{_DEVICES}/{address}"
-        nodes = host.list(f"{folder}/vfio-dev") if character else None
-        if nodes:
+        nodes = (host.list(f"{folder}/vfio-dev") or ()) if character else ()
+        number = (host.readlink(f"{folder}/iommu_group") or "").rpartition("/")[2]
+        if nodes and host.stat(f"/dev/vfio/devices/{nodes[0]}"):  # a kernel may name one and make none
             yield passthrough.character_device(nodes[0].removeprefix("vfio"))
+        elif number:
+            yield passthrough.group(number)
         else:
-            yield passthrough.group((host.readlink(f"{folder}/iommu_group") or "").rpartition("/")[2])
+            raise Unreadable(f"{folder}/iommu_group", "there is none: taken out, or the IOMMU is off")
 
 
 def _data(text: str) -> object:
