@@ -57,6 +57,9 @@ def write(machine: Machine, path: str, gpu: str = SELECT) -> None:
 @pytest.fixture(scope="module")
 def machine(boot: NewMachine) -> Machine:
     made = boot(Kind("bookworm"), (*INTEL, *CARDS))
+    made.sh(
+        "echo MODULES=dep >/etc/initramfs-tools/conf.d/lab"
+    )  # an image in a third of the time, on an emulated processor
     write(made, FOUND)
     return made
 
@@ -105,8 +108,11 @@ def test_they_are_bound_stay_bound_and_come_back_bound(machine: Machine) -> None
         "the rule left it to the unit"
     )
 
-    gone = "echo 1 >/sys/bus/pci/devices/0000:01:00.0/remove; sleep 1; echo 1 >/sys/bus/pci/rescan; udevadm settle"
-    machine.sh(f"{gone}; until systemctl is-active caasctl-gpu; do sleep 1; done")
+    assert "caasctl" in machine.sh("lsinitramfs /boot/initrd.img-$(uname -r)")
+    again = "for d in 1 2 3; do echo 1 >/sys/bus/pci/devices/0000:0$d:00.0/remove; done; echo 1 >/sys/bus/pci/rescan"
+    machine.sh(
+        f"{again}; sleep 1; {again}; sleep 1; {again}; udevadm settle; until systemctl is-active caasctl-gpu; do sleep 1; done"
+    )
     serves(machine)
     assert steps.UNCHANGED in init(machine)
 
@@ -115,8 +121,9 @@ def test_they_are_bound_stay_bound_and_come_back_bound(machine: Machine) -> None
     assert not steps.there(machine, PGPU)
     machine.reboot()
     assert drivers(machine, *PORTED) == ["none"] * 4
-    left = steps.differences(before, steps.manifest(machine))
+    left = steps.differences(before, steps.manifest(machine), but="/boot/initrd.img")  # made anew, so other bytes
     assert left == [], "\n".join(left)
+    assert "caasctl" not in machine.sh("lsinitramfs /boot/initrd.img-$(uname -r)")
 
 
 @pytest.mark.minutes(1)

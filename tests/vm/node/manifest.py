@@ -22,6 +22,7 @@ SETTINGS = (
     "kernel.panic*",
     "kernel.keys.root_maxkeys",
 )
+COMPUTED = "max_user_watches"  # by the kernel at each boot, from the memory that is free then
 
 
 def files(place: str) -> Iterator[str]:
@@ -52,5 +53,6 @@ if __name__ == "__main__":
         print("unit", *line.split()[:2])
     for setting in SETTINGS:
         for path in sorted(Path("/proc/sys").glob(setting.replace(".", "/"))):
-            print(path, path.read_text().split())
+            values = path.read_text().split()
+            print(path, [f"about {int(values[0]) // 10_000}0000"] if path.name == COMPUTED else values)
     print(*said("containerd", "config", "dump"), sep="\n")
