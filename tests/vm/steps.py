@@ -64,6 +64,14 @@ def is_a_node(machine: Machine) -> None:
     assert history[-1]["status"] == "deployed"
 
 
+def smokes(machine: Machine) -> None:
+    """A pod that the kubelet's stand-in runs proves its kernel, the cluster's names and the service network, and is gone then."""
+    told = said(machine, f"caasctl smoke {PROFILE} -o json", 0)
+    passed = {one["id"] for one in json.loads(told.out)["results"] if one["level"] == "pass"}
+    assert passed == {"smoke.runs", "smoke.kernel", "smoke.names", "smoke.service_network"}, told.out
+    assert "smoke" not in machine.sh("kubectl --cache-dir /run/lab get namespaces -o name")
+
+
 def started(machine: Machine) -> dict[str, str]:
     """When the daemons that caasctl restarts came up last."""
     units = ("containerd", "kubelet")

@@ -59,6 +59,7 @@ def test_the_same_command_goes_on_after_the_reboot_and_then_rests(begun: Begun) 
     assert machine.sh("ls /sys/class/iommu").split() == ["dmar0"]
     steps.serves(machine, config_version=2)
     steps.is_a_node(machine)
+    steps.smokes(machine)
     steps.rests(machine)
     assert steps.preflight(machine) == []
     machine.reboot()

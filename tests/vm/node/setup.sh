@@ -50,6 +50,10 @@ cp "$material/kubectl" /usr/bin/kubectl
 cp -r "$material/tests" "$material/schemas" /opt/standins/
 python3 /opt/standins/tests/standins/kubernetes/install.py /opt/standins/made /usr/bin
 rm /usr/bin/crictl # containerd's phase proves the CRI by a real one; there is none
+mkdir -p /usr/lib/standin-busybox # the image of the pods that the kubelet's stand-in runs
+for applet in sh cat echo uname timeout nslookup nc sleep tail tr; do
+  ln -s /usr/bin/busybox "/usr/lib/standin-busybox/$applet"
+done
 mkdir -p /var/lib/standin/set
 cp -r /opt/standins/made/repository /var/lib/standin/
 echo 0 >/var/lib/standin/set/deadline
