@@ -18,6 +18,7 @@ DRIVER = "basename $(readlink /sys/bus/pci/devices/0000:01:00.0/driver || echo n
 def test_amds_iommu_needs_no_argument(boot: NewMachine) -> None:
     machine = boot(Kind("bookworm", kernel="amd64"), ("-device", "amd-iommu,intremap=on", *CARD))
     assert machine.sh("ls /sys/class/iommu").split() == ["ivhd0"]
+    steps.small_images(machine)
     steps.said(machine, INIT, 0)
     assert machine.sh(DRIVER).strip() == "vfio-pci"
     assert "amd_iommu" not in machine.sh(f"caasctl init-node --dry-run {SELECT} -o json; :")
