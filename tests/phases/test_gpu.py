@@ -8,7 +8,7 @@ import pytest
 
 from caasctl.facts.boot_initramfs import Initramfs
 from caasctl.facts.gpu import PciFunction, PciFunctions
-from caasctl.facts.gpu_details import PciDetails
+from caasctl.facts.gpu_details import PciDetail, PciDetails
 from caasctl.facts.gpu_host import PciUse
 from caasctl.facts.network import Links
 from caasctl.facts.network_routes import Routes
@@ -108,9 +108,34 @@ def test_without_a_card_what_was_ours_goes(settings: tuple[str, ...]) -> None:
     assert "cdi:/var/run/cdi" in found
 
 
-def test_before_the_iommu_is_on_a_card_of_its_own_is_presumed() -> None:
-    found = resources(host(replace(GPU, iommu_group=""), replace(SOUND, iommu_group="")))
+def test_before_the_iommu_is_on_a_card_of_its_own_is_presumed_and_looked_at_before_a_file_is_written() -> None:
+    found = resources(host(replace(GPU, iommu_group=""), replace(SOUND, iommu_group=""), SECOND))
     assert found["vfio:0000:31:00.0"] == Binding("", (GPU.address, SOUND.address), GPU_SCRIPT)
+    names = list(found)
+    assert names[0] == "vfio:0000:31:00.0"
+    assert names.index("gpu-early") < names.index("vfio:0000:ca:00.0")
+
+
+@pytest.mark.parametrize(
+    ("beside", "shown", "settings"),
+    [
+        (SOUND, False, ('gpu.exclude=["31:00.1"]',)),
+        (replace(DISK, address="0000:31:00.4"), False, ()),
+        (SOUND, True, ()),
+    ],
+    ids=["excluded", "the host's own", "the console's display"],
+)
+def test_what_is_presumed_is_judged_as_a_group_is(
+    beside: PciFunction, shown: bool, settings: tuple[str, ...]
+) -> None:
+    card = replace(GPU, iommu_group="", class_code="030000")
+    detail = PciDetails({card.address: PciDetail(boot_vga=shown)})
+    facts = Facts((*host(card, replace(beside, iommu_group="")).known(), detail))
+    found = resources(facts, *settings)
+    assert not [name for name in found if name.startswith("vfio:")]
+    early = found["gpu-early"]
+    assert isinstance(early, Transaction)
+    assert all(isinstance(member, Gone) for member in early.members)
 
 
 def test_what_it_brings_about_changes_nothing_in_what_it_wants() -> None:

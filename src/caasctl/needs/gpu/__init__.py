@@ -72,6 +72,18 @@ def groups(facts: Facts, profile: NodeProfile) -> tuple[GpuGroup, ...]:
     return facts.once(_groups, profile)
 
 
+def presumed(facts: Facts, profile: NodeProfile) -> tuple[GpuGroup, ...]:
+    """Before the IOMMU is on: a group for each card of the selection that is in none, judged as the others are."""
+    return facts.once(_presumed, profile)
+
+
+def exclusion(profile: NodeProfile, *addresses: str) -> str:
+    """The argument that leaves functions to the host beside those that the profile leaves: it replaces the whole list."""
+    every = dict.fromkeys(full(address) for address in (*profile.spec.gpu.exclude, *addresses))
+    said = ", ".join(f'"{address}"' for address in every)
+    return f"--set 'gpu.exclude=[{said}]'"
+
+
 def to_bind(facts: Facts, profile: NodeProfile) -> tuple[PciFunction, ...]:
     """Every function that belongs to vfio-pci: all members of the groups that are not refused."""
     return tuple(member for group in groups(facts, profile) if not group.refused for member in group.members)
@@ -121,6 +133,19 @@ def _groups(facts: Facts, profile: NodeProfile) -> tuple[GpuGroup, ...]:
         if function.iommu_group in wanted and details.of(function.address).physfn not in addresses:
             by_group[function.iommu_group].append(function)
     return tuple(_group(facts, profile, number, by_group[number], addresses) for number in wanted)
+
+
+def _presumed(facts: Facts, profile: NodeProfile) -> tuple[GpuGroup, ...]:
+    """A card of its own is what most groups will be."""
+    alone = tuple(function for function in selection(facts, profile) if not function.iommu_group)
+    addresses = frozenset(function.address for function in alone)
+    cards = dict.fromkeys(slot(function.address) for function in alone)
+    details = facts[PciDetails]
+    by_card: defaultdict[str, list[PciFunction]] = defaultdict(list)
+    for function in facts[PciFunctions].functions:
+        if slot(function.address) in cards and details.of(function.address).physfn not in addresses:
+            by_card[slot(function.address)].append(function)
+    return tuple(_group(facts, profile, "", by_card[card], addresses) for card in cards)
 
 
 def _group(
