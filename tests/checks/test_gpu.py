@@ -140,7 +140,8 @@ def test_pass_through_mode(
 def test_no_gpu_fails_where_the_profile_insists() -> None:
     found = only(gpu.present, functions(SOUND), profile=REQUIRED)
     assert (found.level, found.found) == (Level.FAIL, "none of 1 PCI functions is selected")
-    assert only(gpu.present, functions(GPU, SWITCH)).found == "1 x 10de:2236, 1 x 10de:22a3 (NVSwitch)"
+    whole = load("single-node", ('gpu.select=[{"vendor":"10de","class":"03"},{"address":"81:00.0"}]',))
+    assert only(gpu.present, functions(GPU, SWITCH), profile=whole).found == "1 x 10de:2236, 1 x 10de:22a3 (NVSwitch)"
 
 
 def test_a_function_on_another_driver_is_to_be_bound() -> None:
@@ -163,13 +164,6 @@ def test_a_function_that_the_kernel_ties_to_the_gpu_is_a_companion_in_any_slot()
     tied = replace(SOUND, address="0000:33:00.0")
     found = only(gpu.companions, functions(GPU, tied), of(replace(WHOLE, consumers=(tied.address,))))
     assert (found.level, found.subject) == (Level.WARN, tied.address)
-
-
-def test_switches_in_one_group_are_warned_of() -> None:
-    second = replace(SWITCH, address="0000:82:00.0")
-    found = only(gpu.nvswitch, functions(GPU, SWITCH, second))
-    assert (found.level, found.subject) == (Level.WARN, "group 70")
-    assert only(gpu.nvswitch, functions(GPU, SWITCH)).level is Level.PASS
 
 
 def test_virtual_functions_that_are_on_are_phase_gpus_to_remove() -> None:

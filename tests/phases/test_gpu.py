@@ -80,9 +80,17 @@ def test_a_driver_that_no_other_card_needs_is_kept_from_loading() -> None:
     assert "\nsoftdep nouveau pre: vfio-pci\n" in spared
 
 
+def test_an_accelerator_of_amds_has_its_driver_kept_from_it() -> None:
+    accelerator = PciFunction("0000:05:00.0", "1002", "74a1", "120000", "amdgpu", "9")
+    assert "\nblacklist amdgpu\n" in files(host(accelerator), 'gpu.select=[{"class":"12"}]')[GPU_MODPROBE].text
+
+
 def test_switches_are_devices_of_a_kind_of_their_own() -> None:
-    found = resources(host(GPU, SWITCH))
-    assert {"cdi:nvidia.com/pgpu", "cdi:nvidia.com/nvswitch"} <= found.keys()
+    both = 'gpu.select=[{"vendor":"10de","class":"03"},{"vendor":"10de","class":"0680"}]'
+    assert {"cdi:nvidia.com/pgpu", "cdi:nvidia.com/nvswitch"} <= resources(host(GPU, SWITCH), both).keys()
+    alone = resources(host(GPU, SWITCH))
+    assert "cdi:nvidia.com/nvswitch" not in alone
+    assert "vfio:0000:81:00.0" not in alone
 
 
 def test_a_refused_group_is_left_alone() -> None:

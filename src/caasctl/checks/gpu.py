@@ -101,32 +101,6 @@ def companions(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
 
 
 @check(
-    "gpu.nvswitch",
-    "NVSwitches can go to a guest",
-    reads=(PciFunctions, PciDetails),
-    why="Where one group holds several NVSwitches, NVIDIA's sandbox device plugin names one CDI device twice and no CDI file is "
-    'written ("invalid spec, multiple device"). A guest with one GPU needs no switch: its driver starts with '
-    "NVreg_NvLinkDisable=1.",
-    fix="Leave the switches out with spec.gpu.exclude, unless one service guest gets them all.",
-    source="NVIDIA Fabric Manager user guide; NVIDIA/sandbox-device-plugin v0.0.5",
-    after=("iommu.firmware", "iommu.enabled"),
-)
-def nvswitch(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
-    """Functions of vendor 10de and class 0680, and their groups."""
-    switches = [function for function in selection(facts, profile) if is_switch(function)]
-    counts = Counter(function.iommu_group for function in switches)
-    shared = [group for group, count in counts.items() if group and count > 1]
-    for group in shared:
-        mine = ", ".join(f'"{f.address}"' for f in switches if f.iommu_group == group)
-        fix = Fix(f"unless one guest gets them all: --set 'gpu.exclude=[{mine}]'", FixKind.EDIT)
-        yield warned(
-            f"{counts[group]} NVSwitches in one group", wanted="one in each", subject=f"group {group}", fix=fix
-        )
-    if switches and not shared:
-        yield passed(f"{len(switches)}, each in a group of its own")
-
-
-@check(
     "gpu.sriov",
     "No virtual functions keep a GPU from being bound",
     reads=(PciFunctions, PciDetails),
@@ -188,4 +162,4 @@ def _stop(holder: Holder) -> str:
     return f"stop the virtual machine or program of process {holder.pid} (systemctl status {holder.pid} names its unit)"
 
 
-CHECKS = (present, bound, companions, nvswitch, sriov, holders)
+CHECKS = (present, bound, companions, sriov, holders)
