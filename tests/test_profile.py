@@ -41,7 +41,10 @@ def test_the_default_profile_shows_every_key_there_is() -> None:
 
 
 def test_addresses_and_ids_are_taken_as_lspci_writes_them() -> None:
-    spec = ('gpu.exclude=["65:00.0", "0000:65:00.1", "10000:0A:00.0"]', 'gpu.select=[{"vendor": "10DE", "class": "030200"}]')
+    spec = (
+        'gpu.exclude=["65:00.0", "0000:65:00.1", "10000:0A:00.0"]',
+        'gpu.select=[{"vendor": "10DE", "class": "030200"}]',
+    )
     assert len(profile_load.load("single-node", spec).spec.gpu.exclude) == 3
 
 
@@ -110,7 +113,10 @@ def test_set_lays_over_with_and_without_spec_and_types_as_yaml_does() -> None:
             "spec.gpu.resourceName: 'kubernetes.io/pgpu' is no extended resource",
         ),
         ("{gpu: {select: [{vendro: '10de'}]}}", "spec.gpu.select[0]: unknown key vendro, did you mean vendor?"),
-        ("{boot: {iommu: off}, gpu: {passthrough: required}}", "spec.boot.iommu: off, but spec.gpu.passthrough: required"),
+        (
+            "{boot: {iommu: off}, gpu: {passthrough: required}}",
+            "spec.boot.iommu: off, but spec.gpu.passthrough: required",
+        ),
         ("{gpu: {exclude: [garbage]}}", "spec.gpu.exclude[0]: 'garbage' is no address of one PCI function"),
         ("{gpu: {exclude: ['0000:65:00']}}", "spec.gpu.exclude[0]: '0000:65:00' is no address of one PCI function"),
         ("{gpu: {select: [{address: '*'}]}}", "spec.gpu.select[0].address: '*' is no address of one PCI function"),

@@ -27,7 +27,11 @@ _MAX_NAME, _MAX_PORT, _MAX_RESOURCE = 253, 65535, 63
 _SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
 _ANNOTATION = re.compile(r"[a-z0-9_]+")
 _HEX = re.compile(r"[0-9A-Fa-f]+")
-_EXAMPLES = {"vendor": "10de (NVIDIA), 1002 (AMD), 8086 (Intel)", "device": "2330", "class": "03 (displays), 0302, 12 (accelerators)"}
+_EXAMPLES = {
+    "vendor": "10de (NVIDIA), 1002 (AMD), 8086 (Intel)",
+    "device": "2330",
+    "class": "03 (displays), 0302, 12 (accelerators)",
+}
 _NO_FUNCTION = "is no address of one PCI function such as 0000:65:00.0, as `lspci -D` shows it"
 _MAX_WORD = 200  # characters of a wrong value that an error repeats: aliases make values that fill the memory
 _KERNEL_ARG = re.compile(r"[A-Za-z0-9_.,:=/-]+")  # what survives a shell file, GRUB's script and the kernel unquoted

@@ -45,7 +45,8 @@ HARDWARE: dict[str, tuple[tuple[Function, ...], str, Said]] = {
     "AMD, two models, one beside the boot disk": (
         pci_hosts.AMD_TWO_MODELS, "IVRS", {"iommu.group_viable": ("group 42",), "gpu.bound": ("",)}),
     "a card that fell off the bus": (pci_hosts.FELL_OFF, "DMAR", {"gpu.fell_off": ("0000:b1:00.0",)}),
-    "the GPU is the boot display": (pci_hosts.BOOT_VGA, "DMAR", {"gpu.boot_vga": ("0000:65:00.0",)}),
+    "the GPU is the boot display": (
+        pci_hosts.BOOT_VGA, "DMAR", {"gpu.bound": ("",), "gpu.boot_vga": ("0000:65:00.0",)}),
     "ACS cleared, and a slot with half the lanes": (
         pci_hosts.TUNED, "DMAR", {"iommu.acs": ("0000:30:02.0",), "gpu.link": ("0000:31:00.0",)}),
     "a virtual machine with nothing": (pci_hosts.VM_WITH_NOTHING, "", {"iommu.firmware": ("",)}),

@@ -139,4 +139,6 @@ def test_an_iommu_that_the_profile_leaves_alone_stops_phase_gpu_where_a_gpu_is_i
     assert found.fix is not None
     assert "--set 'gpu.passthrough=\"off\"'" in found.fix.text
     assert only(enabled, ON, PciFunctions((GPU,)), profile=OFF).level is Level.PASS
-    assert only(interrupt_remapping, replace(ON, remapping=False), PciFunctions((GPU,)), profile=OFF).level is Level.FAIL
+    assert (
+        only(interrupt_remapping, replace(ON, remapping=False), PciFunctions((GPU,)), profile=OFF).level is Level.FAIL
+    )

@@ -144,7 +144,7 @@ def test_a_card_that_fell_off_the_bus_is_left_alone() -> None:
         ('[{"address":"81:00.0"}]', True),
     ],
 )
-def test_switches_go_to_guests_only_where_the_profile_means_them(select: str, taken: bool) -> None:
+def test_switches_go_to_guests_only_where_the_profile_means_them(select: str, *, taken: bool) -> None:
     profile = load("single-node", (f"gpu.select={select}",))
     assert (SWITCH in to_bind(known(GPU, SWITCH), profile)) is taken
 

@@ -134,7 +134,7 @@ def test_before_the_iommu_is_on_a_card_of_its_own_is_presumed_and_looked_at_befo
     ids=["excluded", "the host's own", "the console's display"],
 )
 def test_what_is_presumed_is_judged_as_a_group_is(
-    beside: PciFunction, shown: bool, settings: tuple[str, ...]
+    beside: PciFunction, *, shown: bool, settings: tuple[str, ...]
 ) -> None:
     card = replace(GPU, iommu_group="", class_code="030000")
     detail = PciDetails({card.address: PciDetail(boot_vga=shown)})

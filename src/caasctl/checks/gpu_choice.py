@@ -9,12 +9,15 @@ from caasctl.facts.gpu import PciFunction, PciFunctions
 from caasctl.facts.gpu_details import PciDetails
 from caasctl.facts.gpu_host import PciUse
 from caasctl.facts.gpu_leftovers import NvidiaLeftovers
+from caasctl.facts.ownership import GPU_SCRIPT
 from caasctl.model import Facts, Finding, Fix, FixKind, check, failed, passed, warned
-from caasctl.needs.gpu import NVIDIA, NVSWITCH, exclusion, is_gpu, is_switch, selecting, selection, to_bind
+from caasctl.needs.gpu import NVIDIA, NVSWITCH, VFIO_PCI, exclusion, is_gpu, is_switch, selecting, selection, to_bind
 from caasctl.profile import GpuSelector, NodeProfile
-from caasctl.syntax.pci import full
+from caasctl.syntax.pci import full, slot
 
 _SWITCHES = GpuSelector(vendor=NVIDIA, class_="0680")
+_SOME = 8
+_DOMAINS = {"1002": "amd.com", "8086": "intel.com"}
 _FABRIC_MANAGER = "nvidia-fabricmanager.service"
 
 
@@ -98,4 +101,62 @@ def _kept(facts: Facts, profile: NodeProfile, gpus: list[PciFunction], kept: lis
                       "this host or in a service guest, or guests of one GPU with NVreg_NvLinkDisable=1", FixKind.EDIT))  # fmt: skip
 
 
-CHECKS = (named, nvswitch)
+@check(
+    "gpu.given_back",
+    "What stays with the host is not on vfio-pci",
+    reads=(PciFunctions, PciDetails, PciUse),
+    why="A card that was bound for guests stays on vfio-pci until the next boot when the profile changes its mind, and NVIDIA's "
+    "device plugin offers every GPU and switch that vfio-pci drives.",
+    fix="Reboot after `caasctl init-node`, or release it; a binding that is not caasctl's (vfio-pci.ids=, driverctl) is yours to undo.",
+    source="NVIDIA/sandbox-device-plugin v0.0.5; gpu.sh of caasctl",
+)
+def given_back(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
+    """The driver of each function that spec.gpu.exclude names, and of GPUs and NVSwitches of NVIDIA's that are not selected."""
+    gpu, every = profile.spec.gpu, facts[PciFunctions].functions
+    if gpu.passthrough == "off":
+        return
+    excluded, chosen = {full(address) for address in gpu.exclude}, selection(facts, profile)
+    offered = [f for f in every if f not in chosen and f.vendor == NVIDIA and (is_gpu(f) or is_switch(f))]
+    left = [f for f in every if f in offered or f.address in excluded]
+    bound = [f for f in left if f.driver == VFIO_PCI]
+    for function in bound:
+        word = "excluded" if function.address in excluded else "not selected"
+        yield warned(f"{word}, still on {VFIO_PCI}", wanted="the host's driver or none", subject=function.address,
+                     fix=_back(facts, profile, bound))  # fmt: skip
+    if left and not bound:
+        yield passed(", ".join(f"{f.address} ({f.driver or 'no driver'})" for f in left[:_SOME]))
+
+
+def _back(facts: Facts, profile: NodeProfile, bound: list[PciFunction]) -> Fix:
+    """The script stays where a card is left for guests; the table in it, which init-node writes, must not name these."""
+    wanted = to_bind(facts, profile)
+    if not wanted:
+        return Fix("caasctl init-node --phase gpu, then reboot: it is given back at the next boot", needs_reboot=True)
+    cards = {slot(function.address) for function in bound}
+    every = [f for f in facts[PciFunctions].functions
+             if slot(f.address) in cards and f.driver == VFIO_PCI and f not in wanted]  # fmt: skip
+    release = f"sh {GPU_SCRIPT} release {' '.join(f'{function.address}=' for function in every)}"
+    return Fix(f"caasctl init-node --phase gpu && {release}   # or reboot instead of the second")
+
+
+@check(
+    "gpu.resource_name",
+    "The GPUs' resource bears the name of their vendor",
+    reads=(PciFunctions, PciDetails),
+    why="Pods ask for what the resource says: one that asks for nvidia.com/... expects NVIDIA's, and NVIDIA's device plugin offers "
+    "no other.",
+    fix="Set spec.gpu.resourceName to a name of the cards' vendor.",
+    source="https://kubernetes.io/docs/concepts/extend-kubernetes/compute-storage-net/device-plugins/",
+)
+def resource_name(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
+    """The domain of spec.gpu.resourceName, and the vendors of the selected functions."""
+    name = profile.spec.gpu.resourceName
+    foreign = [f for f in selection(facts, profile) if f.vendor != NVIDIA and is_gpu(f)]
+    if name.startswith("nvidia.com/") and foreign:
+        found = ", ".join(f"{f.address} ({f.vendor}:{f.device})" for f in foreign[:_SOME])
+        domain = _DOMAINS.get(foreign[0].vendor, "example.com")
+        yield warned(f"{name} for {found}", wanted="a name of the vendor's",
+                     fix=Fix(f"--set 'gpu.resourceName=\"{domain}/gpu\"'", FixKind.EDIT))  # fmt: skip
+
+
+CHECKS = (named, nvswitch, given_back, resource_name)
