@@ -322,6 +322,8 @@ def test_a_driver_that_a_card_or_switches_of_the_host_need_is_not_to_be_purged()
         unused = only(check, functions(GPU, idle), left)
         assert unused.level is Level.WARN
         assert "purge" not in fix(unused).text
+    guests = functions(GPU, replace(SWITCH, driver="vfio-pci"))  # as a service guest with the fabric manager has it
+    assert "purge" in fix(only(gpu_driver.no_host_driver, guests, left)).text
 
 
 def test_a_driver_is_seen_by_the_card_that_it_has() -> None:
