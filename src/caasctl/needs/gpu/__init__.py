@@ -163,11 +163,15 @@ def _group(
 ) -> GpuGroup:
     members = tuple(function for function in functions if not function.bridge)
     selected = tuple(function for function in members if function.address in chosen)
+    slots = {slot(function.address): function for function in reversed(selected)}
     cards = {slot(function.address): function for function in reversed(selected) if is_gpu(function)}
     refused = []
     for member in members:
         why = _unfit(facts, profile, member) or _in_use(facts, profile, member)
-        why = why or (_unnamed if member in selected else _foreign)(profile, member, cards.get(slot(member.address)))
+        place = slot(member.address)
+        why = why or (
+            _unnamed(profile, member, cards.get(place)) if member in selected else _foreign(member, slots.get(place))
+        )
         if why:
             refused.append(f"{member.address} {why}")
     bridges = tuple(function for function in functions if function.bridge)
@@ -223,8 +227,8 @@ def _carried(facts: Facts, names: tuple[str, ...]) -> Iterator[str]:
             yield f"the default route ({name})"
 
 
-def _foreign(_: NodeProfile, function: PciFunction, card: PciFunction | None) -> str:
-    """Why a function that the profile does not select cannot go along; card: a selected GPU in the same slot."""
+def _foreign(function: PciFunction, card: PciFunction | None) -> str:
+    """Why a function that the profile does not select cannot go along; card: a selected one in the same slot."""
     if is_switch(function):
         return "is an NVSwitch, which goes to a guest only where spec.gpu.select names switches"
     if card and _belongs(function, card):
@@ -237,7 +241,7 @@ def _foreign(_: NodeProfile, function: PciFunction, card: PciFunction | None) ->
 
 
 def _unnamed(profile: NodeProfile, function: PciFunction, card: PciFunction | None) -> str:
-    """Why a function that a selector of the profile meets stays all the same: a wide one meets half of the host."""
+    """Why a function that a selector meets stays all the same: a wide one meets half of the host. card: a GPU in its slot."""
     spared = is_gpu(function) or is_switch(function) or (card and _belongs(function, card))
     own = "" if spared or function.class_code.startswith(_MEDIA) else _hosts_own(function)
     own = own or ("a part of the chipset" if function.class_code.startswith(_SYSTEM) else "")
