@@ -40,6 +40,14 @@ def test_the_default_profile_shows_every_key_there_is() -> None:
     }
 
 
+def test_addresses_and_ids_are_taken_as_lspci_writes_them() -> None:
+    spec = (
+        'gpu.exclude=["65:00.0", "0000:65:00.1", "10000:0A:00.0"]',
+        'gpu.select=[{"vendor": "10DE", "class": "030200"}]',
+    )
+    assert len(profile_load.load("single-node", spec).spec.gpu.exclude) == 3
+
+
 def test_off_is_a_word_and_no_boolean(tmp_path: Path) -> None:
     profile = _load(tmp_path, HEAD + "spec: {boot: {iommu: off, passthroughMode: true}, gpu: {passthrough: off}}\n")
     assert profile.spec.boot.iommu == "off"  # type: ignore[attr-defined]
@@ -105,6 +113,19 @@ def test_set_lays_over_with_and_without_spec_and_types_as_yaml_does() -> None:
             "spec.gpu.resourceName: 'kubernetes.io/pgpu' is no extended resource",
         ),
         ("{gpu: {select: [{vendro: '10de'}]}}", "spec.gpu.select[0]: unknown key vendro, did you mean vendor?"),
+        (
+            "{boot: {iommu: off}, gpu: {passthrough: required}}",
+            "spec.boot.iommu: off, but spec.gpu.passthrough: required",
+        ),
+        ("{gpu: {exclude: [garbage]}}", "spec.gpu.exclude[0]: 'garbage' is no address of one PCI function"),
+        ("{gpu: {exclude: ['0000:65:00']}}", "spec.gpu.exclude[0]: '0000:65:00' is no address of one PCI function"),
+        ("{gpu: {select: [{address: '*'}]}}", "spec.gpu.select[0].address: '*' is no address of one PCI function"),
+        ("{gpu: {select: [{vendor: nvidia}]}}", "spec.gpu.select[0].vendor: 'nvidia' is not 4 hex digits"),
+        ("{gpu: {select: [{vendor: '0x10de'}]}}", "is not 4 hex digits without 0x"),
+        ("{gpu: {select: [{vendor: '10de', device: '233'}]}}", "spec.gpu.select[0].device: '233' is not 4 hex digits"),
+        ("{gpu: {select: [{class: VGA}]}}", "spec.gpu.select[0].class: 'VGA' is not 2 or 4 or 6 hex digits"),
+        ("{gpu: {select: [{}]}}", "spec.gpu.select[0]: names nothing, and would take every PCI function"),
+        ("{gpu: {select: [{vendor: ''}]}}", "spec.gpu.select[0]: names nothing"),
         ("{cilium: {mtu: big}}", "spec.cilium.mtu: expected a whole number above 0 or auto"),
         ("{waivers: [{check: os.swap}]}", "spec.waivers[0]"),
         ("{waivers: [{check: os.swap, reason: r, owner: o, expires: '2027-13-01'}]}", "spec.waivers[0].expires"),

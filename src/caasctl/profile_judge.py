@@ -12,9 +12,10 @@ from typing import Any
 
 from caasctl.hidden import masked
 from caasctl.model import Waiver
-from caasctl.profile import AUTO, KataSpec, NodeProfile, Spec
+from caasctl.profile import AUTO, GpuSelector, KataSpec, NodeProfile, Spec
 from caasctl.syntax.cdi.names import kind_problem
 from caasctl.syntax.kata_release import API, TOP
+from caasctl.syntax.pci import ADDRESS, full
 
 _VERSION = re.compile(r"v\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?")
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]*")
@@ -25,6 +26,13 @@ _NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")  # RFC 1123, as Kubernetes reads i
 _MAX_NAME, _MAX_PORT, _MAX_RESOURCE = 253, 65535, 63
 _SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
 _ANNOTATION = re.compile(r"[a-z0-9_]+")
+_HEX = re.compile(r"[0-9A-Fa-f]+")
+_EXAMPLES = {
+    "vendor": "10de (NVIDIA), 1002 (AMD), 8086 (Intel)",
+    "device": "2330",
+    "class": "03 (displays), 0302, 12 (accelerators)",
+}
+_NO_FUNCTION = "is no address of one PCI function such as 0000:65:00.0, as `lspci -D` shows it"
 _MAX_WORD = 200  # characters of a wrong value that an error repeats: aliases make values that fill the memory
 _KERNEL_ARG = re.compile(r"[A-Za-z0-9_.,:=/-]+")  # what survives a shell file, GRUB's script and the kernel unquoted
 
@@ -48,6 +56,7 @@ def judge(profile: NodeProfile) -> Iterator[str]:
             yield f"spec.boot.kernelArgs[{at}]: {argument!r} holds what a boot loader's file cannot carry unquoted"
     yield from _judge_values(spec)
     yield from _judge_resource(spec.gpu.resourceName)
+    yield from _judge_gpus(spec)
     for at, waiver in enumerate(spec.waivers):
         yield from _judge_waiver(at, waiver)
 
@@ -119,6 +128,33 @@ def _judge_resource(name: str) -> Iterator[str]:
         yield f"spec.gpu.resourceName: {shown(name)} is no kind of CDI such as nvidia.com/pgpu: {problem}"
     elif not _is_name(domain) or domain.endswith("kubernetes.io") or len(rest) > _MAX_RESOURCE:
         yield f"spec.gpu.resourceName: {shown(name)} is no extended resource such as nvidia.com/pgpu: a domain in lower case, / and up to 63 characters"
+
+
+def _judge_gpus(spec: Spec) -> Iterator[str]:
+    """What is misspelt here protects a card that it does not name, or selects nothing without a word."""
+    if spec.boot.iommu == "off" and spec.gpu.passthrough == "required":
+        yield "spec.boot.iommu: off, but spec.gpu.passthrough: required; no GPU goes to a guest without an IOMMU: auto or required here"
+    for at, address in enumerate(spec.gpu.exclude):
+        if not _is_function(address):
+            yield f"spec.gpu.exclude[{at}]: {shown(address)} {_NO_FUNCTION}"
+    for at, selector in enumerate(spec.gpu.select):
+        yield from _judge_selector(f"spec.gpu.select[{at}]", selector)
+
+
+def _judge_selector(path: str, selector: GpuSelector) -> Iterator[str]:
+    if not (selector.vendor or selector.device or selector.class_ or selector.address):
+        yield f'{path}: names nothing, and would take every PCI function; GPUs of NVIDIA are {{vendor: "10de", class: "03"}}'
+    for name, value, digits in (("vendor", selector.vendor, (4,)), ("device", selector.device, (4,)),
+                                ("class", selector.class_, (2, 4, 6))):  # fmt: skip
+        if value and not (_HEX.fullmatch(value) and len(value) in digits):
+            lengths = " or ".join(map(str, digits))
+            yield f"{path}.{name}: {shown(value)} is not {lengths} hex digits without 0x, as `lspci -nn` shows them: {_EXAMPLES[name]}"
+    if selector.address and not _is_function(selector.address):
+        yield f"{path}.address: {shown(selector.address)} {_NO_FUNCTION}"
+
+
+def _is_function(text: str) -> bool:
+    return bool(ADDRESS.fullmatch(full(text)))
 
 
 def _judge_objects(spec: Spec) -> Iterator[str]:

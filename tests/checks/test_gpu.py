@@ -81,7 +81,7 @@ def test_every_refused_group_fails_with_one_argument_that_leaves_them_all() -> N
     found = judge(iommu_groups.group_viable, functions(GPU, second, *disks), profile=profile)
     assert [(f.level, f.subject) for f in found] == [(Level.FAIL, "group 25"), (Level.FAIL, "group 26")]
     assert {fix(f).text.partition("--set ")[2] for f in found} == {
-        '\'gpu.exclude=["01:00.0", "0000:31:00.0", "0000:32:00.0"]\''
+        '\'gpu.exclude=["0000:01:00.0", "0000:31:00.0", "0000:32:00.0"]\''
     }
 
 
@@ -140,7 +140,8 @@ def test_pass_through_mode(
 def test_no_gpu_fails_where_the_profile_insists() -> None:
     found = only(gpu.present, functions(SOUND), profile=REQUIRED)
     assert (found.level, found.found) == (Level.FAIL, "none of 1 PCI functions is selected")
-    assert only(gpu.present, functions(GPU, SWITCH)).found == "1 x 10de:2236, 1 x 10de:22a3 (NVSwitch)"
+    whole = load("single-node", ('gpu.select=[{"vendor":"10de","class":"03"},{"address":"81:00.0"}]',))
+    assert only(gpu.present, functions(GPU, SWITCH), profile=whole).found == "1 x 10de:2236, 1 x 10de:22a3 (NVSwitch)"
 
 
 def test_a_function_on_another_driver_is_to_be_bound() -> None:
@@ -149,6 +150,20 @@ def test_a_function_on_another_driver_is_to_be_bound() -> None:
     assert only(gpu.bound, functions(GPU)).level is Level.PASS
     many = [replace(IDLE, address=f"0000:{bus:02x}:00.0", iommu_group=str(bus)) for bus in range(20)]
     assert only(gpu.bound, functions(*many)).found.endswith("and 12 more")
+
+
+def test_where_every_group_is_refused_it_is_said_that_nothing_is_bound() -> None:
+    disk = PciFunction("0000:41:00.0", "144d", "a80a", "010802", "nvme", "25")
+    found = only(gpu.bound, functions(GPU, disk))
+    assert (found.level, found.fixed_by) == (Level.WARN, "")
+    assert judge(gpu_driver.vfio_modules, functions(GPU, disk), Modules(NONE, NONE, VFIO)) == []
+
+
+def test_a_card_that_is_selected_and_excluded_is_missed_as_excluded() -> None:
+    profile = load("gpu-single-node", ('gpu.exclude=["31:00.0"]',))
+    found = only(gpu.present, functions(GPU), profile=profile)
+    assert found.found == "none of 1 PCI functions is selected; excluded: 0000:31:00.0"
+    assert "spec.gpu.exclude" in fix(found).text
 
 
 def test_a_function_of_the_card_that_stays_with_the_host_is_named() -> None:
@@ -163,13 +178,6 @@ def test_a_function_that_the_kernel_ties_to_the_gpu_is_a_companion_in_any_slot()
     tied = replace(SOUND, address="0000:33:00.0")
     found = only(gpu.companions, functions(GPU, tied), of(replace(WHOLE, consumers=(tied.address,))))
     assert (found.level, found.subject) == (Level.WARN, tied.address)
-
-
-def test_switches_in_one_group_are_warned_of() -> None:
-    second = replace(SWITCH, address="0000:82:00.0")
-    found = only(gpu.nvswitch, functions(GPU, SWITCH, second))
-    assert (found.level, found.subject) == (Level.WARN, "group 70")
-    assert only(gpu.nvswitch, functions(GPU, SWITCH)).level is Level.PASS
 
 
 def test_virtual_functions_that_are_on_are_phase_gpus_to_remove() -> None:
@@ -211,7 +219,12 @@ def test_a_card_whose_link_cannot_be_read_is_unknown_and_one_of_all_ones_fails()
     silent = of(replace(WHOLE, link=None, unread=("current_link_width",)))
     assert only(gpu_card.fell_off, functions(GPU), silent).level is Level.UNKNOWN
     dead = of(replace(WHOLE, link=PciLink("Unknown", 63, "Unknown", 63)))
-    assert only(gpu_card.fell_off, functions(GPU), dead).level is Level.FAIL
+    without = load("single-node", ('gpu.exclude=["01:00.0"]',))
+    found = only(gpu_card.fell_off, functions(GPU), dead, profile=without)
+    assert found.level is Level.FAIL
+    assert fix(found).text.startswith(
+        'go on without it: --set \'gpu.exclude=["0000:01:00.0", "0000:31:00.0"]\'; to have it back, drain'
+    )
     assert only(gpu_card.fell_off, functions(GPU), of(WHOLE)).level is Level.PASS
 
 
@@ -259,6 +272,8 @@ def test_the_boot_display_fails_and_one_that_is_named_is_warned_of() -> None:
     found = only(gpu_card.boot_vga, functions(display), shows, profile=named)
     assert found.level is Level.WARN
     assert "initcall_blacklist=sysfb_init" in fix(found).text
+    unnamed = fix(only(gpu_card.boot_vga, functions(display), shows)).text
+    assert '"03"}, {"address": "0000:31:00.0"}]\' (a waiver alone binds nothing)' in unnamed
     efifb = KernelConfig({"FB_EFI": "y"}, "/boot/config")
     assert "video=efifb:off" in fix(only(gpu_card.boot_vga, functions(display), shows, efifb, profile=named)).text
     assert judge(gpu_card.boot_vga, functions(display), of(WHOLE)) == []
@@ -290,12 +305,29 @@ def test_a_loaded_driver_fails_with_the_way_to_be_rid_of_it(
     assert words in fix(found).text
 
 
-def test_a_driver_for_a_card_that_stays_with_the_host_is_only_warned_of() -> None:
-    profile = load("single-node", ('gpu.exclude=["65:00.0"]',))
-    left = NvidiaLeftovers(("nvidia",))
-    assert only(gpu_driver.no_host_driver, functions(GPU), left, profile=profile).level is Level.WARN
-    taken = functions(replace(GPU, driver="nvidia"))
-    assert only(gpu_driver.no_host_driver, taken, left, profile=profile).level is Level.FAIL
+def test_a_driver_that_a_card_or_switches_of_the_host_need_is_not_to_be_purged() -> None:
+    profile = load("single-node", ('gpu.exclude=["32:00.0"]',))
+    left = NvidiaLeftovers(("nvidia",), packages=("nvidia-driver-580", "nvidia-fabricmanager-580"))
+    used, switch = replace(BESIDE, driver="nvidia"), replace(SWITCH, driver="nvidia")
+    for every, kept in (((GPU, used), used.address), ((GPU, switch), "0000:81:00.0 (NVSwitch)")):
+        for check in (gpu_driver.no_host_driver, gpu_driver.leftovers):
+            found = only(check, functions(*every), left, profile=profile)
+            assert found.level is Level.PASS
+            assert found.found.endswith(f"; for {kept}, which the profile leaves to the host")
+    taken = only(gpu_driver.no_host_driver, functions(replace(GPU, driver="nvidia"), switch), left)
+    assert taken.yours
+    assert "for a in 0000:31:00.0; do echo $a >/sys/bus/pci/drivers/nvidia/unbind; done" in fix(taken).text
+    idle = replace(SWITCH, driver="")
+    for check in (gpu_driver.no_host_driver, gpu_driver.leftovers):
+        unused = only(check, functions(GPU, idle), left)
+        assert unused.level is Level.WARN
+        assert "purge" not in fix(unused).text
+    guests = functions(GPU, replace(SWITCH, driver="vfio-pci"))  # as a service guest with the fabric manager has it
+    assert "purge" in fix(only(gpu_driver.no_host_driver, guests, left)).text
+
+
+def test_a_driver_is_seen_by_the_card_that_it_has() -> None:
+    assert only(gpu_driver.no_host_driver, functions(replace(GPU, driver="nvidia")), NvidiaLeftovers()).yours
 
 
 def test_a_host_without_the_driver_passes() -> None:

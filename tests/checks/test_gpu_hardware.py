@@ -16,6 +16,7 @@ from caasctl.needs.gpu import groups
 from caasctl.profile_load import load
 
 IDS = tuple(check.id for check in CHECKS if check.topic in ("iommu", "gpu"))
+SWITCHES = 'gpu.select=[{"vendor":"10de","class":"03"},{"vendor":"10de","class":"0680"}]'
 Said = dict[str, tuple[str, ...]]
 
 
@@ -37,13 +38,15 @@ def said(found: tuple[Finding, ...]) -> Said:
 HARDWARE: dict[str, tuple[tuple[Function, ...], str, Said]] = {
     "four A10s below four root ports": (pci_hosts.FOUR_A10, "DMAR", {}),
     "HGX, its NVSwitches in one group": (
-        pci_hosts.HGX_ONE_GROUP, "DMAR", {"gpu.bound": ("",), "gpu.nvswitch": ("group 70",)}),
-    "HGX, its NVSwitches in groups of their own": (pci_hosts.HGX_OWN_GROUPS, "DMAR", {"gpu.bound": ("",)}),
+        pci_hosts.HGX_ONE_GROUP, "DMAR", {"gpu.bound": ("",), "gpu.nvswitch": ("",)}),
+    "HGX, its NVSwitches in groups of their own": (
+        pci_hosts.HGX_OWN_GROUPS, "DMAR", {"gpu.bound": ("",), "gpu.nvswitch": ("",)}),
     "a workstation card with sound, USB and UCSI": (pci_hosts.WORKSTATION, "DMAR", {"gpu.bound": ("",)}),
     "AMD, two models, one beside the boot disk": (
         pci_hosts.AMD_TWO_MODELS, "IVRS", {"iommu.group_viable": ("group 42",), "gpu.bound": ("",)}),
     "a card that fell off the bus": (pci_hosts.FELL_OFF, "DMAR", {"gpu.fell_off": ("0000:b1:00.0",)}),
-    "the GPU is the boot display": (pci_hosts.BOOT_VGA, "DMAR", {"gpu.boot_vga": ("0000:65:00.0",)}),
+    "the GPU is the boot display": (
+        pci_hosts.BOOT_VGA, "DMAR", {"gpu.bound": ("",), "gpu.boot_vga": ("0000:65:00.0",)}),
     "ACS cleared, and a slot with half the lanes": (
         pci_hosts.TUNED, "DMAR", {"iommu.acs": ("0000:30:02.0",), "gpu.link": ("0000:31:00.0",)}),
     "a virtual machine with nothing": (pci_hosts.VM_WITH_NOTHING, "", {"iommu.firmware": ("",)}),
@@ -57,18 +60,36 @@ def test_what_is_said_of_a_host(tmp_path: Path, name: str) -> None:
     assert said(findings(look(tmp_path, functions, iommu))) == wanted
 
 
-def verdicts(top: Path, functions: tuple[Function, ...], iommu: str = "DMAR") -> dict[str, tuple[str, ...]]:
-    return {group.number: group.refused for group in groups(look(top, functions, iommu), load("single-node"))}
+def verdicts(
+    top: Path, functions: tuple[Function, ...], iommu: str = "DMAR", *changes: str
+) -> dict[str, tuple[str, ...]]:
+    return {group.number: group.refused for group in groups(look(top, functions, iommu), load("single-node", changes))}
 
 
-def test_groups_of_an_hgx_with_all_switches_in_one(tmp_path: Path) -> None:
-    found = verdicts(tmp_path, pci_hosts.HGX_ONE_GROUP)
-    assert list(found) == ["103", "107", "111", "115", "119", "123", "127", "131", "70"]
-    assert not any(found.values())
+@pytest.mark.parametrize(
+    ("functions", "switches"),
+    [(pci_hosts.HGX_ONE_GROUP, ["70"]), (pci_hosts.HGX_OWN_GROUPS, ["71", "72", "73", "74"])],
+    ids=["one group", "their own"],
+)
+def test_groups_of_an_hgx_with_and_without_its_switches(
+    tmp_path: Path, functions: tuple[Function, ...], switches: list[str]
+) -> None:
+    gpus = ["103", "107", "111", "115", "119", "123", "127", "131"]
+    assert verdicts(tmp_path / "without", functions) == dict.fromkeys(gpus, ())
+    assert verdicts(tmp_path / "with", functions, "DMAR", SWITCHES) == dict.fromkeys([*gpus, *switches], ())
 
 
-def test_groups_of_an_hgx_with_switches_of_their_own(tmp_path: Path) -> None:
-    assert len(verdicts(tmp_path, pci_hosts.HGX_OWN_GROUPS)) == 12
+def test_the_fabric_of_an_hgx_is_said_to_be_one_tenants_or_to_need_a_manager(tmp_path: Path) -> None:
+    facts = look(tmp_path, pci_hosts.HGX_ONE_GROUP, "DMAR")
+    (alone,) = (f for f in findings(facts) if f.id == "gpu.nvswitch")
+    assert alone.found == "8 GPUs go to guests, 4 NVSwitches stay, and no fabric manager of this host has them"
+    assert alone.fix is not None
+    assert f"--set '{SWITCHES}'" in alone.fix.text.replace('": "', '":"').replace('", "', '","').replace("}, {", "},{")
+    whole, shared = (f for f in findings(facts, SWITCHES) if f.id == "gpu.nvswitch")
+    assert whole.found.startswith("4 NVSwitches go to guests: who gets one programs the fabric")
+    assert whole.fix is not None
+    assert "(nvidia.com/pgpu: 8 and nvidia.com/nvswitch: 1)" in whole.fix.text
+    assert (shared.subject, shared.level) == ("group 70", Level.WARN)
 
 
 def test_the_disk_that_the_host_runs_from_keeps_its_group(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from caasctl.checks.iommu import CHECKS, enabled, firmware, interrupt_remapping
@@ -127,3 +129,16 @@ def test_interrupts_that_are_not_remapped_fail_with_the_reason(iommu: Iommu, run
     assert found.yours
     assert found.fix is not None
     assert word in found.fix.text
+
+
+def test_an_iommu_that_the_profile_leaves_alone_stops_phase_gpu_where_a_gpu_is_in_no_group() -> None:
+    found = only(enabled, Iommu(()), PciFunctions((GPU, LOST)), profile=OFF)
+    assert (found.level, found.yours) == (Level.FAIL, True)
+    assert "gpu" in enabled.gates
+    assert "0000:ca:00.0 is in no IOMMU group" in found.found
+    assert found.fix is not None
+    assert "--set 'gpu.passthrough=\"off\"'" in found.fix.text
+    assert only(enabled, ON, PciFunctions((GPU,)), profile=OFF).level is Level.PASS
+    assert (
+        only(interrupt_remapping, replace(ON, remapping=False), PciFunctions((GPU,)), profile=OFF).level is Level.FAIL
+    )

@@ -80,6 +80,13 @@ AMD_TWO_MODELS = (
     Function("0000:84:00.0", "144d:a80a", "010802", "nvme", "42", ("0000:80:01.1",), 1),
 )
 
+# One accelerator of AMD's: no display, though a GPU.
+MI300 = (
+    *BOARD,
+    port("0000:04:01.1", "50"),
+    gpu("0000:05:00.0", "1002:74a1", "51", ("0000:04:01.1",), driver="amdgpu", class_code="120000", memory=256 * GIB),
+)
+
 # One of the four A10s fell off the bus: its registers read as all ones.
 FELL_OFF = tuple(
     replace(f, link=("Unknown", "63", "Unknown", "63")) if f.address == "0000:b1:00.0" else f for f in FOUR_A10

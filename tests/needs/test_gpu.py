@@ -12,8 +12,8 @@ from caasctl.facts.gpu_host import PciUse
 from caasctl.facts.network import Address, Link, Links
 from caasctl.facts.network_routes import Route, Routes
 from caasctl.model import Facts
-from caasctl.needs.gpu import GpuGroup, groups, selection, to_bind
-from caasctl.profile import NodeProfile
+from caasctl.needs.gpu import GpuGroup, exclusion, groups, selecting, selection, to_bind
+from caasctl.profile import GpuSelector, NodeProfile
 from caasctl.profile_load import load
 
 NODE = load("single-node")
@@ -57,6 +57,12 @@ def test_a_card_of_its_own_is_the_whole_group() -> None:
 def test_the_functions_of_a_workstations_card_go_together() -> None:
     assert only(GPU, SOUND, USB, UCSI).refused == ()
     assert to_bind(known(GPU, SOUND, USB, UCSI), NODE) == (GPU, SOUND, USB, UCSI)
+
+
+def test_the_sound_of_a_card_that_is_no_display_goes_with_it_too() -> None:
+    other = replace(GPU, class_code="00ff00")
+    profile = load("single-node", ('gpu.select=[{"vendor":"10de","device":"2236"}]',))
+    assert only(other, SOUND, profile=profile).refused == ()
 
 
 def test_two_cards_in_one_group_go_together_or_not_at_all() -> None:
@@ -133,13 +139,60 @@ def test_a_card_that_fell_off_the_bus_is_left_alone() -> None:
     assert "fell off" in only(replace(GPU, vendor="ffff"), profile=named).refused[0]
 
 
-def test_nvidias_switches_go_with_its_gpus_unless_the_profile_means_single_cards() -> None:
-    facts = known(GPU, SWITCH)
-    assert [f.address for f in selection(facts, NODE)] == [GPU.address, SWITCH.address]
-    assert [group.number for group in groups(facts, NODE)] == ["25", "70"]
-    assert selection(facts, load("single-node", ('gpu.select=[{"address":"31:00.0"}]',))) == (GPU,)
-    assert selection(facts, load("single-node", ('gpu.exclude=["81:00.0"]',))) == (GPU,)
-    assert selection(known(SWITCH), NODE) == ()
+@pytest.mark.parametrize(
+    ("select", "taken"),
+    [
+        ('[{"vendor":"10de","class":"03"}]', False),
+        ('[{"vendor":"10de"}]', False),
+        ('[{"vendor":"10de","class":"06"}]', False),
+        ('[{"vendor":"10de","class":"0680"}]', True),
+        ('[{"vendor":"10de","device":"22a3"}]', True),
+        ('[{"address":"81:00.0"}]', True),
+    ],
+)
+def test_switches_go_to_guests_only_where_the_profile_means_them(select: str, *, taken: bool) -> None:
+    profile = load("single-node", (f"gpu.select={select}",))
+    assert (SWITCH in to_bind(known(GPU, SWITCH), profile)) is taken
+
+
+def test_a_switch_that_is_not_selected_keeps_the_group() -> None:
+    (reason,) = only(GPU, replace(SWITCH, iommu_group="25")).refused
+    assert reason.startswith("0000:81:00.0 is an NVSwitch, which goes to a guest only where spec.gpu.select names")
+
+
+@pytest.mark.parametrize(
+    ("function", "what"),
+    [
+        (DISK, "a storage controller"),
+        (NIC, "a network card"),
+        (replace(NIC, class_code="020700"), "an InfiniBand adapter"),
+        (replace(NIC, class_code="060100"), "a part of the chipset"),
+        (replace(NIC, class_code="088000"), "a part of the chipset"),
+        (USB, "a USB controller, perhaps the keyboard's"),
+    ],
+)
+def test_a_wide_selector_takes_no_function_that_is_a_hosts_own(function: PciFunction, what: str) -> None:
+    wide = load("single-node", (f'gpu.select=[{{"vendor":"{function.vendor}"}}]',))
+    words = f"{function.address} is {what}, which goes to a guest only where spec.gpu.select names its address"
+    assert only(function, profile=wide).refused == (words,)
+    address = load("single-node", (f'gpu.select=[{{"address":"{function.address}"}}]',))
+    assert only(function, profile=address).refused == ()
+
+
+def test_a_wide_selector_takes_a_card_with_all_its_functions() -> None:
+    wide = load("single-node", ('gpu.select=[{"vendor":"10de"}]',))
+    assert to_bind(known(GPU, SOUND, USB, UCSI), wide) == (GPU, SOUND, USB, UCSI)
+    accelerator = PciFunction("0000:05:00.0", "1002", "74a1", "120000", "amdgpu", "9")
+    assert to_bind(known(accelerator), load("single-node", ('gpu.select=[{"class":"12"}]',))) == (accelerator,)
+
+
+def test_arguments_for_a_profile_keep_what_it_says_already() -> None:
+    profile = load("single-node", ('gpu.exclude=["0A:00.0", "0000:31:00.0"]',))
+    assert exclusion(profile, GPU.address) == '--set \'gpu.exclude=["0000:0a:00.0", "0000:31:00.0"]\''
+    more = selecting(NODE, GpuSelector(address=GPU.address))
+    assert more == '--set \'gpu.select=[{"vendor": "10de", "class": "03"}, {"address": "0000:31:00.0"}]\''
+    setting = more.partition("'")[2][:-1]
+    assert load("single-node", (setting,)).spec.gpu.select == (*NODE.spec.gpu.select, GpuSelector(address=GPU.address))
 
 
 def test_virtual_functions_go_before_their_physical_function_does() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from caasctl.facts.boot_initramfs import Initramfs
 from caasctl.facts.gpu import PciFunction, PciFunctions
-from caasctl.facts.gpu_details import PciDetails
+from caasctl.facts.gpu_details import PciDetail, PciDetails
 from caasctl.facts.gpu_host import PciUse
 from caasctl.facts.network import Links
 from caasctl.facts.network_routes import Routes
@@ -80,9 +80,17 @@ def test_a_driver_that_no_other_card_needs_is_kept_from_loading() -> None:
     assert "\nsoftdep nouveau pre: vfio-pci\n" in spared
 
 
+def test_an_accelerator_of_amds_has_its_driver_kept_from_it() -> None:
+    accelerator = PciFunction("0000:05:00.0", "1002", "74a1", "120000", "amdgpu", "9")
+    assert "\nblacklist amdgpu\n" in files(host(accelerator), 'gpu.select=[{"class":"12"}]')[GPU_MODPROBE].text
+
+
 def test_switches_are_devices_of_a_kind_of_their_own() -> None:
-    found = resources(host(GPU, SWITCH))
-    assert {"cdi:nvidia.com/pgpu", "cdi:nvidia.com/nvswitch"} <= found.keys()
+    both = 'gpu.select=[{"vendor":"10de","class":"03"},{"vendor":"10de","class":"0680"}]'
+    assert {"cdi:nvidia.com/pgpu", "cdi:nvidia.com/nvswitch"} <= resources(host(GPU, SWITCH), both).keys()
+    alone = resources(host(GPU, SWITCH))
+    assert "cdi:nvidia.com/nvswitch" not in alone
+    assert "vfio:0000:81:00.0" not in alone
 
 
 def test_a_refused_group_is_left_alone() -> None:
@@ -108,9 +116,34 @@ def test_without_a_card_what_was_ours_goes(settings: tuple[str, ...]) -> None:
     assert "cdi:/var/run/cdi" in found
 
 
-def test_before_the_iommu_is_on_a_card_of_its_own_is_presumed() -> None:
-    found = resources(host(replace(GPU, iommu_group=""), replace(SOUND, iommu_group="")))
+def test_before_the_iommu_is_on_a_card_of_its_own_is_presumed_and_looked_at_before_a_file_is_written() -> None:
+    found = resources(host(replace(GPU, iommu_group=""), replace(SOUND, iommu_group=""), SECOND))
     assert found["vfio:0000:31:00.0"] == Binding("", (GPU.address, SOUND.address), GPU_SCRIPT)
+    names = list(found)
+    assert names[0] == "vfio:0000:31:00.0"
+    assert names.index("gpu-early") < names.index("vfio:0000:ca:00.0")
+
+
+@pytest.mark.parametrize(
+    ("beside", "shown", "settings"),
+    [
+        (SOUND, False, ('gpu.exclude=["31:00.1"]',)),
+        (replace(DISK, address="0000:31:00.4"), False, ()),
+        (SOUND, True, ()),
+    ],
+    ids=["excluded", "the host's own", "the console's display"],
+)
+def test_what_is_presumed_is_judged_as_a_group_is(
+    beside: PciFunction, *, shown: bool, settings: tuple[str, ...]
+) -> None:
+    card = replace(GPU, iommu_group="", class_code="030000")
+    detail = PciDetails({card.address: PciDetail(boot_vga=shown)})
+    facts = Facts((*host(card, replace(beside, iommu_group="")).known(), detail))
+    found = resources(facts, *settings)
+    assert not [name for name in found if name.startswith("vfio:")]
+    early = found["gpu-early"]
+    assert isinstance(early, Transaction)
+    assert all(isinstance(member, Gone) for member in early.members)
 
 
 def test_what_it_brings_about_changes_nothing_in_what_it_wants() -> None:

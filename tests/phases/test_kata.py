@@ -190,18 +190,20 @@ BRIDGE = PciFunction("0000:65:00.7", "10de", "0000", "060400")
 
 
 @pytest.mark.parametrize(
-    ("functions", "ports"),
+    ("functions", "ports", "with_switches"),
     [
-        (A10, 8),
-        ((*CARDS, *AUDIO, BRIDGE), 12),
-        ((*CARDS, *AUDIO, *SWITCHES, *A10[2:]), 16),  # 18 functions, and Kata takes 16
-        (SWITCHES, 8),
+        (A10, 8, 8),
+        ((*CARDS, *AUDIO, BRIDGE), 12, 12),
+        ((*CARDS, *AUDIO, *SWITCHES), 12, 16),
+        ((*CARDS, *AUDIO, *SWITCHES, *A10[2:]), 14, 16),  # 18 functions, and Kata takes 16
     ],
 )
 def test_there_is_a_root_port_for_each_function_that_may_go_along(
-    functions: tuple[PciFunction, ...], ports: int
+    functions: tuple[PciFunction, ...], ports: int, with_switches: int
 ) -> None:
+    both = load(settings=('gpu.select=[{"vendor":"10de","class":"03"},{"vendor":"10de","class":"0680"}]',))
     assert gpu_ports(facts(PciFunctions(functions)), load(), "kata-qemu-nvidia-gpu") == ports
+    assert gpu_ports(facts(PciFunctions(functions)), both, "kata-qemu-nvidia-gpu") == with_switches
     assert gpu_ports(facts(PciFunctions(functions)), load(), "kata-qemu") == 0
 
 

@@ -52,6 +52,11 @@ def test_it_says_all_that_is_known_of_a_check() -> None:
     )
 
 
+def test_a_topic_stands_for_its_checks() -> None:
+    assert explain.of_topic("IOMMU", CHECKS) == CHECKS[:2]
+    assert explain.of_topic("iommu.enabled", CHECKS) == explain.of_topic("swap", CHECKS) == ()
+
+
 def test_what_only_the_user_mends_says_so_and_empty_fields_are_left_out() -> None:
     out = io.StringIO()
     explain.write(CHECKS[1], out, width=80)

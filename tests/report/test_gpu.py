@@ -17,6 +17,7 @@ from caasctl.host import LiveHost
 from caasctl.model import Unreadable
 from caasctl.report import gpu
 
+SWITCHES = 'gpu.select=[{"vendor":"10de","class":"03"},{"vendor":"10de","class":"0680"}]'
 IDS = """# a comment
 10de  NVIDIA Corporation
 \t2236  GA102GL [A10]
@@ -41,7 +42,7 @@ ADDRESS       GROUP  DRIVER    NUMA  BARS       LINK         GUEST
 """
 HGX_SWITCHES = """\
 0000:a6:00.0  70     -       0     32 MiB   x16 32 GT/s  together
-  10de:22a3, class 068000
+  NVSwitch: 10de:22a3, class 068000
     only together with 0000:a3:00.0, 0000:a4:00.0, 0000:a5:00.0
     with it goes 0000:a7:00.0
 """
@@ -68,8 +69,8 @@ ADDRESS       GROUP  DRIVER  NUMA  BARS     LINK         GUEST
 NOTHING = """\
 No GPU to pass through: none of 10 PCI functions is what spec.gpu.select means
 (vendor 1002, device 74a1 or address 0000:99:00.0).
-Displays beside the console's: 0000:65:00.0 (10de:1e30). To select one: --set
-'gpu.select=[{"address": "0000:65:00.0"}]'
+Displays and accelerators beside the console's: 0000:65:00.0 (10de:1e30). To
+select one: --set 'gpu.select=[{"address": "0000:65:00.0"}]'
 """
 
 
@@ -96,7 +97,28 @@ def test_a_row_for_each_gpu_and_why_one_is_for_no_guest(tmp_path: Path) -> None:
 
 
 def test_what_goes_only_together_is_said_with_what_goes_along(tmp_path: Path) -> None:
-    assert listed(session(tmp_path, pci_hosts.HGX_ONE_GROUP)).endswith(HGX_SWITCHES)
+    made = session(tmp_path, pci_hosts.HGX_ONE_GROUP, SWITCHES)
+    assert listed(made).endswith(HGX_SWITCHES)
+    assert "0000:a6:00.0  no driver  10de:22a3 NVSwitch\n" in mapped(made)
+
+
+def test_switches_that_stay_with_the_host_are_said_to(tmp_path: Path) -> None:
+    said = listed(session(tmp_path, pci_hosts.HGX_OWN_GROUPS))
+    assert "\n4 NVSwitches stay with the host (0000:a3:00.0, 0000:a4:00.0," in said
+    assert "NVSwitch:" not in said
+
+
+def test_a_card_that_is_selected_and_excluded_is_said_to_be_excluded(tmp_path: Path) -> None:
+    both = ('gpu.select=[{"address": "17:00.0"}]', 'gpu.exclude=["17:00.0"]')
+    said = " ".join(listed(session(tmp_path, pci_hosts.FOUR_A10, *both)).split())
+    assert said.startswith("No GPU to pass through: all that spec.gpu.select means (address 17:00.0) is excluded.")
+    assert "Excluded by the profile (spec.gpu.exclude), though spec.gpu.select means it: 0000:17:00.0." in said
+    assert 'To select one: --set \'gpu.select=[{"address": "0000:31:00.0"}]\'' in said
+
+
+def test_an_accelerator_that_is_not_selected_is_named(tmp_path: Path) -> None:
+    said = " ".join(listed(session(tmp_path, pci_hosts.MI300)).split())
+    assert "Displays and accelerators beside the console's: 0000:05:00.0 (1002:74a1)." in said
 
 
 def test_the_map_leads_from_the_numa_node_to_the_resource(tmp_path: Path) -> None:

@@ -18,9 +18,10 @@ from tests.report import samples
 from tests.report.terminal import read_all
 
 from caasctl.model import Exit, Fix, FixKind, Report, failed, passed
-from caasctl.protocol import Absent, PhaseReport, PhaseStatus
+from caasctl.protocol import Absent, Change, Known, PhaseReport, PhaseStatus, Unknown
 from caasctl.report import write
 from caasctl.resources.files import File
+from caasctl.resources.gpu import Binding
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 TOP = Path(__file__).parents[2]
@@ -226,6 +227,26 @@ def test_of_a_new_file_as_long_as_a_program_a_plan_shows_the_head() -> None:
     assert "line 20\n" not in said  # the first line says the mode
     assert "... and 131 lines more, which --verbose shows" in said
     assert "+line 150\n" in text(long, verbose=True)
+
+
+def test_bindings_after_the_first_are_a_line_each_as_long_as_they_are_alike() -> None:
+    def of(*addresses: str, known: bool = True) -> Change:
+        now = Known("\n".join(f"{each} nvidia" for each in addresses)) if known else Unknown("in no group")
+        binding = Binding("25", addresses, "/gpu.sh")
+        return Change("gpu", binding, now, binding.target(now), provisional="" if known else "in no group")
+
+    cards = [
+        of("0000:17:00.0"),
+        of("0000:31:00.0"),
+        of("0000:b1:00.0", "0000:b1:00.1"),
+        of("0000:ca:00.0", known=False),
+    ]
+    gpu = PhaseReport("gpu", "The GPUs", PhaseStatus.PLANNED, changes=tuple(cards))
+    said = text(replace(samples.PLAN, phases=(gpu,)))
+    assert "    change  vfio:0000:31:00.0: 0000:31:00.0 nvidia -> 0000:31:00.0 vfio-pci\n\n" in said
+    assert said.count("      back ") == 3
+    assert "now     not known: in no group" in said
+    assert text(replace(samples.PLAN, phases=(gpu,)), verbose=True).count("      back ") == 4
 
 
 def test_a_transaction_says_what_is_owed_beside_its_files() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 from caasctl.facts.gpu import PciFunction, PciFunctions
 from caasctl.facts.gpu_details import PciDetails
@@ -37,11 +38,14 @@ def present(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
         evidence = tuple(Evidence(f.address, f"class {f.class_code}, {f.driver or 'no driver'}") for f in found[:_SOME])
         yield passed(_models(found), evidence=evidence)
     elif profile.spec.gpu.passthrough == "required":
-        fix = Fix(
-            "lspci -nn | grep -i -e nvidia -e '\\[03'   # then mend spec.gpu.select, or look for the card in the firmware"
-        )
+        gpu = profile.spec.gpu
+        meant = facts[PciFunctions].selected(replace(gpu, exclude=()))
+        out = f"; excluded: {', '.join(f.address for f in meant[:_SOME])}" if meant else ""
+        fix = Fix("take one of them out of spec.gpu.exclude", FixKind.EDIT) if meant else Fix(
+            "lspci -nn | grep -i -e nvidia -e '\\[03' -e '\\[12'   # then mend spec.gpu.select, or look for the card in the firmware"
+        )  # fmt: skip
         yield failed(
-            f"none of {total} PCI functions is selected", wanted="a function that spec.gpu.select meets", fix=fix
+            f"none of {total} PCI functions is selected{out}", wanted="a function that spec.gpu.select meets", fix=fix
         )
 
 
@@ -58,6 +62,7 @@ def _models(functions: tuple[PciFunction, ...]) -> str:
     "group` or `group is not viable`.",
     fix="Phase gpu binds them, now and at every boot.",
     source="https://docs.kernel.org/driver-api/vfio.html",
+    fixed_by=_PHASE,
     after=("iommu.firmware", "iommu.enabled"),
 )
 def bound(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
@@ -67,9 +72,13 @@ def bound(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     if elsewhere:
         said = ", ".join(f"{f.address} ({f.driver or 'no driver'})" for f in elsewhere[:_SOME])
         more = f" and {len(elsewhere) - _SOME} more" if len(elsewhere) > _SOME else ""
-        yield failed(f"{said}{more}", wanted=VFIO_PCI, fix=_INIT, fixed_by=_PHASE)
+        yield failed(f"{said}{more}", wanted=VFIO_PCI, fix=_INIT)
     elif wanted:
         yield passed(f"{len(wanted)} on {VFIO_PCI}")
+    elif groups(facts, profile):
+        yield warned("nothing is bound: the host keeps the group of every selected GPU", wanted="a group that it can spare",
+                     cause="what is refused stays as it is, whether the check that says so is waived or not",
+                     fix=Fix("caasctl gpu list   # says why, for each"), fixed_by="")  # fmt: skip
 
 
 @check(
@@ -101,32 +110,6 @@ def companions(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
 
 
 @check(
-    "gpu.nvswitch",
-    "NVSwitches can go to a guest",
-    reads=(PciFunctions, PciDetails),
-    why="Where one group holds several NVSwitches, NVIDIA's sandbox device plugin names one CDI device twice and no CDI file is "
-    'written ("invalid spec, multiple device"). A guest with one GPU needs no switch: its driver starts with '
-    "NVreg_NvLinkDisable=1.",
-    fix="Leave the switches out with spec.gpu.exclude, unless one service guest gets them all.",
-    source="NVIDIA Fabric Manager user guide; NVIDIA/sandbox-device-plugin v0.0.5",
-    after=("iommu.firmware", "iommu.enabled"),
-)
-def nvswitch(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
-    """Functions of vendor 10de and class 0680, and their groups."""
-    switches = [function for function in selection(facts, profile) if is_switch(function)]
-    counts = Counter(function.iommu_group for function in switches)
-    shared = [group for group, count in counts.items() if group and count > 1]
-    for group in shared:
-        mine = ", ".join(f'"{f.address}"' for f in switches if f.iommu_group == group)
-        fix = Fix(f"unless one guest gets them all: --set 'gpu.exclude=[{mine}]'", FixKind.EDIT)
-        yield warned(
-            f"{counts[group]} NVSwitches in one group", wanted="one in each", subject=f"group {group}", fix=fix
-        )
-    if switches and not shared:
-        yield passed(f"{len(switches)}, each in a group of its own")
-
-
-@check(
     "gpu.sriov",
     "No virtual functions keep a GPU from being bound",
     reads=(PciFunctions, PciDetails),
@@ -134,6 +117,7 @@ def nvswitch(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     "and once its driver is gone they cannot be switched off any more.",
     fix="Phase gpu writes 0 to sriov_numvfs before it takes the driver away.",
     source="Linux drivers/vfio/pci/vfio_pci_core.c",
+    fixed_by=_PHASE,
     after=("iommu.firmware", "iommu.enabled"),
 )
 def sriov(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
@@ -142,8 +126,7 @@ def sriov(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     able = [(f, details.of(f.address)) for f in selection(facts, profile) if details.of(f.address).max_vfs]
     on = [(function, detail) for function, detail in able if detail.vfs and function.driver != VFIO_PCI]
     for function, detail in on:
-        yield failed(f"{detail.vfs} of {detail.max_vfs} are on", wanted="0", subject=function.address, fix=_INIT,
-                     fixed_by=_PHASE)  # fmt: skip
+        yield failed(f"{detail.vfs} of {detail.max_vfs} are on", wanted="0", subject=function.address, fix=_INIT)
     if able and not on:
         yield passed(f"none on, {len(able)} functions could")
 
@@ -188,4 +171,4 @@ def _stop(holder: Holder) -> str:
     return f"stop the virtual machine or program of process {holder.pid} (systemctl status {holder.pid} names its unit)"
 
 
-CHECKS = (present, bound, companions, nvswitch, sriov, holders)
+CHECKS = (present, bound, companions, sriov, holders)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from caasctl.facts.gpu import PciFunction, PciFunctions
 from caasctl.facts.gpu_details import PciDetail, PciDetails, PciLink
 from caasctl.facts.os import KernelConfig
 from caasctl.model import Evidence, Facts, Finding, Fix, FixKind, check, failed, passed, unknown, warned
-from caasctl.needs.gpu import NVIDIA, is_console, is_lost, is_switch, selection
-from caasctl.profile import NodeProfile
+from caasctl.needs.gpu import NVIDIA, exclusion, is_console, is_lost, is_switch, selecting, selection
+from caasctl.profile import GpuSelector, NodeProfile
 from caasctl.syntax.pci import size, speed
 
 _APERTURE = 64 << 20  # every GPU of NVIDIA's that has a driver today shows at least so much of its memory
@@ -33,7 +34,8 @@ def _cards(facts: Facts, profile: NodeProfile) -> Iterator[tuple[PciFunction, Pc
     reads=(PciFunctions, PciDetails),
     why="A card that fell off the bus answers nothing but ones (lspci: rev ff); a guest that gets it does not start: `Unable to "
     "change power state from D3cold to D0, device inaccessible`.",
-    fix="Power the machine off and on: a reboot alone does not bring a card back. If it happens again, see to seat and power.",
+    fix="Go on without it (spec.gpu.exclude), then drain the node, power it off and on: a reboot alone does not bring a card back. "
+    "If it happens again, see to seat and power; `journalctl -k | grep -e Xid -e pcieport` says when.",
     source="NVIDIA Xid 79: GPU has fallen off the bus",
     gates=("gpu",),
 )
@@ -41,11 +43,10 @@ def fell_off(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     """Vendor and link registers of each selected function."""
     chosen = selection(facts, profile)
     lost = [function for function in chosen if is_lost(facts, function)]
+    without = exclusion(profile, *(function.address for function in lost))
     for function in lost:
-        fix = Fix(
-            "switch the machine off and on (ipmitool chassis power cycle), then journalctl -k | grep -e Xid -e pcieport",
-            FixKind.WAIT,
-        )
+        fix = Fix(f"go on without it: {without}; to have it back, drain the node (kubectl drain), power it off, and on again",
+                  FixKind.EDIT)  # fmt: skip
         yield failed("its registers read as all ones", wanted="an answer", subject=function.address, fix=fix,
                      evidence=(Evidence(f"/sys/bus/pci/devices/{function.address}", "vendor or link width all ones"),))  # fmt: skip
     silent = [f for f in chosen if "current_link_width" in facts[PciDetails].of(f.address).unread]
@@ -99,13 +100,11 @@ def _bars_problem(function: PciFunction, detail: PciDetail) -> str:
 )
 def reset_method(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     """`reset_method` of each selected function."""
-    good: dict[str, int] = {}
-    for function, detail in _cards(facts, profile):
-        if detail.resets:
-            good[" ".join(detail.resets)] = good.get(" ".join(detail.resets), 0) + 1
-        elif not is_switch(function):
-            fix = Fix(f"one tenant only, or leave it out: --set 'gpu.exclude=[\"{function.address}\"]'", FixKind.EDIT)
-            yield warned("none", wanted="flr or bus", subject=function.address, fix=fix)
+    good = Counter(" ".join(detail.resets) for _, detail in _cards(facts, profile) if detail.resets)
+    without = [f.address for f, detail in _cards(facts, profile) if not detail.resets and not is_switch(f)]
+    for address in without:
+        fix = Fix(f"one tenant only, or leave it out: {exclusion(profile, *without)}", FixKind.EDIT)
+        yield warned("none", wanted="flr or bus", subject=address, fix=fix)
     if good:
         yield passed(", ".join(f"{methods} ({count})" for methods, count in good.items()))
 
@@ -157,7 +156,8 @@ def _port_width(facts: Facts, detail: PciDetail) -> int:
     reads=(PciFunctions, PciDetails),
     why="The firmware shows its messages on it, and the kernel keeps a framebuffer there: `BAR 1: can't reserve [mem ...]` in the "
     "guest's start, and whoever sits at the console sees nothing more.",
-    fix="Make the board's own display (BMC, processor) the primary one in the firmware, or leave this GPU to the host.",
+    fix="Make the board's own display (BMC, processor) the primary one in the firmware, or leave this GPU to the host. A waiver "
+    "does not bind it; its address in spec.gpu.select does.",
     source="Linux drivers/pci/vgaarb.c; drivers/firmware/sysfb.c",
     gates=("gpu",),
 )
@@ -169,8 +169,9 @@ def boot_vga(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
             continue
         if is_console(facts, profile, function):
             fix = Fix(
-                f"make another display the primary one in the firmware, or leave this GPU to the host: --set "
-                f"'gpu.exclude=[\"{function.address}\"]', or name its address in spec.gpu.select where nobody needs the console",
+                "make another display the primary one in the firmware, or leave this GPU to the host: "
+                f"{exclusion(profile, function.address)}; where nobody needs the console, name its address: "
+                f"{selecting(profile, GpuSelector(address=function.address))} (a waiver alone binds nothing)",
                 FixKind.FIRMWARE,
             )
             yield failed(

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from caasctl.facts.gpu import PciFunctions
+from caasctl.facts.gpu import PciFunction, PciFunctions
 from caasctl.facts.gpu_details import PciDetails
+from caasctl.facts.gpu_host import PciUse
 from caasctl.facts.gpu_leftovers import NvidiaLeftovers
 from caasctl.facts.gpu_memlock import Memlock
 from caasctl.facts.os import Kernel, KernelConfig, Modules, OsRelease
 from caasctl.model import Evidence, Facts, Finding, Fix, FixKind, check, failed, passed, warned
-from caasctl.needs.gpu import NVIDIA, selection
+from caasctl.needs.gpu import NVIDIA, VFIO_PCI, is_gpu, is_switch, selection, to_bind
 from caasctl.profile import NodeProfile
 
-_PHASE = "gpu"
 _VFIO = {"vfio": "VFIO", "vfio_pci": "VFIO_PCI", "vfio_iommu_type1": "VFIO_IOMMU_TYPE1"}
+_NVIDIA_DRIVER = "nvidia"
 _UNINSTALL = "/usr/bin/nvidia-uninstall"
 _CONTAINER_TOOLS = ("/usr/bin/nvidia-ctk", "/usr/bin/nvidia-container-runtime")
 _DEBIANS = frozenset({"debian", "ubuntu"})
@@ -31,25 +32,52 @@ def _concerns(facts: Facts, profile: NodeProfile) -> bool:
     reads=(PciFunctions, PciDetails, NvidiaLeftovers),
     why="Guests bring their own driver. The host's takes every card at boot before anybody else can, and its daemons keep them "
     "open, so that an unbind hangs.",
-    fix="Remove the driver's packages, update the initramfs, reboot.",
+    fix="Remove the driver's packages, update the initramfs, reboot; where the profile leaves a card or NVSwitches to the host, "
+    "keep it for those and take it from the others only.",
     source="https://docs.nvidia.com/datacenter/cloud-native/gpu-operator/latest/gpu-operator-kata.html",
     after=("iommu.firmware", "iommu.enabled"),
     gates=("gpu",),
 )
 def no_host_driver(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
-    """/sys/module/nvidia*, /proc/driver/nvidia, and the driver of each selected function."""
+    """/sys/module/nvidia*, /proc/driver/nvidia, and the driver of each GPU and NVSwitch, selected or left to the host."""
     if not _concerns(facts, profile):
         return
-    found = facts[NvidiaLeftovers]
-    if not found.loaded:
+    found, keep = facts[NvidiaLeftovers], _staying(facts, profile)
+    drives = [f.address for f in selection(facts, profile) if f.driver == _NVIDIA_DRIVER]
+    if not (found.loaded or drives):
         yield passed("not loaded")
         return
-    drives = ", ".join(f.address for f in selection(facts, profile) if f.driver == "nvidia")
-    said = f"{' '.join(found.loaded)} {found.version}".strip() + (f", drives {drives}" if drives else "")
-    evidence = (Evidence("/sys/module", " ".join(found.loaded)),)
-    # A card that the profile leaves to the host may have its driver there, as long as that has no other.
-    make = warned if profile.spec.gpu.exclude and not drives else failed
-    yield make(said, wanted="none of NVIDIA's modules", fix=_removal(facts, found), evidence=evidence)
+    said = f"{' '.join(found.loaded)} {found.version}".strip() + (f", drives {', '.join(drives)}" if drives else "")
+    evidence = (Evidence("/sys/module", " ".join(found.loaded)),) if found.loaded else ()
+    kept = _names(keep)
+    if keep and drives:
+        yield failed(said, wanted=f"on none but {kept}, which the profile leaves to the host", fix=_unbind(drives), evidence=evidence)  # fmt: skip
+    elif any(function.driver == _NVIDIA_DRIVER for function in keep):
+        yield passed(f"{said}; for {kept}, which the profile leaves to the host", evidence=evidence)
+    elif keep:
+        yield warned(said, wanted="none of NVIDIA's modules", fix=_either(kept), evidence=evidence)
+    else:
+        yield failed(said, wanted="none of NVIDIA's modules", fix=_removal(facts, found), evidence=evidence)
+
+
+def _staying(facts: Facts, profile: NodeProfile) -> tuple[PciFunction, ...]:
+    """NVIDIA's GPUs and switches that are the host's: what its driver may be there for."""
+    chosen, every = selection(facts, profile), facts[PciFunctions].functions
+    own = (f for f in every if f.vendor == NVIDIA and (is_gpu(f) or is_switch(f)))
+    return tuple(f for f in own if f not in chosen and f.driver != VFIO_PCI)
+
+
+def _names(functions: tuple[PciFunction, ...]) -> str:
+    return ", ".join(f"{f.address}{' (NVSwitch)' if is_switch(f) else ''}" for f in functions)
+
+
+def _unbind(addresses: list[str]) -> Fix:
+    each = f"for a in {' '.join(addresses)}; do echo $a >/sys/bus/pci/drivers/nvidia/unbind; done"
+    return Fix(f"stop what has these cards open (fuser -v /dev/nvidia*), then: {each}", FixKind.EDIT)
+
+
+def _either(kept: str) -> Fix:
+    return Fix(f"keep it where {kept} is to have it; else remove NVIDIA's driver as it was installed", FixKind.EDIT)
 
 
 def _removal(facts: Facts, found: NvidiaLeftovers) -> Fix:
@@ -83,10 +111,13 @@ def leftovers(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     kinds = (("package", found.packages), ("DKMS tree", found.dkms), ("unit", found.units),
              ("program", found.tools), ("the GPU operator's", (found.operator,) if found.operator else ()))  # fmt: skip
     said = [f"{kind} {name}" for kind, names in kinds for name in names]
-    if said:
-        yield warned(", ".join(said), wanted="none", fix=_clean(found))
-    else:
+    keep = _staying(facts, profile)
+    if not said:
         yield passed("none")
+    elif any(function.driver == _NVIDIA_DRIVER for function in keep):
+        yield passed(f"{', '.join(said)}; for {_names(keep)}, which the profile leaves to the host")
+    else:
+        yield warned(", ".join(said), wanted="none", fix=_either(_names(keep)) if keep else _clean(found))
 
 
 def _clean(found: NvidiaLeftovers) -> Fix:
@@ -113,16 +144,17 @@ def _tools(paths: tuple[str, ...]) -> str:
 @check(
     "gpu.vfio_modules",
     "The kernel has VFIO",
-    reads=(PciFunctions, PciDetails, Modules),
+    reads=(PciFunctions, PciDetails, PciUse, Modules),
     why="Without them no device goes to a guest: `failed to open /dev/vfio/vfio`, `No available IOMMU models`.",
     fix="Phase gpu loads them; where the kernel has none, boot the distribution's own kernel with all its modules.",
     source="https://docs.kernel.org/driver-api/vfio.html",
+    fixed_by="gpu",
     after=("iommu.firmware", "iommu.enabled"),
     gates=("gpu",),
 )
 def vfio_modules(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     """vfio, vfio_pci and vfio_iommu_type1: /proc/modules, /sys/module, modules.builtin, modules.dep, the kernel's options."""
-    if not selection(facts, profile):
+    if not to_bind(facts, profile):
         return
     modules, config = facts[Modules], facts.get(KernelConfig)
     here = modules.loaded | modules.builtin
@@ -132,10 +164,9 @@ def vfio_modules(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
         built = config.options if config else {}
         as_module = [name for name in missing if built.get(_VFIO[name]) == "m"]
         yield failed(f"this kernel has no {', '.join(missing)}", wanted=", ".join(_VFIO),
-                     fix=_kernel(facts, packaged=bool(as_module)))  # fmt: skip
+                     fix=_kernel(facts, packaged=bool(as_module)), fixed_by="")  # fmt: skip
     elif wanted:
-        yield failed(f"not loaded: {', '.join(wanted)}", wanted=", ".join(_VFIO), fix=Fix("caasctl init-node"),
-                     fixed_by=_PHASE)  # fmt: skip
+        yield failed(f"not loaded: {', '.join(wanted)}", wanted=", ".join(_VFIO), fix=Fix("caasctl init-node"))
     else:
         yield passed(", ".join(f"{name}{'' if name in modules.loaded else ' (built in)'}" for name in _VFIO))
 

@@ -73,7 +73,10 @@ def firmware(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
 def enabled(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     """/sys/class/iommu, and the iommu_group of each GPU in /sys/bus/pci/devices."""
     iommu, gpus = facts[Iommu], _gpus(facts, profile)
-    if profile.spec.boot.iommu == "off" or not (iommu.tables or iommu.units):
+    if profile.spec.boot.iommu == "off":
+        yield from _left_alone(gpus)
+        return
+    if not (iommu.tables or iommu.units):
         return
     make = _make(facts, profile)
     if not iommu.units:
@@ -96,6 +99,19 @@ def enabled(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     if all(gpu.iommu_group for gpu in gpus):
         evidence = tuple(Evidence(gpu.address, f"iommu_group {gpu.iommu_group}") for gpu in gpus)
         yield passed(f"{' '.join(iommu.units[:4])}; {groups}", evidence=evidence)
+
+
+def _left_alone(gpus: tuple[PciFunction, ...]) -> Iterator[Finding]:
+    """No phase turns the IOMMU on: GPUs go to guests only where somebody else has."""
+    outside = [gpu.address for gpu in gpus if not gpu.iommu_group]
+    if outside:
+        yield failed(f"boot.iommu is off in the profile, and {', '.join(outside[:4])} {'is' if len(outside) == 1 else 'are'} in no "
+                     "IOMMU group", wanted="an iommu_group for each selected GPU, or none selected", fixed_by="",
+                     cause="nobody turns the IOMMU on, and what is taken from the host without it is no guest's either",
+                     fix=Fix("--set 'boot.iommu=\"auto\"', or build the node without its GPU: --set 'gpu.passthrough=\"off\"'",
+                             FixKind.EDIT))  # fmt: skip
+    elif gpus:
+        yield passed(", ".join(f"{gpu.address} in {gpu.iommu_group}" for gpu in gpus[:4]))
 
 
 def _why_off(facts: Facts) -> tuple[str, Fix, str]:
@@ -144,7 +160,8 @@ def _flavour(kernel: Kernel | None, option: str) -> str:
 def interrupt_remapping(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     """Chip names in /proc/interrupts (IR-...), the flags of the DMAR table, intremap= on /proc/cmdline."""
     iommu, running = facts[Iommu], facts.get(CommandLine)
-    if profile.spec.boot.iommu == "off" or not iommu.units or iommu.remapping is None:
+    unwanted = profile.spec.boot.iommu == "off" and not _gpus(facts, profile)
+    if unwanted or not iommu.units or iommu.remapping is None:
         return
     if iommu.remapping:
         yield passed("on: interrupt chips are IR-...")

@@ -11,7 +11,7 @@ from caasctl.facts.gpu_host import PciUse
 from caasctl.facts.iommu import Iommu
 from caasctl.facts.os import Cpu
 from caasctl.model import Evidence, Facts, Finding, Fix, FixKind, check, failed, passed, unknown, warned
-from caasctl.needs.gpu import GpuGroup, groups, is_console, is_lost, is_switch, selection
+from caasctl.needs.gpu import GpuGroup, exclusion, groups, is_console, is_lost, is_switch, selection
 from caasctl.profile import NodeProfile
 from caasctl.syntax import cmdline
 
@@ -20,12 +20,6 @@ from caasctl.syntax import cmdline
 _ISOLATES = 0x1D
 _BITS = {0x01: "SrcValid", 0x04: "ReqRedir", 0x08: "CmpltRedir", 0x10: "UpstreamFwd"}
 _WEAKENING = ("disable_acs_redir=", "config_acs=")
-
-
-def _exclusion(functions: tuple[str, ...]) -> str:
-    """The argument that leaves functions to the host: all of them, since it replaces the profile's list."""
-    said = ", ".join(f'"{address}"' for address in functions)
-    return f"--set 'gpu.exclude=[{said}]'"
 
 
 @check(
@@ -43,10 +37,10 @@ def group_viable(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     """iommu_group of all functions in /sys/bus/pci/devices, their classes, mounted disks, interfaces with addresses."""
     found = groups(facts, profile)
     refused = [group for group in found if group.refused and not _said_elsewhere(facts, profile, group)]
-    without = (*profile.spec.gpu.exclude, *(function.address for group in refused for function in group.selected))
+    without = exclusion(profile, *(function.address for group in refused for function in group.selected))
     for group in refused:
         mine = tuple(function.address for function in group.selected)
-        fix = Fix(f"move the card to another slot, or leave it to the host: {_exclusion(without)}", FixKind.EDIT)
+        fix = Fix(f"move the card to another slot, or leave it to the host: {without}", FixKind.EDIT)
         yield failed("; ".join(group.refused), wanted=f"nothing beside {', '.join(mine)} that the host needs",
                      subject=f"group {group.number}", fix=fix,
                      evidence=tuple(Evidence(f.address, f"{f.vendor}:{f.device} class {f.class_code} {f.driver or 'no driver'}")

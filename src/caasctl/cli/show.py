@@ -14,7 +14,9 @@ from caasctl.model import UsageError
 
 @app.command()
 def explain(
-    check_id: Annotated[str | None, typer.Argument(metavar="ID", help="Without it all are listed.")] = None,
+    check_id: Annotated[
+        str | None, typer.Argument(metavar="ID", help="A check, or a topic such as gpu; without it all are listed.")
+    ] = None,
 ) -> None:
     """What a check looks at, why it matters, how to mend it, and where the rule comes from."""
     from caasctl.checks import CHECKS  # noqa: PLC0415
@@ -23,6 +25,8 @@ def explain(
 
     if check_id in TITLES:
         text.write_claim(check_id, TITLES[check_id], sys.stdout)
+    elif check_id and (topic := text.of_topic(check_id, CHECKS)):
+        text.listing(topic, sys.stdout)
     elif check_id:
         text.write(text.find(check_id, CHECKS), sys.stdout)
     else:

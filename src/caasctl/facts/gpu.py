@@ -8,6 +8,8 @@ from caasctl.profile import GpuSelector, GpuSpec
 from caasctl.protocol import Probe, Reader
 from caasctl.syntax.pci import DEVICES, full
 
+_SWITCH = "0680"
+
 
 @dataclass(frozen=True)
 class PciFunction:
@@ -29,6 +31,11 @@ class PciFunction:
         """A host or PCI bridge: it stays in a group without hindering anyone."""
         return self.class_code.startswith(("0600", "0604"))
 
+    @property
+    def nvswitch(self) -> bool:
+        """A switch of NVIDIA's NVLink fabric."""
+        return self.vendor == "10de" and self.class_code.startswith(_SWITCH)
+
 
 @dataclass(frozen=True)
 class PciFunctions:
@@ -49,6 +56,10 @@ class PciFunctions:
 
 
 def _meets(function: PciFunction, selector: GpuSelector) -> bool:
+    """A switch is met only where it is meant: who has one programs the fabric of the whole board."""
+    meant = selector.address or selector.device or selector.class_.startswith(_SWITCH)
+    if function.nvswitch and not meant:
+        return False
     return (
         selector.vendor.lower() in {"", function.vendor}
         and selector.device.lower() in {"", function.device}

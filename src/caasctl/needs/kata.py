@@ -8,7 +8,6 @@ from caasctl.profile import GPU_HANDLER, NodeProfile
 
 PORTS_OF_VENDOR = 8  # pcie_root_port of Kata's configuration for NVIDIA's GPUs
 MOST_PORTS = 16  # kata: qemu.go, maxPCIeRootPort: beyond it a sandbox is refused
-_NVSWITCH = ("10de", "0680")
 
 
 def gpu_ports(facts: Facts, profile: NodeProfile, handler: str) -> int:
@@ -19,7 +18,7 @@ def gpu_ports(facts: Facts, profile: NodeProfile, handler: str) -> int:
 
 
 def passed(facts: Facts, profile: NodeProfile) -> tuple[PciFunction, ...]:
-    """The functions that would go into a guest with all GPUs: each card's other functions (sound, USB) and switches too.
+    """The functions that would go into a guest with all GPUs: each card's other functions (sound, USB) too.
 
     By slot, not by IOMMU group: groups are only known once the IOMMU is on.
     """
@@ -27,12 +26,7 @@ def passed(facts: Facts, profile: NodeProfile) -> tuple[PciFunction, ...]:
     if not functions:
         return ()
     slots = {_slot(function) for function in functions.selected(profile.spec.gpu)}
-    return tuple(
-        function
-        for function in functions.functions
-        if not function.bridge
-        and (_slot(function) in slots or (slots and (function.vendor, function.class_code[:4]) == _NVSWITCH))
-    )
+    return tuple(function for function in functions.functions if not function.bridge and _slot(function) in slots)
 
 
 def _slot(function: PciFunction) -> str:

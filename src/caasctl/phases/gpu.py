@@ -21,7 +21,7 @@ from caasctl.facts.os import Modules
 from caasctl.facts.os_swap import Swap
 from caasctl.facts.ownership import GPU_DRACUT, GPU_HOOK, GPU_MODPROBE, GPU_MODULES, GPU_RULES, GPU_SCRIPT, GPU_UNIT
 from caasctl.model import HEADER, Facts
-from caasctl.needs.gpu import NVSWITCH, GpuGroup, groups, is_switch, selection
+from caasctl.needs.gpu import NVSWITCH, GpuGroup, groups, is_switch, presumed
 from caasctl.profile import NodeProfile
 from caasctl.protocol import Phase, Resource
 from caasctl.resources.files import File, Gone, Transaction
@@ -35,7 +35,6 @@ from caasctl.resources.unit_file import UnitGone
 from caasctl.resources.units import OwnUnit
 from caasctl.syntax import vfio
 from caasctl.syntax.cdi import passthrough
-from caasctl.syntax.pci import slot
 
 UNIT = GPU_UNIT.rpartition("/")[2]
 MODULES = ("vfio_pci", "vfio_iommu_type1")
@@ -53,14 +52,17 @@ class Row:
 
 
 def desired(facts: Facts, profile: NodeProfile) -> Iterator[Resource]:
-    """Files first: what is bound now stays so after a power cut at any moment."""
-    found = tuple(group for group in (*groups(facts, profile), *_presumed(facts, profile)) if not group.refused)
+    """Files first: what is bound now stays so after a power cut at any moment. What is in no group is looked at before
+    them, and stops the phase: written down, it would be lost to the host with the next boot, and no guest's.
+    """
+    found = tuple(group for group in (*groups(facts, profile), *presumed(facts, profile)) if not group.refused)
     generator = facts[Initramfs].generator
     if not found:
         yield from _without(generator)
         return
     rows = tuple(_row(function, group, profile) for group in found for function in group.members)
     kinds = tuple(dict.fromkeys(row.kind for row in rows if row.kind))
+    yield from (_binding(group) for group in found if not group.number)
     yield File(GPU_MODULES, formats.render("modules-load.conf.j2", header=HEADER, modules=MODULES))
     yield from (KernelModule(module) for module in MODULES)
     script = formats.render("gpu.sh.j2", header=HEADER, functions=rows, kinds=tuple(map(_named, kinds)))
@@ -68,21 +70,15 @@ def desired(facts: Facts, profile: NodeProfile) -> Iterator[Resource]:
     unit = formats.render("gpu.service.j2", header=HEADER, script=GPU_SCRIPT)
     yield Transaction(f"file:{GPU_UNIT}", (File(GPU_UNIT, unit),), UnitActivation(UNIT, GPU_UNIT))
     yield _early(_early_files(rows, _drivers(facts, found), generator), generator)
-    yield from (Binding(group.number, tuple(each.address for each in group.members), GPU_SCRIPT) for group in found)
+    yield from (_binding(group) for group in found if group.number)
     yield OwnUnit(UNIT, enabled=True, active=True)
     for kind in kinds:
         asked = tuple(row.address for row in rows if row.kind == kind)
         yield Specification(kind, passthrough.path(kind), asked, UNIT)
 
 
-def _presumed(facts: Facts, profile: NodeProfile) -> Iterator[GpuGroup]:
-    """Before the IOMMU is on there are no groups; a card of its own is what most will be."""
-    alone = [function for function in selection(facts, profile) if not function.iommu_group]
-    for card in dict.fromkeys(slot(function.address) for function in alone):
-        members = tuple(
-            each for each in facts[PciFunctions].functions if slot(each.address) == card and not each.bridge
-        )
-        yield GpuGroup("", members, tuple(each for each in members if each in alone))
+def _binding(group: GpuGroup) -> Binding:
+    return Binding(group.number, tuple(each.address for each in group.members), GPU_SCRIPT)
 
 
 def _named(kind: str) -> tuple[str, str, str]:

@@ -13,6 +13,11 @@ from caasctl.report.paper import Paper, open_paper
 VALUE = 12
 
 
+def of_topic(name: str, checks: Iterable[Check]) -> tuple[Check, ...]:
+    """The checks of the topic of that name; () where it is none."""
+    return tuple(check for check in checks if check.topic == name.strip().lower())
+
+
 def find(name: str, checks: Iterable[Check]) -> Check:
     """The check of that id. Raises UsageError that names the ids near it."""
     known = {check.id: check for check in checks}

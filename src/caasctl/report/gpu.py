@@ -104,7 +104,8 @@ def _link(gpu: Gpu) -> str:
 
 def _name(gpu: Gpu) -> str:
     ids = f"{gpu.vendor}:{gpu.device_id}"
-    return f"{gpu.model} ({ids})" if gpu.model else f"{ids}, class {gpu.class_code}"
+    named = f"{gpu.model} ({ids})" if gpu.model else f"{ids}, class {gpu.class_code}"
+    return f"NVSwitch: {named}" if gpu.switch else named
 
 
 def _reasons(gpu: Gpu) -> list[str]:
@@ -138,7 +139,7 @@ def _map(gpus: Sequence[Gpu], notes: Sequence[str], paper: Paper) -> None:
 
 def _map_group(number: str, gpus: list[Gpu], paper: Paper) -> None:
     paper.line(f"    group {number}" if number else "    in no IOMMU group")
-    models = {gpu.address: gpu.model for gpu in gpus}
+    models = {gpu.address: f"NVSwitch {gpu.model}".rstrip() if gpu.switch else gpu.model for gpu in gpus}
     for function in gpus[0].functions:
         ids = f"{function.vendor}:{function.device} {models.get(function.address, '')}".rstrip()
         paper.hang([f"      {function.address}  "], f"{function.driver or 'no driver'}  {ids}", 8)

@@ -26,6 +26,7 @@ _BRIEF = {
     Level.UNKNOWN: "unknown",
     Level.WAIVED: "waives",
 }
+_MANY = "vfio:"
 _MORE = ">   "
 _PIECE = re.compile(r"\s*\S+|\s+$")
 _SIGNS = {"+": "green", "-": "red", "@": "cyan", "\\": "dim"}
@@ -75,9 +76,35 @@ def body(paper: Paper, phase: PhaseReport, acts: Sequence[Finding], told: set[Gr
             paper.blank()
             with paper.inset(4):
                 block(paper, group, number=number_of(group, acts))
-    for change in phase.changes:
-        paper.blank()
-        one_change(paper, change, verbose=verbose)
+    _changes(paper, phase.changes, verbose=verbose)
+
+
+def _changes(paper: Paper, changes: Sequence[Change], *, verbose: bool) -> None:
+    """Each at length; of those that follow one of their kind, a line each, unless verbose."""
+    for before, change in zip((None, *changes), changes):  # noqa: B905 - the last has none after it
+        if before and not verbose and _alike(before, change):
+            _head(paper, change, _only(change))
+        else:
+            paper.blank()
+            one_change(paper, change, verbose=verbose)
+
+
+def _alike(before: Change, change: Change) -> bool:
+    """Whether two bindings differ in nothing but the card: a board has many, each with the same effect and way back."""
+    both = (before, change)
+    return all(each.resource.name.startswith(_MANY) and _only(each) and not each.provisional for each in both)
+
+
+def _only(change: Change) -> Part | None:
+    """What differs, where it is one value of the resource's own."""
+    differing = parts(change)
+    own = len(differing) == 1 and not differing[0].whole and differing[0].name == change.resource.name
+    return differing[0] if own else None
+
+
+def _head(paper: Paper, change: Change, part: Part | None) -> None:
+    value = _step(part) if part else ""
+    paper.hang([f"    {verb(change):<7} ", (change.resource.name, "bold"), ": " if value else ""], value, VALUE)
 
 
 def _brief(finding: Finding) -> bool:
@@ -94,11 +121,9 @@ def _one_finding(paper: Paper, group: Group) -> None:
 
 def one_change(paper: Paper, change: Change, *, verbose: bool) -> None:
     """What happens to one resource: `create file:/etc/x`, its diff, why, the way back."""
-    differing = parts(change)
-    alone = len(differing) == 1 and not differing[0].whole and differing[0].name == change.resource.name
-    value = _step(differing[0]) if alone else ""
-    paper.hang([f"    {verb(change):<7} ", (change.resource.name, "bold"), ": " if value else ""], value, VALUE)
-    for part in () if alone else differing:
+    only = _only(change)
+    _head(paper, change, only)
+    for part in () if only else parts(change):
         if part.name != change.resource.name:
             paper.hang([" " * BODY], part.name, BODY, "bold")
         lines(paper, part, verbose=verbose)

@@ -8,6 +8,7 @@ _BY_VENDOR_AND_CLASS = {
     ("10de", "03"): ("nouveau", "nova_core", "nvidiafb", "nvidia", "nvidia_drm", "nvidia_modeset", "nvidia_uvm"),
     ("10de", "0680"): ("nvidia",),  # NVSwitch
     ("1002", "03"): ("amdgpu", "radeon"),
+    ("1002", "12"): ("amdgpu",),  # processing accelerators: Instinct since MI300
     ("8086", "03"): ("i915", "xe"),
 }
 _BY_CLASS = {

@@ -18,14 +18,16 @@ from caasctl.syntax.pci import full, slot
 VFIO_PCI = "vfio-pci"
 NVIDIA = "10de"
 NVSWITCH = "nvidia.com/nvswitch"  # the resource that NVIDIA's sandbox device plugin gives switches
-_DISPLAY, _VGA, _SWITCH = "03", "0300", "0680"
-_SOUND, _USB, _UCSI = "0403", "0c03", "0c80"
+_GPUS, _VGA = ("03", "12"), "0300"  # displays; processing accelerators, as AMD's are
+_MEDIA, _SOUND, _USB, _UCSI = "04", "0403", "0c03", "0c80"
+_SYSTEM = ("05", "08", "11")  # memory and interrupt controllers, counters: dozens in a server's processor
 # What a function of this class is to a host, for those that are never taken along: longest prefix first.
 _HOSTS_OWN = {
     "01": "a storage controller",
     "0207": "an InfiniBand adapter",
     "02": "a network card",
     "03": "a display that the profile does not select",
+    "12": "an accelerator that the profile does not select",
     "04": "a sound or video device of the host",
     "06": "a part of the chipset",
     "07": "a serial port or modem",
@@ -72,6 +74,24 @@ def groups(facts: Facts, profile: NodeProfile) -> tuple[GpuGroup, ...]:
     return facts.once(_groups, profile)
 
 
+def presumed(facts: Facts, profile: NodeProfile) -> tuple[GpuGroup, ...]:
+    """Before the IOMMU is on: a group for each card of the selection that is in none, judged as the others are."""
+    return facts.once(_presumed, profile)
+
+
+def exclusion(profile: NodeProfile, *addresses: str) -> str:
+    """The argument that leaves functions to the host beside those that the profile leaves: it replaces the whole list."""
+    every = dict.fromkeys(full(address) for address in (*profile.spec.gpu.exclude, *addresses))
+    said = ", ".join(f'"{address}"' for address in every)
+    return f"--set 'gpu.exclude=[{said}]'"
+
+
+def selecting(profile: NodeProfile, *selectors: GpuSelector) -> str:
+    """The argument that selects more than the profile does: it replaces the whole list."""
+    said = ", ".join(_said(selector) for selector in (*profile.spec.gpu.select, *selectors))
+    return f"--set 'gpu.select=[{said}]'"
+
+
 def to_bind(facts: Facts, profile: NodeProfile) -> tuple[PciFunction, ...]:
     """Every function that belongs to vfio-pci: all members of the groups that are not refused."""
     return tuple(member for group in groups(facts, profile) if not group.refused for member in group.members)
@@ -84,25 +104,27 @@ def _selection(facts: Facts, profile: NodeProfile) -> tuple[PciFunction, ...]:
     addresses = {function.address for function in asked}
     named = _named(spec.select)
     chosen = [f for f in asked if _stays(details.of(f.address).physfn, f.address, addresses, named)]
-    if chosen and any(_all_of_nvidia(selector) for selector in spec.select):
-        without = {full(address) for address in spec.exclude}
-        chosen += [f for f in functions.functions if is_switch(f) and f.address not in {*without, *addresses}]
     return tuple(sorted(chosen, key=lambda function: function.address))
 
 
+def _said(selector: GpuSelector) -> str:
+    named = (("vendor", selector.vendor), ("device", selector.device), ("class", selector.class_),
+             ("address", selector.address))  # fmt: skip
+    return "{" + ", ".join(f'"{name}": "{value}"' for name, value in named if value) + "}"
+
+
 def is_switch(function: PciFunction) -> bool:
-    """An NVSwitch: without a driver on the host it is a guest's, or nobody's."""
-    return function.vendor == NVIDIA and function.class_code.startswith(_SWITCH)
+    """An NVSwitch: a guest's only where the profile selects switches."""
+    return function.nvswitch
+
+
+def is_gpu(function: PciFunction) -> bool:
+    """A display or an accelerator."""
+    return function.class_code.startswith(_GPUS)
 
 
 def _named(select: Iterable[GpuSelector]) -> frozenset[str]:
     return frozenset(full(selector.address) for selector in select if selector.address)
-
-
-def _all_of_nvidia(selector: GpuSelector) -> bool:
-    """As the default does: every display of NVIDIA's, so that the switches between them are meant too."""
-    plain = not selector.device and not selector.address
-    return plain and selector.vendor.lower() == NVIDIA and selector.class_.startswith(_DISPLAY)
 
 
 def _stays(physfn: str, address: str, addresses: set[str], named: frozenset[str]) -> bool:
@@ -123,16 +145,33 @@ def _groups(facts: Facts, profile: NodeProfile) -> tuple[GpuGroup, ...]:
     return tuple(_group(facts, profile, number, by_group[number], addresses) for number in wanted)
 
 
+def _presumed(facts: Facts, profile: NodeProfile) -> tuple[GpuGroup, ...]:
+    """A card of its own is what most groups will be."""
+    alone = tuple(function for function in selection(facts, profile) if not function.iommu_group)
+    addresses = frozenset(function.address for function in alone)
+    cards = dict.fromkeys(slot(function.address) for function in alone)
+    details = facts[PciDetails]
+    by_card: defaultdict[str, list[PciFunction]] = defaultdict(list)
+    for function in facts[PciFunctions].functions:
+        if slot(function.address) in cards and details.of(function.address).physfn not in addresses:
+            by_card[slot(function.address)].append(function)
+    return tuple(_group(facts, profile, "", by_card[card], addresses) for card in cards)
+
+
 def _group(
     facts: Facts, profile: NodeProfile, number: str, functions: list[PciFunction], chosen: frozenset[str]
 ) -> GpuGroup:
     members = tuple(function for function in functions if not function.bridge)
     selected = tuple(function for function in members if function.address in chosen)
     slots = {slot(function.address): function for function in reversed(selected)}
+    cards = {slot(function.address): function for function in reversed(selected) if is_gpu(function)}
     refused = []
     for member in members:
         why = _unfit(facts, profile, member) or _in_use(facts, profile, member)
-        why = why or ("" if member in selected else _foreign(member, slots.get(slot(member.address))))
+        place = slot(member.address)
+        why = why or (
+            _unnamed(profile, member, cards.get(place)) if member in selected else _foreign(member, slots.get(place))
+        )
         if why:
             refused.append(f"{member.address} {why}")
     bridges = tuple(function for function in functions if function.bridge)
@@ -190,14 +229,30 @@ def _carried(facts: Facts, names: tuple[str, ...]) -> Iterator[str]:
 
 def _foreign(function: PciFunction, card: PciFunction | None) -> str:
     """Why a function that the profile does not select cannot go along; card: a selected one in the same slot."""
-    code = function.class_code
-    if is_switch(function) or (card and _belongs(function, card)):
+    if is_switch(function):
+        return "is an NVSwitch, which goes to a guest only where spec.gpu.select names switches"
+    if card and _belongs(function, card):
         return ""
-    for length in (4, 2):
-        if code[:length] in _HOSTS_OWN:
-            return f"is {_HOSTS_OWN[code[:length]]}"
+    own = _hosts_own(function)
+    if own:
+        return f"is {own}"
     # Memory controllers, system peripherals and the like, as PCIe switches bring them: nobody's as long as none drives them.
     return f"is driven by {function.driver}" if function.driver not in ("", VFIO_PCI) else ""
+
+
+def _unnamed(profile: NodeProfile, function: PciFunction, card: PciFunction | None) -> str:
+    """Why a function that a selector meets stays all the same: a wide one meets half of the host. card: a GPU in its slot."""
+    spared = is_gpu(function) or is_switch(function) or (card and _belongs(function, card))
+    own = "" if spared or function.class_code.startswith(_MEDIA) else _hosts_own(function)
+    own = own or ("a part of the chipset" if function.class_code.startswith(_SYSTEM) else "")
+    if not own or function.address in _named(profile.spec.gpu.select):
+        return ""
+    return f"is {own}, which goes to a guest only where spec.gpu.select names its address"
+
+
+def _hosts_own(function: PciFunction) -> str:
+    code = function.class_code
+    return next((_HOSTS_OWN[code[:length]] for length in (4, 2) if code[:length] in _HOSTS_OWN), "")
 
 
 def _belongs(function: PciFunction, card: PciFunction) -> bool:

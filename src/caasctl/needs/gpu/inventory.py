@@ -13,8 +13,9 @@ from caasctl.facts.gpu_vfio import VFIO, VfioNodes
 from caasctl.facts.network import Links
 from caasctl.facts.network_routes import Routes
 from caasctl.model import Facts
-from caasctl.needs.gpu import NVSWITCH, VFIO_PCI, GpuGroup, groups, is_switch, selection
+from caasctl.needs.gpu import NVIDIA, NVSWITCH, VFIO_PCI, GpuGroup, groups, is_gpu, is_switch, selection
 from caasctl.profile import GpuSelector, NodeProfile
+from caasctl.syntax.pci import full
 
 ALONE, TOGETHER, NOT = "alone", "together", "no"
 _VFIO_DEVICE = "vfio"
@@ -53,6 +54,11 @@ class Gpu:
     node_exists: bool = False
     device: str = ""
     resource: str = ""
+
+    @property
+    def switch(self) -> bool:
+        """An NVSwitch, as is_switch has it."""
+        return self.vendor == NVIDIA and self.class_code.startswith("0680")
 
     @property
     def bound(self) -> bool:
@@ -126,14 +132,32 @@ def by_place(gpus: tuple[Gpu, ...]) -> Iterator[tuple[int, str, tuple[Gpu, ...]]
 
 def notes(facts: Facts, profile: NodeProfile) -> tuple[str, ...]:
     """What is to be said beside the list: why it is empty, or that none of it goes to guests as things are."""
-    if not selection(facts, shown(profile)):
-        return _nothing(facts, profile)
+    chosen, spared = selection(facts, shown(profile)), _excluded(facts, profile)
+    if not chosen:
+        return (*_nothing(facts, profile), *spared)
     if profile.spec.gpu.passthrough == "off":
-        return ("Passthrough is off in this profile (spec.gpu.passthrough): the list shows what could go to guests.",)
+        return (
+            "Passthrough is off in this profile (spec.gpu.passthrough): the list shows what could go to guests.",
+            *spared,
+        )
     nodes = facts.get(VfioNodes)
-    if nodes and nodes.holders:
-        return tuple(f"{h.node} is held by {h.command} (process {h.pid})." for h in nodes.holders)
-    return ()
+    held = tuple(f"{h.node} is held by {h.command} (process {h.pid})." for h in nodes.holders) if nodes else ()
+    return (*held, *spared, *_switches(facts, chosen))
+
+
+def _excluded(facts: Facts, profile: NodeProfile) -> tuple[str, ...]:
+    """What spec.gpu.select means and spec.gpu.exclude keeps: a list without it would look like a card that is lost."""
+    gpu = shown(profile).spec.gpu
+    every = facts[PciFunctions]
+    left = set(every.selected(replace(gpu, exclude=()))) - set(every.selected(gpu))
+    said = ", ".join(sorted(function.address for function in left))
+    return (f"Excluded by the profile (spec.gpu.exclude), though spec.gpu.select means it: {said}.",) if said else ()
+
+
+def _switches(facts: Facts, chosen: tuple[PciFunction, ...]) -> tuple[str, ...]:
+    left = [f.address for f in facts[PciFunctions].functions if is_switch(f) and f not in chosen]
+    said = f"{len(left)} NVSwitches stay with the host ({', '.join(left[:4])}{', ...' if left[4:] else ''})"
+    return (f"{said}: `caasctl preflight --check gpu.nvswitch` says what that means for guests.",) if left else ()
 
 
 def _nothing(facts: Facts, profile: NodeProfile) -> tuple[str, ...]:
@@ -142,12 +166,16 @@ def _nothing(facts: Facts, profile: NodeProfile) -> tuple[str, ...]:
         return ("This host shows no PCI functions: /sys/bus/pci/devices is empty or not there.",)
     said = " or ".join(_meaning(selector) for selector in profile.spec.gpu.select)
     first = f"No GPU to pass through: none of {len(functions)} PCI functions is what spec.gpu.select means ({said})."
-    displays = [f for f in functions if f.class_code.startswith("03") and not facts[PciDetails].of(f.address).boot_vga]
-    if not displays:
+    if _excluded(facts, profile):
+        first = f"No GPU to pass through: all that spec.gpu.select means ({said}) is excluded."
+    gpus = [f for f in functions if is_gpu(f) and not facts[PciDetails].of(f.address).boot_vga]
+    without = {full(address) for address in profile.spec.gpu.exclude}
+    others = [f for f in gpus if f.address not in without]
+    if not others:
         return (first,)
-    named = ", ".join(f"{f.address} ({f.vendor}:{f.device})" for f in displays[:4])
-    select = f'--set \'gpu.select=[{{"address": "{displays[0].address}"}}]\''
-    return first, f"Displays beside the console's: {named}. To select one: {select}"
+    named = ", ".join(f"{f.address} ({f.vendor}:{f.device})" for f in others[:4])
+    select = f'--set \'gpu.select=[{{"address": "{others[0].address}"}}]\''
+    return first, f"Displays and accelerators beside the console's: {named}. To select one: {select}"
 
 
 def _meaning(selector: GpuSelector) -> str:
