@@ -123,7 +123,9 @@ def test_a_script_that_lies_is_seen_through(host: PciNode) -> None:
 
 def test_without_an_iommu_nothing_is_known_yet_and_what_is_gone_is_said(host: PciNode) -> None:
     Path(f"{host.root}{PCI}/devices/{SOUND}/iommu_group").unlink()
-    assert PAIR.look(host) == Unknown(f"{SOUND} is in no IOMMU group: the IOMMU is not on yet, which phase boot and a reboot bring about")
+    assert PAIR.look(host) == Unknown(
+        f"{SOUND} is in no IOMMU group: the IOMMU is not on yet, which phase boot and a reboot bring about"
+    )
     gone = Binding("25", (GPU, "0000:99:00.0"), SCRIPT).look(host)
     assert isinstance(gone, Unknown)
 

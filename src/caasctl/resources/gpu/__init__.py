@@ -38,7 +38,9 @@ class Binding:
     def look(self, host: Reader) -> State:
         try:
             if alone := [a for a in self.addresses if not host.readlink(f"{DEVICES}/{a}/iommu_group")]:
-                return Unknown(f"{alone[0]} is in no IOMMU group: the IOMMU is not on yet, which phase boot and a reboot bring about")
+                return Unknown(
+                    f"{alone[0]} is in no IOMMU group: the IOMMU is not on yet, which phase boot and a reboot bring about"
+                )
             return Known("\n".join(f"{address} {driver_of(host, address)}" for address in self.addresses))
         except Unreadable as unreadable:
             return Unknown(str(unreadable))

@@ -32,7 +32,27 @@ group() {
   link=$(readlink "$pci/devices/$1/iommu_group") && echo "${link##*/}"
 }
 
-# ADDRESS VENDOR DEVICE: on vfio-pci, whatever had it.
+# ADDRESS: the device nodes that lead to it.
+nodes() {
+  case $(driver "$1") in
+    nvidia) echo '/dev/nvidia*' ;; # they are no children of the function
+    vfio-pci) echo "/dev/vfio/$(group "$1")" ;;
+  esac
+  find "$pci/devices/$1/" -name uevent -type f -exec sed -n 's,^DEVNAME=,/dev/,p' {} + 2>/dev/null
+}
+
+# ADDRESS: an open file of a process that uses it, nothing where none does.
+user() {
+  set -f # the patterns are for find
+  # shellcheck disable=SC2046 # words
+  set -- $(nodes "$1" | sed 's/^/-o -lname /')
+  set +f
+  [ $# -gt 0 ] || return 0
+  shift
+  find /proc/[0-9]*/fd \( "$@" \) 2>/dev/null | head -n 1
+}
+
+# ADDRESS VENDOR DEVICE: on vfio-pci, whatever had it, unless a program uses it.
 take() {
   dev=$pci/devices/$1
   [ -e "$dev" ] || { say "$1 is not there: taken out, or fallen off the bus"; return 1; }
@@ -40,6 +60,8 @@ take() {
   [ "$there" = "0x$2 0x$3" ] || { say "$1 is $there now, not 0x$2 0x$3: left alone; run caasctl init-node again"; return 1; }
   had=$(driver "$1")
   [ "$had" != vfio-pci ] || return 0
+  used=$(user "$1")
+  [ -z "$used" ] || { say "$1 ($had) is in use: $used; end that, then systemctl restart caasctl-gpu"; return 1; }
   # before it is unbound: without its driver nobody can take its virtual functions away
   if [ -n "$had" ] && [ "$(cat "$dev/sriov_numvfs" 2>/dev/null || echo 0)" != 0 ]; then
     echo 0 >"$dev/sriov_numvfs" || { say "$1 keeps its virtual functions: dmesg says why"; return 1; }
@@ -71,11 +93,12 @@ devices() {
   while read -r address _ _ kind; do
     [ "$kind" = "$1" ] && [ "$(driver "$address")" = vfio-pci ] || continue
     node=$(ls "$pci/devices/$address/vfio-dev" 2>/dev/null)
-    if [ -e /dev/iommu ] && [ -n "$node" ]; then
+    if [ -e /dev/iommu ] && [ -n "$node" ] && [ -e "/dev/vfio/devices/$node" ]; then
       name=${node#vfio} nodes="{path: /dev/vfio/devices/$node}"
     else
       name=$(group "$address") nodes="{path: /dev/vfio/vfio}, {path: /dev/vfio/$name}"
     fi
+    [ -n "$name" ] || continue # it is being taken out
     case "$names" in *" $name "*) continue ;; esac
     names="$names$name "
     printf -- '- {name: "%s", containerEdits: {deviceNodes: [%s]}}\n' "$name" "$nodes"
@@ -84,10 +107,11 @@ $functions
 END
 }
 
-# The file of each kind, whole or not at all; none where a kind has no device.
+# all, or there for those that are there: the file of each kind, whole or not at all; none where a kind has no device.
 specify() {
   while read -r kind file version; do
     [ -n "$kind" ] || continue
+    [ "$1" = all ] || [ -e "$file" ] || continue
     found=$(devices "$kind")
     if [ -z "$found" ]; then
       rm -f "$file"
@@ -104,9 +128,9 @@ END
 # ADDRESS=DRIVER: nothing is done while a guest has one of them.
 release() {
   for each in "$@"; do
-    number=$(group "${each%%=*}") || continue
-    held=$(find /proc/[0-9]*/fd -lname "/dev/vfio/$number" 2>/dev/null | head -n 1)
-    [ -z "$held" ] || { say "${each%%=*} is in use: $held; delete the pod that has it"; return 1; }
+    [ "$(driver "${each%%=*}")" = vfio-pci ] || continue
+    used=$(user "${each%%=*}")
+    [ -z "$used" ] || { say "${each%%=*} is in use: $used; delete the pod that has it"; return 1; }
   done
   for each in "$@"; do
     address=${each%%=*} had=${each#*=} dev=$pci/devices/${each%%=*}
@@ -118,7 +142,7 @@ release() {
     echo "$address" >$pci/drivers_probe
     say "$address: $(driver "$address") (was on vfio-pci)"
   done
-  specify # nobody is to ask for what is gone
+  specify there # nobody is to ask for what is gone
 }
 
 task=${1:-}
@@ -127,7 +151,7 @@ case $task in
   up)
     bind up
     bound=$?
-    specify && exit $bound
+    specify all && exit $bound
     exit 1
     ;;
   bind | release) "$task" "$@" ;;
