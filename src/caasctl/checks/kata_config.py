@@ -209,7 +209,7 @@ def gpu_handler(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
         found += _ports(config)
     yield from found
     if not found:
-        yield passed(f"{count} GPUs by {GPU_HANDLER}")
+        yield passed(f"{count} GPU{'s' * (count != 1)} by {GPU_HANDLER}")
 
 
 def _wrong_runtime(profile: NodeProfile, count: int) -> Iterator[Finding]:

@@ -33,7 +33,8 @@ class Binding:
     @property
     def then(self) -> str:
         more = f" with {', '.join(self.addresses[1:])}" if len(self.addresses) > 1 else ""
-        return f"group {self.group}{more}; stops before it is taken from a program that has it open"
+        group = f"group {self.group}" if self.group else "the group that it will be in"
+        return f"{group}{more}; stops before it is taken from a program that has it open"
 
     def look(self, host: Reader) -> State:
         try:
