@@ -36,7 +36,7 @@ def node(found: Programs) -> Iterator[Host]:
 @pytest.fixture(autouse=True)
 def clean(node: Host) -> Iterator[None]:
     yield
-    node.sh("rm -f /var/lib/standin/fail/* /var/lib/standin/set/resources")
+    node.sh("rm -f /var/lib/standin/fail/* /var/lib/standin/set/resources /var/lib/standin/set/functions")
     assert spaces(node) == []
     assert not node.path("/run/caasctl/stage/smoke").exists()
 
@@ -74,6 +74,7 @@ def test_a_gpu_is_seen_in_the_guest_or_it_is_said_that_it_is_not(node: Host) -> 
     assert done.returncode == FAILED
     assert found["smoke.resources", ""]["found"] == "nothing of nvidia.com"
     node.put("resources", "nvidia.com/pgpu 2\nnvidia.com/nvswitch 4\n")
+    node.put("functions", "330")
     node.until(f"{KUBECTL} get nodes -o json | grep -q pgpu")
     done, found = smoke(node, *GPU, "--gpu")
     assert done.returncode == PROVEN, said(done)

@@ -32,7 +32,7 @@ class Host:
 
 @dataclass(frozen=True)
 class Told:
-    """What a pod said; "" where it did not. pci: (address, vendor, class, device). end: it came to its last line."""
+    """What a pod said; "" where it did not. pci: NVIDIA's and display functions as (address, vendor, class, device). end: it came to its last line."""
 
     release: str = ""
     boot: str = ""
@@ -114,7 +114,7 @@ def _gpu(resource: str, told: Told) -> Finding:
     shown = [f"{row[0]} [{row[1].removeprefix('0x')}:{row[-1].removeprefix('0x')}]" for row in found]
     if any(row[2].startswith(_DISPLAY) for row in found):
         return _passed("smoke.gpu", resource, ", ".join(shown))
-    return _failed("smoke.gpu", resource, ", ".join(shown) or f"no function of NVIDIA among {len(told.pci)}", "a GPU on the guest's PCI bus",
+    return _failed("smoke.gpu", resource, ", ".join(shown) or "no function of NVIDIA", "a GPU on the guest's PCI bus",
                    f"the kubelet gave the pod a device, and {GPU_HANDLER} did not plug it in",
                    "caasctl preflight --check cdi.resource_matches, and `journalctl -t kata` for cold plug")  # fmt: skip
 
