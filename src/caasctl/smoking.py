@@ -7,10 +7,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from caasctl import apply, engine
 from caasctl.commands import Session
+from caasctl.facts import gpu as gpu_facts
 from caasctl.facts import os_system
 from caasctl.facts.os_system import Hostname
 from caasctl.faults import is_root
@@ -19,6 +21,8 @@ from caasctl.host import LiveHost
 from caasctl.interrupts import no_sudden_end
 from caasctl.model import CaasError, CommandError, Exit, Finding, Level, RefusedError, Report, Unreadable, UsageError
 from caasctl.needs.cluster import smoke as pods
+from caasctl.needs.cluster.device_plugin import passes_gpus
+from caasctl.needs.containerd import handlers
 from caasctl.profile import NodeProfile
 from caasctl.resources.cluster import ask
 from caasctl.syntax import kubeadm
@@ -71,9 +75,10 @@ def smoke_test(session: Session, *, gpu: bool, words: Sequence[str], step: Say, 
     with ExitStack() as held:
         stop = held.enter_context(no_sudden_end(STOPS, lambda: host.waits_for))
         held.enter_context(host.lock(apply.LOCK, f"caasctl {WORD}", say=step, stop=stop))
-        found = _findings(Smoke(host, session.profile, step, stop), gpu=gpu)
+        run = Smoke(host, session.profile, step, stop)
+        found = _findings(run, gpu=gpu)
         code = Exit.INTERRUPTED if stop() else _code(found)
-    left = not gpu and GPU_HANDLER in session.profile.spec.runtimes
+    left = not gpu and passes_gpus(run.handlers, session.profile)
     return session.report(words, code, found, notes=(_GPU_NOTE,) if left else ())
 
 
@@ -105,6 +110,11 @@ class Smoke:
     say: Say
     stop: Callable[[], bool]
     space: str = field(default_factory=lambda: f"{pods.PREFIX}{secrets.token_hex(3)}")
+
+    @cached_property
+    def handlers(self) -> tuple[str, ...]:
+        """Kata's, in effect on this host."""
+        return handlers(engine.collect(self.host, gpu_facts.PROBES), self.profile)
 
     def run(self, *, gpu: bool) -> Iterator[Finding]:
         """Findings; whatever happens, the namespace goes. Raises CaasError."""
@@ -146,7 +156,7 @@ class Smoke:
             self._kubectl("delete", "namespace", *left, "--ignore-not-found", f"--timeout={_GONE_S:.0f}s")
 
     def _trials(self, node: Item, *, gpu: bool) -> tuple[list[Trial], list[Finding]]:
-        trials = [Trial(handler) for handler in self.profile.spec.runtimes if handler != GPU_HANDLER]
+        trials = [Trial(handler) for handler in ("runc", *self.handlers) if handler != GPU_HANDLER]
         if not gpu:
             return trials, []
         domain = self.profile.spec.gpu.resourceName.partition("/")[0] or PLUGIN_DOMAIN

@@ -18,9 +18,10 @@ H100 = PciFunction("0000:17:00.0", "10de", "2331", "030200", "vfio-pci", "30")
 A10 = PciFunction("0000:65:00.0", "10de", "2236", "030200", "vfio-pci", "48")
 
 
-def judge(name: str, fact: object, profile: NodeProfile) -> list[Finding]:
+def judge(name: str, fact: object, profile: NodeProfile, cards: tuple[PciFunction, ...] = ()) -> list[Finding]:
     (check,) = (check for check in CHECKS if check.id == name)
-    return list(findings(check, Facts([fact]), profile))
+    known = [fact] if isinstance(fact, PciFunctions) else [fact, PciFunctions(cards)]
+    return list(findings(check, Facts(known), profile))
 
 
 def levels(name: str, fact: object, profile: NodeProfile) -> list[Level]:
@@ -34,6 +35,9 @@ def test_classes_of_ours_pass_and_nobody_is_asked_before_there_is_a_cluster() ->
 
 
 def test_a_missing_class_is_brought_and_somebody_elses_is_the_users_matter() -> None:
+    seen = ClusterObjects(asked=True, objects=OURS)
+    *_, of_gpus = judge("kubernetes.runtime_classes", seen, NODE, (H100,))
+    assert (of_gpus.level, of_gpus.subject) == (Level.WARN, "kata-qemu-nvidia-gpu")
     missing, there = judge("kubernetes.runtime_classes", ClusterObjects(asked=True, objects=OURS[1:]), NODE)
     assert (missing.level, missing.fixed_by, there.level) == (Level.WARN, "cluster", Level.PASS)
     theirs = ClusterObject("RuntimeClass", "kata-qemu", manager="Helm", handler="kata-qemu-runtime-rs")
@@ -50,7 +54,8 @@ def test_without_an_image_it_is_said_how_to_get_its_digest() -> None:
     assert "{{index .status.repoDigests 0}}" in found.fix.text
     assert levels("gpu.device_plugin", PciFunctions((H100,)), PLUGIN) == [Level.PASS]
     assert levels("gpu.device_plugin", PciFunctions(()), GPU) == []
-    assert levels("gpu.device_plugin", PciFunctions((H100,)), NODE) == []
+    assert levels("gpu.device_plugin", PciFunctions((H100,)), NODE) == [Level.WARN]
+    assert levels("gpu.device_plugin", PciFunctions((H100,)), load("single-node", ["gpu.passthrough=off"])) == []
 
 
 def test_a_resource_of_another_domain_cannot_be_offered() -> None:

@@ -9,6 +9,7 @@ from caasctl.facts.gpu import PciFunctions
 from caasctl.facts.kubernetes_objects import ClusterObjects
 from caasctl.model import Check, Facts, Finding, Fix, FixKind, check, failed, passed, warned
 from caasctl.needs.cluster.device_plugin import passes_gpus
+from caasctl.needs.containerd import handlers
 from caasctl.profile import NodeProfile
 from caasctl.syntax.cluster.names import PLUGIN_DOMAIN
 
@@ -31,7 +32,11 @@ _DIGEST = (
 def device_plugin(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     """spec.gpu.devicePlugin.image and spec.gpu.resourceName, where the host has GPUs that are to be passed through."""
     gpu = profile.spec.gpu
-    if not profile.begins_cluster or not passes_gpus(profile) or not facts[PciFunctions].selected(gpu):
+    if (
+        not profile.begins_cluster
+        or not passes_gpus(handlers(facts, profile), profile)
+        or not facts[PciFunctions].selected(gpu)
+    ):
         return
     if not gpu.devicePlugin.image:
         yield warned("none", wanted="spec.gpu.devicePlugin.image: NAME@sha256:DIGEST",
@@ -56,7 +61,7 @@ def device_plugin(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
 def models(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     """Vendor and device of the GPUs that the profile passes through."""
     gpu = profile.spec.gpu
-    if not passes_gpus(profile) or not gpu.devicePlugin.image:
+    if not passes_gpus(handlers(facts, profile), profile) or not gpu.devicePlugin.image:
         return
     cards = [one for one in facts[PciFunctions].selected(gpu) if one.class_code.startswith("03")]
     ids = sorted({f"{one.vendor}:{one.device}" for one in cards})
@@ -75,7 +80,7 @@ def models(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
 @check(
     "gpu.one_device_plugin",
     "No second device plugin offers NVIDIA's cards",
-    reads=(ClusterObjects,),
+    reads=(ClusterObjects, PciFunctions),
     why="Two plugins offer one card under two names, or take each other's socket away: a card is given to two pods, and the second "
     "guest fails with `Device or resource busy`.",
     fix="Uninstall the GPU operator, or leave spec.gpu.devicePlugin.image empty and let it offer the cards.",
@@ -84,7 +89,7 @@ def models(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
 )
 def one_device_plugin(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     """Images of the cluster's daemonsets, by kubectl, where an API server answers."""
-    if not passes_gpus(profile) or not profile.spec.gpu.devicePlugin.image:
+    if not passes_gpus(handlers(facts, profile), profile) or not profile.spec.gpu.devicePlugin.image:
         return
     seen = facts[ClusterObjects]
     if not seen.asked:

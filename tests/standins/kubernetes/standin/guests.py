@@ -178,7 +178,9 @@ def _functions(folder: Path, container: Object) -> Path:
     rows = [("0000:00:00.0", ("0x8086", "0x060000", "0x29c0"))]
     rows += [(f"0000:{at + 1:02x}:00.0", GPU) for at in range(asked)]
     more = int(place.setting("functions", "0"))
-    rows += [(f"0001:{at >> 8:02x}:{at >> 3 & 31:02x}.{at & 7}", ("0x8086", "0x020000", "0x1889")) for at in range(more)]
+    rows += [
+        (f"0001:{at >> 8:02x}:{at >> 3 & 31:02x}.{at & 7}", ("0x8086", "0x020000", "0x1889")) for at in range(more)
+    ]
     for address, told in rows:
         (folder / address).mkdir()
         for name, value in zip(("vendor", "class", "device"), told, strict=True):
