@@ -167,6 +167,41 @@ def test_ctrl_c_takes_the_pods_away_and_so_does_the_next_run_after_a_kill(node: 
     assert f"takes away what an earlier run left: {left[0]}" in done.stderr
 
 
+def test_a_pod_that_somebody_deletes_is_not_proven_and_another_nodes_run_is_left_alone(node: Host) -> None:
+    theirs = {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": "smoke-of-node2", "labels": {"caasctl.io/smoke": "node2"}},
+    }
+    node.write("/root/theirs.json", json.dumps(theirs))
+    node.sh(f"{KUBECTL} create -f /root/theirs.json")
+    node.fail("names", "yes")
+    process = node.start(sys.executable, "-m", "caasctl", "smoke", "--set", "runtimes=[runc, kata-qemu]", "-o", "json")
+    node.until(f"{KUBECTL} get pods -A -l caasctl.io/smoke=true -o json | grep -q Running")
+    node.sh(f"{KUBECTL} -n {spaces(node)[0]} delete pod kata-qemu --wait=false")
+    node.mend("names")
+    out, err = process.communicate(timeout=90)
+    assert process.returncode == FAILED, out + err
+    found = {(one["id"], one["subject"]): one for one in json.loads(out)["results"]}
+    assert found["smoke.runs", "kata-qemu"]["found"] == "somebody took its pod away"
+    assert levels(found, "runc")["smoke.runs"] == "pass"
+    assert spaces(node) == ["smoke-of-node2"]
+    node.sh(f"{KUBECTL} delete namespace smoke-of-node2")
+
+
+def test_the_namespace_goes_though_the_files_do_not(node: Host) -> None:
+    stage = "/run/caasctl/stage/smoke"
+    node.fail("names", "yes")
+    process = node.start(sys.executable, "-m", "caasctl", "smoke", "--set", "runtimes=[runc]")
+    node.until(f"{KUBECTL} get pods -A -l caasctl.io/smoke=true -o json | grep -q Running")
+    node.sh(f"mount -t tmpfs none {stage}")
+    node.mend("names")
+    out, err = process.communicate(timeout=90)
+    assert process.returncode != PROVEN, out + err
+    assert spaces(node) == []
+    node.sh(f"umount {stage}; rm -r {stage}")
+
+
 def test_an_api_server_that_goes_away_is_said_with_what_stays(node: Host) -> None:
     node.fail("names", "yes")
     process = node.start(sys.executable, "-m", "caasctl", "smoke", *KATA)

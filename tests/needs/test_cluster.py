@@ -46,7 +46,7 @@ def documents() -> Iterator[dict[str, Any]]:
         *runtime_classes(GPU.kata_handlers),
         *plugin(PRIVATE),
         *tenant_policies(),
-        smoke.namespace("caasctl-smoke-1"),
+        smoke.namespace("caasctl-smoke-1", "n" * 62 + ".example"),
     )
     yield from (smoke.pod(GPU, "caasctl-smoke-1", "node1", handler) for handler in GPU.spec.runtimes)
     yield smoke.pod(GPU, "caasctl-smoke-1", "node1", GPU_HANDLER, "nvidia.com/pgpu")

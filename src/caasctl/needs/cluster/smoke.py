@@ -30,9 +30,14 @@ def image(profile: NodeProfile) -> str:
     return profile.spec.smoke.image or f"{profile.spec.kubernetes.imageRepository}/{_BUSYBOX}"
 
 
-def namespace(name: str) -> dict[str, Any]:
-    """Restricted, as a tenant's may be: what runs there runs anywhere."""
-    labels = {**OURS, SMOKE: "true", "pod-security.kubernetes.io/enforce": "restricted"}
+def mark(node: str) -> str:
+    """A node's name as a label's value, which has 63 characters at most."""
+    return node[:63].rstrip("-.")
+
+
+def namespace(name: str, node: str) -> dict[str, Any]:
+    """Restricted, as a tenant's may be: what runs there runs anywhere. node: whose smoke makes it, and may take it away."""
+    labels = {**OURS, SMOKE: mark(node), "pod-security.kubernetes.io/enforce": "restricted"}
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
 
 

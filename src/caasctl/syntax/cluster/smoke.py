@@ -79,6 +79,9 @@ def proven(handler: str, resource: str, text: str, host: Host) -> Iterator[Findi
 
 def _kernel(handler: str, subject: str, told: Told, host: Host) -> Finding:
     """By the boot id: a guest may well run a kernel of the host's version."""
+    if not (told.boot or told.release):
+        return _failed("smoke.kernel", subject, "not said", "the name of its kernel",
+                       "what the pod said begins after it, or its image has no uname", "name one that has busybox: --image IMAGE, or spec.smoke.image")  # fmt: skip
     same = (told.boot == host.boot) if told.boot and host.boot else told.release == host.release
     own = f"{told.release}, {'the host' if same else 'a kernel of its own'}" + (
         "'s" if same else f" (host: {host.release})"
