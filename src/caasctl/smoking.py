@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -92,7 +93,7 @@ def smoke_test(session: Session, *, gpu: bool, words: Sequence[str], step: Say, 
         stop = held.enter_context(no_sudden_end(STOPS, lambda: host.waits_for))
         held.enter_context(host.lock(apply.LOCK, f"caasctl {WORD}", say=step, stop=stop))
         run = Smoke(host, session.profile, step, stop)
-        found = _findings(run, gpu=gpu)
+        found = tuple(pasted(each, session.settings) for each in _findings(run, gpu=gpu))
         code = Exit.INTERRUPTED if stop() else _code(found)
     left = not gpu and passes_gpus(run.handlers, session.profile)
     return session.report(words, code, found, notes=(_GPU_NOTE,) if left else ())
@@ -107,6 +108,15 @@ def _findings(trial: Smoke, *, gpu: bool) -> tuple[Finding, ...]:
                         fix="`crictl ps -a --name kube-apiserver` shows whether the API server runs; mend that, then run the same command again") from unreadable  # fmt: skip
 
 
+def pasted(finding: Finding, settings: str) -> Finding:
+    """With this run's settings in the commands that it names: those of another profile would take objects away."""
+    if not finding.fix or not settings:
+        return finding
+    text = _COMMAND.sub(lambda found: f"{found[0]} {settings}", finding.fix.text)
+    return replace(finding, fix=replace(finding.fix, text=text))
+
+
+_COMMAND = re.compile(r"caasctl (?:init-node|preflight|smoke)\b")
 _GPU_NOTE = "GPUs were not tried: `caasctl smoke --gpu` does."
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -138,7 +139,8 @@ def test_a_node_without_the_label_and_gpus_that_are_taken(node: Host) -> None:
     done, found = smoke(node, *GPU, "--gpu")
     assert done.returncode == FAILED
     assert found["smoke.runs", "kata-clh"]["found"] == "no node has the labels that the pod asks for"
-    assert "--phase cluster" in found["smoke.runs", "kata-clh"]["fix"]["text"]
+    fix = found["smoke.runs", "kata-clh"]["fix"]["text"]
+    assert f"`caasctl init-node {shlex.join([*KATA, *GPU])} --phase cluster`" in fix
     assert found["smoke.runs", "nvidia.com/pgpu"]["level"] == "unknown"
     assert cluster(node, *GPU).returncode == CONVERGED
     done, found = smoke(node, *GPU, "--gpu")
