@@ -10,7 +10,7 @@ from tests.crashing import CrashingHost
 
 from caasctl.facts.gpu import PciFunctions
 from caasctl.facts.os_system import Hostname
-from caasctl.model import Facts, RefusedError
+from caasctl.model import Facts, FactUnread, RefusedError
 from caasctl.phases.cluster import MANIFEST, PHASE, TENANTS, objects
 from caasctl.profile import Join
 from caasctl.profile_load import load
@@ -114,6 +114,11 @@ def test_a_daemonset_is_up_once_its_pods_are_and_a_node_that_is_away_holds_nobod
     three = {"observedGeneration": 1, "desiredNumberScheduled": 3, "updatedNumberScheduled": 2, "numberReady": 2}
     assert obstacle(daemon_set(**three)) == ""
     assert obstacle(daemon_set(observedGeneration=1)) == ""  # no node has its label
+
+
+def test_pci_functions_that_cannot_be_read_take_no_objects_away() -> None:
+    with pytest.raises(FactUnread, match="no permission"):
+        list(PHASE.desired(Facts([Hostname("node1")], {PciFunctions: "no permission"}), NODE))
 
 
 def test_who_joins_only_labels_itself_and_a_worker_in_no_cluster_gets_nothing() -> None:

@@ -33,7 +33,7 @@ def desired(facts: Facts, profile: NodeProfile) -> Iterator[Resource]:
     """
     if not profile.begins_cluster and not profile.join:
         return
-    wanted = tuple(label(handler) for handler in handlers(facts, profile))
+    wanted = tuple(label(handler) for handler in _handlers(facts, profile))
     yield NodeLabels(facts[Hostname].name.lower(), wanted, tuple(map(label, HANDLERS)))
     if profile.begins_cluster:
         yield objects(facts, profile)
@@ -42,12 +42,18 @@ def desired(facts: Facts, profile: NodeProfile) -> Iterator[Resource]:
 
 def objects(facts: Facts, profile: NodeProfile) -> ClusterObjects:
     """Raises FactUnread."""
-    names = handlers(facts, profile)
+    names = _handlers(facts, profile)
     documents = (*runtime_classes(names), *device_plugin(facts, profile, names))
     known = (*(f"runtimeclass/{handler}" for handler in HANDLERS), f"namespace/{GPU_NAMESPACE}", f"daemonset/{PLUGIN}")
     wanted = {f"{one['kind'].lower()}/{one['metadata']['name']}" for one in documents}
     file = File(MANIFEST, HEADER + dump_yaml(*documents), _MODE) if documents else Gone(MANIFEST)
     return ClusterObjects(documents, file, GPU_NAMESPACE, tuple(name for name in known if name not in wanted))
+
+
+def _handlers(facts: Facts, profile: NodeProfile) -> tuple[str, ...]:
+    """Raises FactUnread: functions that could not be read are no host without GPUs, whose objects would go."""
+    found = facts[PciFunctions] if profile.kata_handlers and profile.spec.gpu.passthrough == "auto" else None
+    return handlers(facts, profile) if found else profile.kata_handlers
 
 
 PHASE = Phase(

@@ -79,7 +79,7 @@ class ClusterObjects:
         files = ((self.file.path, file),) if isinstance(file, Known) else ()
         objects = tuple((name, self._state(name, item, inside)) for name, item in found.items())
         other = [f"{name}: {state.text.splitlines()[0]}" for name, state in (*objects, *running)
-                 if state not in (self._as_written, _RUN)]  # fmt: skip
+                 if state not in (self._as_written, _RUN) and not self._stays(name, state)]  # fmt: skip
         return Known(next(iter(other), _AS_WANTED), parts=(*files, *objects, *running))
 
     @property
@@ -103,6 +103,11 @@ class ClusterObjects:
         if not lines:
             return self._as_written
         return Known("\n".join((*lines, *([f"also written by {others}"] if writers(item) else []))) + "\n")
+
+    def _stays(self, name: str, state: State) -> bool:
+        """Whether it is left as it is: nothing that is wanted, and others have a part in it."""
+        theirs = isinstance(state, Known) and state.text.startswith((_FOREIGN, _ADOPTED, _STAYS))
+        return name not in self._wanted and theirs
 
     def target(self, now: State) -> State:
         """Raises RefusedError where an object of that name is somebody else's."""
@@ -175,7 +180,11 @@ def _delete(namespace: str, names: tuple[str, ...]) -> tuple[str, ...]:
 def _refused(name: str, state: Known) -> RefusedError:
     kind, _, named = name.partition("/")
     else_ = (
-        "take its handler out of spec.runtimes" if kind == "runtimeclass" else "set spec.gpu.devicePlugin.image to ''"
+        "take its handler out of spec.runtimes"
+        if kind == "runtimeclass"
+        else "keep nothing but secrets in it"
+        if kind == "namespace"
+        else "set spec.gpu.devicePlugin.image to ''"
     )
     return RefusedError(
         f"there is a {kind} {named} in this cluster that is not caasctl's",
