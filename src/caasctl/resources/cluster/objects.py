@@ -118,9 +118,7 @@ class ClusterObjects:
             if isinstance(state, Known) and state.text.startswith(_FOREIGN) and name in self._wanted:
                 raise _refused(name, state)
         left = ((n, s) for n, s in states.items() if n not in self._wanted and n not in (self.file.path, _PODS))
-        stays = tuple(
-            (n, s) for n, s in left if isinstance(s, Known) and s.text.startswith((_FOREIGN, _ADOPTED, _STAYS))
-        )
+        stays = tuple((n, s) for n, s in left if self._stays(n, s))
         pods = ((_PODS, _RUN),) if any(kind["kind"] == "DaemonSet" for kind in self.documents) else ()
         wanted = tuple((name, self._as_written) for name in self._wanted)
         order = {name: at for at, name in enumerate(states)}
