@@ -62,3 +62,12 @@ def test_before_the_first_change_it_ends_the_run_and_says_that_nothing_was_chang
         130,
         "stopped before the first change: nothing was changed",
     )
+
+
+def test_a_commands_settings_can_be_pasted_behind_another(tmp_path: Path) -> None:
+    file = tmp_path / "node.yaml"
+    file.write_text("extends: gpu-single-node\nmetadata: {name: mine}\n")
+    assert commands.Session("single-node", ()).settings == ""
+    told = commands.Session("gpu-single-node", ["runtimes=[runc, kata-qemu]"], root=str(tmp_path)).settings
+    assert told == "--profile gpu-single-node --set 'runtimes=[runc, kata-qemu]'"
+    assert commands.Session(str(file), ()).settings == f"--profile {file}"

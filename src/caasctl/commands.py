@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from difflib import get_close_matches
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from caasctl import apply, engine, hidden, joining, ledger, profile_load
@@ -54,8 +55,15 @@ class Session:
         self.as_json: Callable[[Report], str] | None = None  # how a report that is kept is written
         self._options = [word for setting in settings or () for word in ("--set", hidden.setting(setting))]
         self._options += ["--profile", profile] if "/" in profile or profile.endswith((".yaml", ".yml")) else []
+        self._named = [] if "--profile" in self._options or profile == profile_load.DEFAULT else ["--profile", profile]
         self._options += ["--facts", bundle] if bundle is not None else []
         self._options += ["--root", root] if root != "/" else []
+
+    @property
+    def settings(self) -> str:
+        """The --profile and --set that were given, ready to paste behind another command's word."""
+        pairs = (pair for pair in pairwise(self._options) if pair[0] in ("--profile", "--set"))
+        return shlex.join([*self._named, *(word for pair in pairs for word in pair)])
 
     def joins(self, token_file: str | None, discovery_file: str | None) -> None:
         """Makes this the session of a node that joins the cluster that the files name. Raises UsageError."""

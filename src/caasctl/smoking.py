@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from caasctl import apply, engine
 from caasctl.commands import Session
+from caasctl.facts import gpu as gpu_facts
 from caasctl.facts import os_system
 from caasctl.facts.os_system import Hostname
 from caasctl.faults import is_root
@@ -19,12 +22,14 @@ from caasctl.host import LiveHost
 from caasctl.interrupts import no_sudden_end
 from caasctl.model import CaasError, CommandError, Exit, Finding, Level, RefusedError, Report, Unreadable, UsageError
 from caasctl.needs.cluster import smoke as pods
+from caasctl.needs.cluster.device_plugin import passes_gpus
+from caasctl.needs.containerd import handlers
 from caasctl.profile import NodeProfile
 from caasctl.resources.cluster import ask
 from caasctl.syntax import kubeadm
 from caasctl.syntax.cluster import kubectl, smoke
 from caasctl.syntax.cluster.names import GPU_HANDLER, PLUGIN_DOMAIN
-from caasctl.syntax.cluster.pods import Trouble, refused, trouble
+from caasctl.syntax.cluster.pods import GONE, Trouble, refused, trouble
 from caasctl.syntax.cluster_health import parse_items
 
 Say = Callable[[str], None]
@@ -36,6 +41,7 @@ _DEADLINES_S = {"runc": 150.0, GPU_HANDLER: 1260.0}  # a GPU's guest may take it
 _DEADLINE_S = 240.0
 _ENOUGH_S = 30.0  # for which the same trouble must have lasted: pulls and sandboxes are tried again meanwhile
 _SILENCE_S = 30.0
+_MISSING_S = 15.0  # for which a pod that was made may not be listed
 _GONE_S = 180.0
 _POLL_S = 1.0
 _CONTROL_PLANES_ONLY = (
@@ -45,12 +51,13 @@ _CONTROL_PLANES_ONLY = (
 
 @dataclass
 class Trial:
-    """One pod. taken: "" once the API server took it, else why not. ended: its findings are known."""
+    """One pod. ended: its findings are known. missing: since when nobody lists it, None while somebody does."""
 
     handler: str
     resource: str = ""
     ended: bool = False
-    troubled: tuple[str, float] = ("", 0.0)  # the trouble that it has, and since when
+    troubled: tuple[str, float, str] = ("", 0.0, "")  # the trouble that it has, since when, and when it was said last
+    missing: float | None = None
 
     @property
     def name(self) -> str:
@@ -59,6 +66,20 @@ class Trial:
     @property
     def deadline_s(self) -> float:
         return _DEADLINES_S.get(self.handler, _DEADLINE_S)
+
+    def is_gone(self, now_s: float) -> bool:
+        """Asked while its pod is not listed: whether that has been so for long enough."""
+        self.missing = now_s if self.missing is None else self.missing
+        return now_s - self.missing > _MISSING_S
+
+    def lasts(self, found: Trouble | None, now_s: float) -> bool:
+        """Whether the same trouble has been there long enough not to go away by itself: as the pod's state, or said again."""
+        problem, said_at = (found.problem, found.said_at) if found else ("", "")
+        what, since, last = self.troubled
+        if what != problem:
+            since, last = now_s, said_at
+        self.troubled = (problem, since, said_at)
+        return bool(found) and now_s - since > _ENOUGH_S and (not said_at or said_at != last)
 
 
 def smoke_test(session: Session, *, gpu: bool, words: Sequence[str], step: Say, hear: Say) -> Report:
@@ -71,9 +92,10 @@ def smoke_test(session: Session, *, gpu: bool, words: Sequence[str], step: Say, 
     with ExitStack() as held:
         stop = held.enter_context(no_sudden_end(STOPS, lambda: host.waits_for))
         held.enter_context(host.lock(apply.LOCK, f"caasctl {WORD}", say=step, stop=stop))
-        found = _findings(Smoke(host, session.profile, step, stop), gpu=gpu)
+        run = Smoke(host, session.profile, step, stop)
+        found = tuple(pasted(each, session.settings) for each in _findings(run, gpu=gpu))
         code = Exit.INTERRUPTED if stop() else _code(found)
-    left = not gpu and GPU_HANDLER in session.profile.spec.runtimes
+    left = not gpu and passes_gpus(run.handlers, session.profile)
     return session.report(words, code, found, notes=(_GPU_NOTE,) if left else ())
 
 
@@ -86,6 +108,15 @@ def _findings(trial: Smoke, *, gpu: bool) -> tuple[Finding, ...]:
                         fix="`crictl ps -a --name kube-apiserver` shows whether the API server runs; mend that, then run the same command again") from unreadable  # fmt: skip
 
 
+def pasted(finding: Finding, settings: str) -> Finding:
+    """With this run's settings in the commands that it names: those of another profile would take objects away."""
+    if not finding.fix or not settings:
+        return finding
+    text = _COMMAND.sub(lambda found: f"{found[0]} {settings}", finding.fix.text)
+    return replace(finding, fix=replace(finding.fix, text=text))
+
+
+_COMMAND = re.compile(r"caasctl (?:init-node|preflight|smoke)\b")
 _GPU_NOTE = "GPUs were not tried: `caasctl smoke --gpu` does."
 
 
@@ -106,19 +137,27 @@ class Smoke:
     stop: Callable[[], bool]
     space: str = field(default_factory=lambda: f"{pods.PREFIX}{secrets.token_hex(3)}")
 
+    @cached_property
+    def handlers(self) -> tuple[str, ...]:
+        """Kata's, in effect on this host."""
+        return handlers(engine.collect(self.host, gpu_facts.PROBES), self.profile)
+
     def run(self, *, gpu: bool) -> Iterator[Finding]:
         """Findings; whatever happens, the namespace goes. Raises CaasError."""
         node, kernel = self._node(), self._kernel()
-        self._leftovers()
+        name = str(node["metadata"]["name"])
+        self._leftovers(name)
         trials, missing = self._trials(node, gpu=gpu)
         yield from missing
         try:
-            self._apply("namespace", pods.namespace(self.space))
-            yield from self._begin(trials, node["metadata"]["name"])
+            self._apply("namespace", pods.namespace(self.space, name))
+            yield from self._begin(trials, name)
             yield from self._watch(trials, kernel)
         finally:
-            self.host.remove_tree(STAGE)
-            self._away()
+            try:
+                self._away()
+            finally:
+                self.host.remove_tree(STAGE)
         with suppress(Unreadable):  # what the pods proved stands without it
             if not self._listed("storageclasses"):
                 yield smoke.no_storage()
@@ -138,15 +177,18 @@ class Smoke:
         release, boot = (text.strip() for text in read)
         return smoke.Host(release, boot)
 
-    def _leftovers(self) -> None:
-        """What a run that was killed left; the lock says that no other runs."""
-        left = [str(item["metadata"]["name"]) for item in self._listed("namespaces", "-l", f"{pods.SMOKE}=true")]
+    def _leftovers(self, node: str) -> None:
+        """What a run of this node that was killed left; the lock says that no other runs here."""
+        left = [
+            str(item["metadata"]["name"])
+            for item in self._listed("namespaces", "-l", f"{pods.SMOKE}={pods.mark(node)}")
+        ]
         if left:
             self.say(f"{WORD}: takes away what an earlier run left: {', '.join(left)}")
             self._kubectl("delete", "namespace", *left, "--ignore-not-found", f"--timeout={_GONE_S:.0f}s")
 
     def _trials(self, node: Item, *, gpu: bool) -> tuple[list[Trial], list[Finding]]:
-        trials = [Trial(handler) for handler in self.profile.spec.runtimes if handler != GPU_HANDLER]
+        trials = [Trial(handler) for handler in ("runc", *self.handlers) if handler != GPU_HANDLER]
         if not gpu:
             return trials, []
         domain = self.profile.spec.gpu.resourceName.partition("/")[0] or PLUGIN_DOMAIN
@@ -179,15 +221,20 @@ class Smoke:
                 if time.monotonic() - heard > _SILENCE_S:
                     raise CaasError("the API server stopped answering while the pods ran", cause=str(unreadable),
                                     fix="`crictl ps -a --name kube-apiserver` shows whether it runs; mend that, then run the same command again") from unreadable  # fmt: skip
-                seen = ()
-            for trial in left:
-                yield from self._look(trial, seen, kernel, time.monotonic() - began)
+            else:
+                for trial in left:
+                    yield from self._look(trial, seen, kernel, time.monotonic() - began)
             time.sleep(_POLL_S)
 
     def _look(self, trial: Trial, seen: Sequence[Item], kernel: smoke.Host, since_s: float) -> Iterator[Finding]:
         pod = next((item for item in seen if (item.get("kind"), item["metadata"]["name"]) == ("Pod", trial.name)), None)
+        now_s = time.monotonic()
         if pod is None:
+            if trial.is_gone(now_s):
+                trial.ended = True
+                yield smoke.not_proven(trial.handler, trial.resource, GONE)
             return
+        trial.missing = None
         phase = (pod.get("status") or {}).get("phase", "Pending")
         if phase == "Succeeded":
             trial.ended = True
@@ -195,19 +242,13 @@ class Smoke:
             return
         events = [item for item in seen if item.get("kind") == "Event"]
         found = trouble(pod, events)
-        if phase == "Failed" or self._lasts(trial, found) or since_s > trial.deadline_s:
+        if found and found.problem != trial.troubled[0]:
+            self.say(f"{WORD}: {trial.name}: {found.problem}")
+        lasts = trial.lasts(found, now_s)
+        if lasts or phase == "Failed" or since_s > trial.deadline_s:
             trial.ended = True
             late = Trouble("it did not end in time", f"it is {phase} after {since_s:.0f} s", "`kubectl get events -A` and `journalctl -t kata -t containerd` may say more")  # fmt: skip
             yield smoke.not_proven(trial.handler, trial.resource, found or late)
-
-    def _lasts(self, trial: Trial, found: Trouble | None) -> bool:
-        """Whether the same trouble has been there long enough not to go away by itself."""
-        now, what = time.monotonic(), found.problem if found else ""
-        if what != trial.troubled[0]:
-            trial.troubled = (what, now)
-            if found:
-                self.say(f"{WORD}: {trial.name}: {found.problem}")
-        return bool(what) and now - trial.troubled[1] > _ENOUGH_S
 
     def _words(self, pod: Item) -> str:
         """The termination message; the log, where a handler brings none across."""

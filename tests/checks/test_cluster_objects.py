@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from caasctl.checks import CHECKS
@@ -15,12 +17,14 @@ IMAGE = "gpu.devicePlugin.image=registry.example/plugin@sha256:" + "a" * 64
 NODE, GPU, PLUGIN = load(), load("gpu-single-node"), load("gpu-single-node", [IMAGE])
 OURS = tuple(ClusterObject("RuntimeClass", name, manager="caasctl", handler=name) for name in ("kata-qemu", "kata-clh"))
 H100 = PciFunction("0000:17:00.0", "10de", "2331", "030200", "vfio-pci", "30")
+MI300 = PciFunction("0000:83:00.0", "1002", "74a1", "120000", "vfio-pci", "60")
 A10 = PciFunction("0000:65:00.0", "10de", "2236", "030200", "vfio-pci", "48")
 
 
-def judge(name: str, fact: object, profile: NodeProfile) -> list[Finding]:
+def judge(name: str, fact: object, profile: NodeProfile, cards: tuple[PciFunction, ...] = ()) -> list[Finding]:
     (check,) = (check for check in CHECKS if check.id == name)
-    return list(findings(check, Facts([fact]), profile))
+    known = [fact] if isinstance(fact, PciFunctions) else [fact, PciFunctions(cards)]
+    return list(findings(check, Facts(known), profile))
 
 
 def levels(name: str, fact: object, profile: NodeProfile) -> list[Level]:
@@ -34,6 +38,9 @@ def test_classes_of_ours_pass_and_nobody_is_asked_before_there_is_a_cluster() ->
 
 
 def test_a_missing_class_is_brought_and_somebody_elses_is_the_users_matter() -> None:
+    seen = ClusterObjects(asked=True, objects=OURS)
+    *_, of_gpus = judge("kubernetes.runtime_classes", seen, NODE, (H100,))
+    assert (of_gpus.level, of_gpus.subject) == (Level.WARN, "kata-qemu-nvidia-gpu")
     missing, there = judge("kubernetes.runtime_classes", ClusterObjects(asked=True, objects=OURS[1:]), NODE)
     assert (missing.level, missing.fixed_by, there.level) == (Level.WARN, "cluster", Level.PASS)
     theirs = ClusterObject("RuntimeClass", "kata-qemu", manager="Helm", handler="kata-qemu-runtime-rs")
@@ -46,11 +53,13 @@ def test_without_an_image_it_is_said_how_to_get_its_digest() -> None:
     (found,) = judge("gpu.device_plugin", PciFunctions((H100,)), GPU)
     assert found.level is Level.WARN
     assert found.fix
-    assert "crictl pull nvcr.io/" in found.fix.text
-    assert "{{index .status.repoDigests 0}}" in found.fix.text
+    assert "nobody offers them" in found.cause
+    assert "ctr -n k8s.io images pull nvcr.io/" in found.fix.text
+    assert "awk 'NR==2{print $3}'" in found.fix.text
     assert levels("gpu.device_plugin", PciFunctions((H100,)), PLUGIN) == [Level.PASS]
     assert levels("gpu.device_plugin", PciFunctions(()), GPU) == []
-    assert levels("gpu.device_plugin", PciFunctions((H100,)), NODE) == []
+    assert levels("gpu.device_plugin", PciFunctions((H100,)), NODE) == [Level.WARN]
+    assert levels("gpu.device_plugin", PciFunctions((H100,)), load("single-node", ["gpu.passthrough=off"])) == []
 
 
 def test_a_resource_of_another_domain_cannot_be_offered() -> None:
@@ -68,7 +77,30 @@ def test_two_models_under_one_name_are_warned_of() -> None:
     assert found.fix
     assert found.fix.text == 'spec.gpu.exclude: ["0000:65:00.0"]'
     assert levels("gpu.device_plugin_models", PciFunctions((H100,)), PLUGIN) == [Level.PASS]
-    assert levels("gpu.device_plugin_models", PciFunctions((H100, A10)), GPU) == []
+    assert levels("gpu.device_plugin_models", PciFunctions((H100, A10)), GPU) == [Level.WARN]
+    assert levels("gpu.device_plugin_models", PciFunctions((H100, A10)), load("single-node", ["runtimes=[runc]"])) == []
+
+
+def test_all_models_but_the_most_frequent_are_left_out_beside_what_is_left_out_already() -> None:
+    a10s = (A10, replace(A10, address="0000:66:00.0"))
+    cards = PciFunctions(
+        (H100, *a10s, replace(H100, address="0000:18:00.0", device="20b5"), replace(H100, address="0000:19:00.0"))
+    )
+    (found,) = judge("gpu.device_plugin_models", cards, load("gpu-single-node", ['gpu.exclude=["0000:19:00.0"]']))
+    assert found.fix
+    assert found.fix.text == 'spec.gpu.exclude: ["0000:19:00.0", "0000:17:00.0", "0000:18:00.0"]'
+    after = load("gpu-single-node", [found.fix.text.removeprefix("spec.").replace(": ", "=", 1)])
+    assert levels("gpu.device_plugin_models", cards, after) == [Level.PASS]
+
+
+def test_nvidias_plugin_offers_no_card_of_another_vendor() -> None:
+    select = 'gpu.select=[{vendor: "1002", class: "12"}, {vendor: "10de", class: "03"}]'
+    image, none = load("gpu-single-node", [IMAGE, select]), load("gpu-single-node", [select])
+    (found,) = judge("gpu.device_plugin", PciFunctions((MI300,)), image)
+    assert (found.level, found.found) == (Level.FAIL, "1002:74a1")
+    assert "10de" in found.cause
+    assert levels("gpu.device_plugin", PciFunctions((MI300,)), none) == [Level.WARN]
+    assert levels("gpu.device_plugin", PciFunctions((MI300, H100)), image) == [Level.WARN, Level.PASS]
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,32 @@ def test_what_another_tool_made_under_the_same_name_is_refused_and_stays(node: H
     assert cluster(node, *KATA).returncode == CONVERGED
 
 
+def test_a_namespace_with_a_pull_secret_is_adopted_and_stays_with_it(node: Host) -> None:
+    assert cluster(node, *SET).returncode == CONVERGED
+    made = [{"kind": "Namespace", "metadata": {"name": "caasctl-gpu"}}]
+    made += [
+        {"kind": kind, "metadata": {"name": name, "namespace": "caasctl-gpu"}}
+        for kind, name in (("Secret", "nvcr"), ("ConfigMap", "theirs"))
+    ]
+    node.write("/root/made.json", "\n".join(json.dumps({"apiVersion": "v1", **one}) for one in made))
+    node.sh(f"{KUBECTL} create -f /root/made.json")
+    refused = cluster(node, *GPU)
+    assert refused.returncode == 1, said(refused)
+    assert "there is a namespace caasctl-gpu in this cluster that is not caasctl's" in said(refused)
+    node.sh(f"{KUBECTL} -n caasctl-gpu delete configmap theirs")
+    done = cluster(node, *GPU, "--set", "gpu.devicePlugin.imagePullSecrets=[nvcr]")
+    assert done.returncode == CONVERGED, said(done)
+    assert node.get("namespace", "caasctl-gpu")["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "caasctl"
+    without = cluster(node, *KATA)
+    assert without.returncode == CONVERGED, said(without)
+    assert node.get("daemonsets", "-n", "caasctl-gpu")["items"] == []
+    assert [one["metadata"]["name"] for one in node.get("secrets", "-n", "caasctl-gpu")["items"]] == ["nvcr"]
+    assert "Converged: nothing had to change" in said(cluster(node, *KATA))
+    node.sh(f"{KUBECTL} -n caasctl-gpu delete secret nvcr")
+    assert cluster(node, *KATA).returncode == CONVERGED
+    assert "caasctl-gpu" not in {one["metadata"]["name"] for one in node.get("namespaces")["items"]}
+
+
 def test_a_plugin_that_does_not_start_says_why_and_the_next_run_waits_on(node: Host) -> None:
     node.fail("image", "registry.example/plugin")
     process = node.start(sys.executable, "-m", "caasctl", "init-node", "--yes", "--phase", "cluster", *GPU)

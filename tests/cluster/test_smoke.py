@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -36,7 +37,7 @@ def node(found: Programs) -> Iterator[Host]:
 @pytest.fixture(autouse=True)
 def clean(node: Host) -> Iterator[None]:
     yield
-    node.sh("rm -f /var/lib/standin/fail/* /var/lib/standin/set/resources")
+    node.sh("rm -f /var/lib/standin/fail/* /var/lib/standin/set/resources /var/lib/standin/set/functions")
     assert spaces(node) == []
     assert not node.path("/run/caasctl/stage/smoke").exists()
 
@@ -74,6 +75,7 @@ def test_a_gpu_is_seen_in_the_guest_or_it_is_said_that_it_is_not(node: Host) -> 
     assert done.returncode == FAILED
     assert found["smoke.resources", ""]["found"] == "nothing of nvidia.com"
     node.put("resources", "nvidia.com/pgpu 2\nnvidia.com/nvswitch 4\n")
+    node.put("functions", "330")
     node.until(f"{KUBECTL} get nodes -o json | grep -q pgpu")
     done, found = smoke(node, *GPU, "--gpu")
     assert done.returncode == PROVEN, said(done)
@@ -137,7 +139,8 @@ def test_a_node_without_the_label_and_gpus_that_are_taken(node: Host) -> None:
     done, found = smoke(node, *GPU, "--gpu")
     assert done.returncode == FAILED
     assert found["smoke.runs", "kata-clh"]["found"] == "no node has the labels that the pod asks for"
-    assert "--phase cluster" in found["smoke.runs", "kata-clh"]["fix"]["text"]
+    fix = found["smoke.runs", "kata-clh"]["fix"]["text"]
+    assert f"`caasctl init-node {shlex.join([*KATA, *GPU])} --phase cluster`" in fix
     assert found["smoke.runs", "nvidia.com/pgpu"]["level"] == "unknown"
     assert cluster(node, *GPU).returncode == CONVERGED
     done, found = smoke(node, *GPU, "--gpu")
@@ -164,6 +167,41 @@ def test_ctrl_c_takes_the_pods_away_and_so_does_the_next_run_after_a_kill(node: 
     done, _ = smoke(node)
     assert done.returncode == PROVEN, said(done)
     assert f"takes away what an earlier run left: {left[0]}" in done.stderr
+
+
+def test_a_pod_that_somebody_deletes_is_not_proven_and_another_nodes_run_is_left_alone(node: Host) -> None:
+    theirs = {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": "smoke-of-node2", "labels": {"caasctl.io/smoke": "node2"}},
+    }
+    node.write("/root/theirs.json", json.dumps(theirs))
+    node.sh(f"{KUBECTL} create -f /root/theirs.json")
+    node.fail("names", "yes")
+    process = node.start(sys.executable, "-m", "caasctl", "smoke", "--set", "runtimes=[runc, kata-qemu]", "-o", "json")
+    node.until(f"{KUBECTL} get pods -A -l caasctl.io/smoke=true -o json | grep -q Running")
+    node.sh(f"{KUBECTL} -n {spaces(node)[0]} delete pod kata-qemu --wait=false")
+    node.mend("names")
+    out, err = process.communicate(timeout=90)
+    assert process.returncode == FAILED, out + err
+    found = {(one["id"], one["subject"]): one for one in json.loads(out)["results"]}
+    assert found["smoke.runs", "kata-qemu"]["found"] == "somebody took its pod away"
+    assert levels(found, "runc")["smoke.runs"] == "pass"
+    assert spaces(node) == ["smoke-of-node2"]
+    node.sh(f"{KUBECTL} delete namespace smoke-of-node2")
+
+
+def test_the_namespace_goes_though_the_files_do_not(node: Host) -> None:
+    stage = "/run/caasctl/stage/smoke"
+    node.fail("names", "yes")
+    process = node.start(sys.executable, "-m", "caasctl", "smoke", "--set", "runtimes=[runc]")
+    node.until(f"{KUBECTL} get pods -A -l caasctl.io/smoke=true -o json | grep -q Running")
+    node.sh(f"mount -t tmpfs none {stage}")
+    node.mend("names")
+    out, err = process.communicate(timeout=90)
+    assert process.returncode != PROVEN, out + err
+    assert spaces(node) == []
+    node.sh(f"umount {stage}; rm -r {stage}")
 
 
 def test_an_api_server_that_goes_away_is_said_with_what_stays(node: Host) -> None:

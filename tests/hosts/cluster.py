@@ -172,7 +172,8 @@ def _live(pods: str) -> list[dict[str, Any]]:
 def _objects(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """What phase cluster applied, and the node's labels."""
     refs = [f"{one['kind'].lower()}/{one['metadata']['name']}" for one in documents]
-    others = [f"runtimeclass/{GPU_HANDLER}", f"namespace/{GPU_NAMESPACE}", f"daemonset/{PLUGIN}"]
+    known = (f"runtimeclass/{GPU_HANDLER}", f"namespace/{GPU_NAMESPACE}", f"daemonset/{PLUGIN}")
+    others = [name for name in known if name not in refs]
     asked = ("kubectl", "--kubeconfig", kubeadm.ADMIN, "--request-timeout=10s", "get", *refs, *others, "--namespace", GPU_NAMESPACE,
              "--show-managed-fields", "--ignore-not-found", "-o", "json")  # fmt: skip
     node = (

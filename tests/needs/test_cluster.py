@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from caasctl.facts.gpu import PciFunction, PciFunctions
+from caasctl.facts.os_system import Hostname
 from caasctl.model import Facts
 from caasctl.needs.cluster import smoke
 from caasctl.needs.cluster.device_plugin import BOUND, bound, device_plugin
 from caasctl.needs.cluster.runtime_classes import runtime_classes
 from caasctl.needs.cluster.tenants import tenant_policies
+from caasctl.needs.containerd import handlers
+from caasctl.phases.cluster import PHASE, objects
+from caasctl.profile import DevicePluginSpec, NodeProfile
 from caasctl.profile_load import load
 from caasctl.syntax.cluster.names import GPU_HANDLER
 
@@ -31,33 +36,38 @@ def card(address: str, group: str, driver: str = "vfio-pci", device: str = "2331
     return PciFunction(address, "10de", device, "030200", driver, group)
 
 
+def plugin(profile: NodeProfile, *functions: PciFunction) -> tuple[dict[str, Any], ...]:
+    found = facts(*functions)
+    return device_plugin(found, profile, handlers(found, profile))
+
+
 def documents() -> Iterator[dict[str, Any]]:
     yield from (
-        *runtime_classes(GPU),
-        *device_plugin(facts(), PRIVATE),
+        *runtime_classes(GPU.kata_handlers),
+        *plugin(PRIVATE),
         *tenant_policies(),
-        smoke.namespace("caasctl-smoke-1"),
+        smoke.namespace("caasctl-smoke-1", "n" * 62 + ".example"),
     )
     yield from (smoke.pod(GPU, "caasctl-smoke-1", "node1", handler) for handler in GPU.spec.runtimes)
     yield smoke.pod(GPU, "caasctl-smoke-1", "node1", GPU_HANDLER, "nvidia.com/pgpu")
 
 
 def test_a_class_is_called_as_its_handler_and_asks_for_a_node_that_has_it() -> None:
-    for one in runtime_classes(GPU):
+    for one in runtime_classes(GPU.kata_handlers):
         name = one["metadata"]["name"]
         assert one["handler"] == name
         assert one["scheduling"] == {"nodeSelector": {f"caasctl.io/{name}": "true"}}
-    overheads = {one["handler"]: one["overhead"]["podFixed"] for one in runtime_classes(GPU)}
+    overheads = {one["handler"]: one["overhead"]["podFixed"] for one in runtime_classes(GPU.kata_handlers)}
     assert overheads["kata-clh"] == {"memory": "130Mi", "cpu": "250m"}
     assert overheads["kata-qemu"] == {"memory": "320Mi", "cpu": "250m"}
     assert overheads["kata-qemu-nvidia-gpu"] == {"memory": "10Gi", "cpu": "1"}  # as the API server writes 10240Mi
-    assert [one["handler"] for one in runtime_classes(load())] == ["kata-qemu", "kata-clh"]
-    assert runtime_classes(load("single-node", ["runtimes=[runc]"])) == ()
+    assert [one["handler"] for one in runtime_classes(load().kata_handlers)] == ["kata-qemu", "kata-clh"]
+    assert runtime_classes(()) == ()
 
 
 def test_the_plugin_writes_its_cdi_file_into_its_own_pod_and_is_told_the_resources_name() -> None:
-    _, daemon_set = device_plugin(
-        facts(), load("gpu-single-node", [f"gpu.devicePlugin.image={IMAGE}", "gpu.resourceName=nvidia.com/h100"])
+    _, daemon_set = plugin(
+        load("gpu-single-node", [f"gpu.devicePlugin.image={IMAGE}", "gpu.resourceName=nvidia.com/h100"])
     )
     pod = daemon_set["spec"]["template"]["spec"]
     (container,) = pod["containers"]
@@ -68,12 +78,29 @@ def test_the_plugin_writes_its_cdi_file_into_its_own_pod_and_is_told_the_resourc
     assert {"name": "P_GPU_ALIAS", "value": "h100"} in container["env"]
     assert container["image"] == IMAGE
     assert "imagePullSecrets" not in pod
-    assert device_plugin(facts(), PRIVATE)[1]["spec"]["template"]["spec"]["imagePullSecrets"] == [{"name": "nvcr"}]
+    assert plugin(PRIVATE)[1]["spec"]["template"]["spec"]["imagePullSecrets"] == [{"name": "nvcr"}]
 
 
-@pytest.mark.parametrize("setting", ["gpu.devicePlugin.image=''", "gpu.passthrough=off", "runtimes=[runc, kata-qemu]"])
+@pytest.mark.parametrize("setting", ["gpu.devicePlugin.image=''", "gpu.passthrough=off", "runtimes=[runc]"])
 def test_without_an_image_or_gpus_there_is_no_plugin(setting: str) -> None:
-    assert device_plugin(facts(), load("gpu-single-node", [f"gpu.devicePlugin.image={IMAGE}", setting])) == ()
+    profile = load("single-node", [f"gpu.devicePlugin.image={IMAGE}", setting])
+    assert plugin(profile, card("0000:17:00.0", "30")) == ()
+    assert plugin(load("single-node", [f"gpu.devicePlugin.image={IMAGE}"])) == ()
+
+
+@pytest.mark.parametrize(
+    "profile", [load(), load("gpu-single-node"), load("gpu-single-node", ["runtimes=[runc, kata-qemu]"])]
+)
+def test_gpus_that_go_to_guests_bring_class_and_label_and_with_an_image_the_plugin(profile: NodeProfile) -> None:
+    told = Facts([PciFunctions((card("0000:17:00.0", "30"),)), Hostname("node1")])
+    labels, made, *_ = PHASE.desired(told, profile)
+    assert f"caasctl.io/{GPU_HANDLER}" in labels.wanted  # type: ignore[attr-defined]
+    names = {(one["kind"], one["metadata"]["name"]) for one in made.documents}  # type: ignore[attr-defined]
+    assert ("RuntimeClass", GPU_HANDLER) in names
+    assert not any(kind == "DaemonSet" for kind, _ in names)
+    pulled = replace(profile.spec.gpu, devicePlugin=DevicePluginSpec(IMAGE))
+    named = replace(profile, spec=replace(profile.spec, gpu=pulled))
+    assert "DaemonSet" in {one["kind"] for one in objects(told, named).documents}
 
 
 def test_the_plugin_starts_again_for_other_groups_and_for_nothing_else() -> None:
@@ -84,9 +111,7 @@ def test_the_plugin_starts_again_for_other_groups_and_for_nothing_else() -> None
     assert first != bound(facts(one, card("0000:65:00.0", "49")), GPU)
     assert first != bound(facts(one, card("0000:65:00.0", "48", "nouveau")), GPU)
     assert bound(facts(card("0000:65:00.0", "48", "")), GPU) == "none"
-    assert device_plugin(facts(one), GPU)[1]["spec"]["template"]["metadata"]["annotations"] == {
-        BOUND: bound(facts(one), GPU)
-    }
+    assert plugin(GPU, one)[1]["spec"]["template"]["metadata"]["annotations"] == {BOUND: bound(facts(one), GPU)}
 
 
 def test_a_tenant_is_denied_everything_and_allowed_what_stands_there() -> None:
@@ -112,4 +137,4 @@ def test_kubernetes_own_schemas_take_them_and_know_every_field(minor: str) -> No
     for document in documents():
         validate.validate(document, minor, strict=True)
     with pytest.raises(Exception, match="overhed"):
-        validate.validate({**runtime_classes(GPU)[0], "overhed": {}}, minor, strict=True)
+        validate.validate({**runtime_classes(GPU.kata_handlers)[0], "overhed": {}}, minor, strict=True)

@@ -10,7 +10,7 @@ from tests.crashing import CrashingHost
 
 from caasctl.facts.gpu import PciFunctions
 from caasctl.facts.os_system import Hostname
-from caasctl.model import Facts, RefusedError
+from caasctl.model import Facts, FactUnread, RefusedError
 from caasctl.phases.cluster import MANIFEST, PHASE, TENANTS, objects
 from caasctl.profile import Join
 from caasctl.profile_load import load
@@ -33,6 +33,8 @@ STATES: tuple[State, ...] = (
     Known("as wanted", parts=((KATA, AS_IN),)),
     Known("x", parts=((MANIFEST, Known("old", 0o600)), (KATA, Known("handler: 'a', wanted 'b'\n")), (CLH, AS_IN))),
     Known("x", parts=((GPU, Known("caasctl's, of another profile\n")), ("namespace/caasctl-gpu", Known("not caasctl's: written by x\n")))),
+    Known("x", parts=(("namespace/caasctl-gpu", Known("somebody's, who keeps nothing but secrets in it: secret/x\n")),)),
+    Known("x", parts=(("namespace/caasctl-gpu", Known("caasctl's, and stays for what others keep in it: secret/x\n")),)),
 )  # fmt: skip
 
 
@@ -68,6 +70,12 @@ def test_undo_deletes_what_was_not_there_and_applies_the_file_of_before_for_what
     changed = wanted.undo(STATES[2])
     assert changed.files == {MANIFEST: (b"old", 0o600)}
     assert [argv[3] for argv in changed.commands] == ["apply"]
+    (plugin,) = (undone := objects(facts(), PLUGIN).undo(STATES[4])).commands
+    assert "daemonset/sandbox-device-plugin" in plugin
+    assert "namespace/caasctl-gpu" not in plugin
+    assert "namespace/caasctl-gpu stay" in undone.nothing
+    assert "caasctl-gpu with all that is in it" in objects(facts(), PLUGIN).undo(Absent()).loses
+    assert not fresh.loses
     lost = wanted.undo(Known("x", parts=((KATA, Known("other\n")), (CLH, AS_IN))))
     assert "stay as they are" in lost.nothing
 
@@ -106,6 +114,11 @@ def test_a_daemonset_is_up_once_its_pods_are_and_a_node_that_is_away_holds_nobod
     three = {"observedGeneration": 1, "desiredNumberScheduled": 3, "updatedNumberScheduled": 2, "numberReady": 2}
     assert obstacle(daemon_set(**three)) == ""
     assert obstacle(daemon_set(observedGeneration=1)) == ""  # no node has its label
+
+
+def test_pci_functions_that_cannot_be_read_take_no_objects_away() -> None:
+    with pytest.raises(FactUnread, match="no permission"):
+        list(PHASE.desired(Facts([Hostname("node1")], {PciFunctions: "no permission"}), NODE))
 
 
 def test_who_joins_only_labels_itself_and_a_worker_in_no_cluster_gets_nothing() -> None:

@@ -149,6 +149,23 @@ def test_the_newest_event_counts() -> None:
     assert "no handler x" in found.problem
 
 
+def test_why_a_pod_had_no_node_is_past_once_it_has_one() -> None:
+    old = event("FailedScheduling", "1 Insufficient nvidia.com/pgpu")
+    assert trouble(pod(), (old,))
+    assert trouble(pod(conditions=[{"type": "PodScheduled", "status": "True"}]), (old,)) is None
+
+
+def test_what_an_event_says_moves_when_it_is_said_again_and_a_state_does_not() -> None:
+    first = event("FailedCreatePodSandBox", "group 12 is not viable", "2026-11-26T00:00:01Z")
+    later = {**first, "lastTimestamp": "2026-11-26T00:00:13Z"}
+    again = {**later, "count": 3}
+    seen = [found.said_at for each in (first, later, again) if (found := trouble(pod(), (each,)))]
+    assert len(set(seen)) == 3
+    state = trouble(waits("ErrImagePull", "x"), (first,))
+    assert state
+    assert state.said_at == ""
+
+
 def test_a_refused_pod_says_why() -> None:
     assert (
         "no RuntimeClass kata-qemu"
@@ -194,6 +211,7 @@ def test_a_guest_has_another_boot_id_and_runc_the_hosts() -> None:
     unread = GOOD.replace("boot bbbb", "boot")
     assert levels("kata-qemu", unread)["smoke.kernel"] is Level.PASS
     assert levels("kata-qemu", unread.replace("6.18.35", "6.12.1"))["smoke.kernel"] is Level.FAIL
+    assert levels("kata-qemu", "names ok\napi ok\nend\n")["smoke.kernel"] is Level.FAIL
 
 
 def test_names_network_and_gpus_are_told_apart() -> None:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 from caasctl.facts.gpu import PciFunctions
 from caasctl.facts.kubernetes_objects import ClusterObjects
 from caasctl.model import Check, Facts, Finding, Fix, FixKind, check, failed, passed, warned
 from caasctl.needs.cluster.device_plugin import passes_gpus
+from caasctl.needs.containerd import handlers
 from caasctl.profile import NodeProfile
 from caasctl.syntax.cluster.names import PLUGIN_DOMAIN
 
 # NVIDIA's own, of the operator and alone; all speak for the same cards.
 _OTHERS = re.compile(r"(?:sandbox|kubevirt-gpu|k8s|kata-[a-z]+)-device-plugin|gpu-device-plugin", re.IGNORECASE)
 _KNOWN = "nvcr.io/nvidia/cloud-native/nvidia-sandbox-device-plugin:v0.0.5"
+# By containerd itself: before phase containerd there may be no crictl, or one that asks another runtime.
 _DIGEST = (
-    f"crictl pull {_KNOWN} && crictl inspecti -o go-template --template '{{{{index .status.repoDigests 0}}}}' {_KNOWN}"
+    f"ctr -n k8s.io images pull {_KNOWN} >/dev/null && ctr -n k8s.io images ls name=={_KNOWN} | awk 'NR==2{{print $3}}'"
 )
+_VENDOR = "10de"  # compiled into NVIDIA's plugin: it looks at no other's functions
 
 
 @check(
@@ -30,11 +34,18 @@ _DIGEST = (
 )
 def device_plugin(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     """spec.gpu.devicePlugin.image and spec.gpu.resourceName, where the host has GPUs that are to be passed through."""
-    gpu = profile.spec.gpu
-    if not profile.begins_cluster or not passes_gpus(profile) or not facts[PciFunctions].selected(gpu):
+    gpu, passes = profile.spec.gpu, passes_gpus(handlers(facts, profile), profile)
+    found = facts[PciFunctions].selected(gpu)
+    if not profile.begins_cluster or not passes or not found:
+        return
+    others = sorted({f"{one.vendor}:{one.device}" for one in found if one.vendor != _VENDOR})
+    ours = any(one.vendor == _VENDOR for one in found)
+    if others:
+        yield _of_others(others, failing=bool(gpu.devicePlugin.image) and not ours)
+    if not ours:
         return
     if not gpu.devicePlugin.image:
-        yield warned("none", wanted="spec.gpu.devicePlugin.image: NAME@sha256:DIGEST",
+        yield warned("none", wanted="spec.gpu.devicePlugin.image: NAME@sha256:DIGEST", cause="GPUs are bound to vfio-pci, and nobody offers them to pods",
                      fix=Fix(f"{_DIGEST}   # prints it, for spec.gpu.devicePlugin.image"))  # fmt: skip
     elif not gpu.resourceName.startswith(f"{PLUGIN_DOMAIN}/"):
         yield failed(f"spec.gpu.resourceName: {gpu.resourceName}", wanted=f"a name below {PLUGIN_DOMAIN}/",
@@ -42,6 +53,15 @@ def device_plugin(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
                      fix=Fix(f"spec.gpu.resourceName: {PLUGIN_DOMAIN}/{gpu.resourceName.rpartition('/')[2]}", FixKind.EDIT))  # fmt: skip
     else:
         yield passed(gpu.devicePlugin.image)
+
+
+def _of_others(ids: list[str], *, failing: bool) -> Finding:
+    """Of GPUs that NVIDIA's plugin leaves alone. failing: it is all that the profile asks for, and it has no other."""
+    say = failed if failing else warned
+    return say(", ".join(ids), wanted="a device plugin that offers them", subject=", ".join(ids),
+               cause=f"spec.gpu.devicePlugin is NVIDIA's, which offers functions of vendor {_VENDOR} and no other",
+               fix=Fix("spec.gpu.devicePlugin.image: '', and offer them by a device plugin of your own" if failing else
+                       "offer them by a device plugin of your own, or leave them out of spec.gpu.select"))  # fmt: skip
 
 
 @check(
@@ -56,26 +76,31 @@ def device_plugin(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
 def models(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     """Vendor and device of the GPUs that the profile passes through."""
     gpu = profile.spec.gpu
-    if not passes_gpus(profile) or not gpu.devicePlugin.image:
+    if not passes_gpus(handlers(facts, profile), profile):
         return
-    cards = [one for one in facts[PciFunctions].selected(gpu) if one.class_code.startswith("03")]
-    ids = sorted({f"{one.vendor}:{one.device}" for one in cards})
-    if len(ids) > 1:
-        few = min(ids, key=lambda name: sum(f"{one.vendor}:{one.device}" == name for one in cards))
-        out = ", ".join(f'"{one.address}"' for one in cards if f"{one.vendor}:{one.device}" == few)
+    cards = [
+        each
+        for each in facts[PciFunctions].selected(gpu)
+        if each.class_code.startswith("03") and each.vendor == _VENDOR
+    ]
+    counts = Counter(f"{each.vendor}:{each.device}" for each in cards)
+    if len(counts) > 1:
+        most = max(sorted(counts), key=lambda model: counts[model])
+        out = [each.address for each in cards if f"{each.vendor}:{each.device}" != most]
+        every = ", ".join(f'"{address}"' for address in dict.fromkeys((*gpu.exclude, *out)))
         yield warned(
-            ", ".join(ids),
+            ", ".join(sorted(counts)),
             wanted=f"one model behind {gpu.resourceName}",
-            fix=Fix(f"spec.gpu.exclude: [{out}]", FixKind.EDIT),
+            fix=Fix(f"spec.gpu.exclude: [{every}]", FixKind.EDIT),
         )
-    elif ids:
-        yield passed(ids[0])
+    elif counts:
+        yield passed(*counts)
 
 
 @check(
     "gpu.one_device_plugin",
     "No second device plugin offers NVIDIA's cards",
-    reads=(ClusterObjects,),
+    reads=(ClusterObjects, PciFunctions),
     why="Two plugins offer one card under two names, or take each other's socket away: a card is given to two pods, and the second "
     "guest fails with `Device or resource busy`.",
     fix="Uninstall the GPU operator, or leave spec.gpu.devicePlugin.image empty and let it offer the cards.",
@@ -84,7 +109,7 @@ def models(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
 )
 def one_device_plugin(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     """Images of the cluster's daemonsets, by kubectl, where an API server answers."""
-    if not passes_gpus(profile) or not profile.spec.gpu.devicePlugin.image:
+    if not passes_gpus(handlers(facts, profile), profile) or not profile.spec.gpu.devicePlugin.image:
         return
     seen = facts[ClusterObjects]
     if not seen.asked:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from caasctl.facts.gpu import PciFunctions
 from caasctl.facts.kubernetes_objects import ClusterObjects
 from caasctl.model import Check, Facts, Finding, Fix, check, failed, passed, warned
+from caasctl.needs.containerd import handlers
 from caasctl.profile import NodeProfile
 
 
 @check(
     "kubernetes.runtime_classes",
     "Each Kata handler has a RuntimeClass of caasctl's",
-    reads=(ClusterObjects,),
+    reads=(ClusterObjects, PciFunctions),
     why='Without it a pod with that runtimeClassName is refused: `pod rejected: RuntimeClass "kata-qemu" not found`; with another '
     "handler behind the name it runs on what nobody expects.",
     fix="caasctl init-node --phase cluster; where another tool made one of that name, decide whose it is to be.",
@@ -21,13 +23,13 @@ from caasctl.profile import NodeProfile
     gates=("cluster",),
 )
 def runtime_classes(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
-    """RuntimeClasses of the profile's handlers, by kubectl, where an API server answers."""
-    if not profile.begins_cluster or not profile.kata_handlers:
+    """RuntimeClasses of the handlers in effect, by kubectl, where an API server answers."""
+    if not profile.begins_cluster:
         return
     seen = facts[ClusterObjects]
     if not seen.asked:
         return
-    for handler in profile.kata_handlers:
+    for handler in handlers(facts, profile):
         found = seen.runtime_class(handler)
         if found is None:
             yield warned(

@@ -12,6 +12,7 @@ from caasctl.model import HEADER, Facts
 from caasctl.needs.cluster.device_plugin import device_plugin
 from caasctl.needs.cluster.runtime_classes import runtime_classes
 from caasctl.needs.cluster.tenants import tenant_policies
+from caasctl.needs.containerd import handlers
 from caasctl.profile import NodeProfile
 from caasctl.protocol import Phase, Resource
 from caasctl.resources.cluster.labels import NodeLabels
@@ -32,7 +33,7 @@ def desired(facts: Facts, profile: NodeProfile) -> Iterator[Resource]:
     """
     if not profile.begins_cluster and not profile.join:
         return
-    wanted = tuple(label(handler) for handler in profile.kata_handlers)
+    wanted = tuple(label(handler) for handler in _handlers(facts, profile))
     yield NodeLabels(facts[Hostname].name.lower(), wanted, tuple(map(label, HANDLERS)))
     if profile.begins_cluster:
         yield objects(facts, profile)
@@ -41,11 +42,18 @@ def desired(facts: Facts, profile: NodeProfile) -> Iterator[Resource]:
 
 def objects(facts: Facts, profile: NodeProfile) -> ClusterObjects:
     """Raises FactUnread."""
-    documents = (*runtime_classes(profile), *device_plugin(facts, profile))
+    names = _handlers(facts, profile)
+    documents = (*runtime_classes(names), *device_plugin(facts, profile, names))
     known = (*(f"runtimeclass/{handler}" for handler in HANDLERS), f"namespace/{GPU_NAMESPACE}", f"daemonset/{PLUGIN}")
-    names = {f"{one['kind'].lower()}/{one['metadata']['name']}" for one in documents}
+    wanted = {f"{one['kind'].lower()}/{one['metadata']['name']}" for one in documents}
     file = File(MANIFEST, HEADER + dump_yaml(*documents), _MODE) if documents else Gone(MANIFEST)
-    return ClusterObjects(documents, file, GPU_NAMESPACE, tuple(name for name in known if name not in names))
+    return ClusterObjects(documents, file, GPU_NAMESPACE, tuple(name for name in known if name not in wanted))
+
+
+def _handlers(facts: Facts, profile: NodeProfile) -> tuple[str, ...]:
+    """Raises FactUnread: functions that could not be read are no host without GPUs, whose objects would go."""
+    found = facts[PciFunctions] if profile.kata_handlers and profile.spec.gpu.passthrough == "auto" else None
+    return handlers(facts, profile) if found else profile.kata_handlers
 
 
 PHASE = Phase(

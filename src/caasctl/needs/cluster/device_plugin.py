@@ -16,14 +16,14 @@ _LABELS = {**OURS, NAME: PLUGIN}
 _DIGITS = 16
 
 
-def passes_gpus(profile: NodeProfile) -> bool:
-    """Whether pods are to get GPUs at all."""
-    return GPU_HANDLER in profile.spec.runtimes and profile.spec.gpu.passthrough != "off"
+def passes_gpus(handlers: tuple[str, ...], profile: NodeProfile) -> bool:
+    """Whether pods are to get GPUs at all. handlers: those in effect on this host."""
+    return GPU_HANDLER in handlers and profile.spec.gpu.passthrough != "off"
 
 
-def device_plugin(facts: Facts, profile: NodeProfile) -> tuple[dict[str, Any], ...]:
+def device_plugin(facts: Facts, profile: NodeProfile, handlers: tuple[str, ...]) -> tuple[dict[str, Any], ...]:
     """Namespace and DaemonSet; () where the profile gives no image. Raises FactUnread."""
-    if not passes_gpus(profile) or not profile.spec.gpu.devicePlugin.image:
+    if not passes_gpus(handlers, profile) or not profile.spec.gpu.devicePlugin.image:
         return ()
     return _namespace(), _daemon_set(profile, bound(facts, profile))
 

@@ -1,10 +1,9 @@
-"""RuntimeClasses: one for each handler of the profile, called as the handler is."""
+"""RuntimeClasses: one for each Kata handler in effect, called as the handler is."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from caasctl.profile import NodeProfile
 from caasctl.syntax.cluster.names import OURS, label
 
 # Kata's own (tools/packaging/kata-deploy/helm-chart, runtimeclasses.yaml, 4.1.0), as the API server writes quantities.
@@ -15,9 +14,9 @@ _OVERHEAD = {
 }
 
 
-def runtime_classes(profile: NodeProfile) -> tuple[dict[str, Any], ...]:
+def runtime_classes(handlers: tuple[str, ...]) -> tuple[dict[str, Any], ...]:
     """Pods of a class go to nodes with its handler's label only, which phase cluster puts on each node."""
-    return tuple(_runtime_class(handler) for handler in profile.kata_handlers)
+    return tuple(_runtime_class(handler) for handler in handlers)
 
 
 def _runtime_class(handler: str) -> dict[str, Any]:

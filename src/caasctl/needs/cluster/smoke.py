@@ -12,15 +12,16 @@ PREFIX = "caasctl-smoke-"
 _BUSYBOX = "e2e-test-images/busybox:1.36.1-1"  # of Kubernetes' own tests, in its own registry
 _NOBODY = 65534
 _PLAIN_S, _GPU_S = 600, 1800  # after which a pod ends by itself, if nobody is there any more to delete it
+# The kubelet keeps the last 4096 bytes of what a pod says, so what may be long comes first.
+_GPUS = "for f in /sys/bus/pci/devices/*; do [ -e $f/vendor ] || continue; v=$(cat $f/vendor) c=$(cat $f/class); case $v$c in 0x10de*|*0x03????) say pci ${f##*/} $v $c $(cat $f/device);; esac; done\n"
 # Names and the service network may take a moment for a pod that is new: each is tried for as long as that.
 _SCRIPT = """\
 say() { echo "$@"; echo "$@" >>/dev/termination-log; }
 again() { for n in 1 2 3; do said=$("$@" 2>&1 </dev/null) && return 0; sleep 2; done; said=$(echo "$said" | tr '\\n' ' ' | tail -c 200); return 1; }
-say kernel $(uname -r)
+GPUSsay kernel $(uname -r)
 say boot $(cat /proc/sys/kernel/random/boot_id)
 again timeout 10 nslookup NAME && say names ok || say names failed "$said"
 again nc -w 5 "$KUBERNETES_SERVICE_HOST" "$KUBERNETES_SERVICE_PORT" -e true && say api ok || say api failed "$said"
-for f in /sys/bus/pci/devices/*; do [ -e $f/vendor ] && say pci ${f##*/} $(cat $f/vendor $f/class $f/device); done
 say end
 """
 
@@ -29,9 +30,14 @@ def image(profile: NodeProfile) -> str:
     return profile.spec.smoke.image or f"{profile.spec.kubernetes.imageRepository}/{_BUSYBOX}"
 
 
-def namespace(name: str) -> dict[str, Any]:
-    """Restricted, as a tenant's may be: what runs there runs anywhere."""
-    labels = {**OURS, SMOKE: "true", "pod-security.kubernetes.io/enforce": "restricted"}
+def mark(node: str) -> str:
+    """A node's name as a label's value, which has 63 characters at most."""
+    return node[:63].rstrip("-.")
+
+
+def namespace(name: str, node: str) -> dict[str, Any]:
+    """Restricted, as a tenant's may be: what runs there runs anywhere. node: whose smoke makes it, and may take it away."""
+    labels = {**OURS, SMOKE: mark(node), "pod-security.kubernetes.io/enforce": "restricted"}
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
 
 
@@ -68,6 +74,7 @@ def pod_name(handler: str, resource: str) -> str:
 
 def _container(profile: NodeProfile, resource: str) -> dict[str, Any]:
     script = _SCRIPT.replace("NAME", f"kubernetes.default.svc.{profile.spec.network.dnsDomain}")
+    script = script.replace("GPUS", _GPUS if resource else "")
     return {
         "name": "smoke",
         "image": image(profile),

@@ -9,6 +9,7 @@ from caasctl.model import CommandError, RefusedError, Unreadable
 from caasctl.protocol import Reader
 from caasctl.syntax import kubeadm
 from caasctl.syntax.cluster import kubectl
+from caasctl.syntax.cluster.names import MANAGED_BY, MANAGER
 from caasctl.syntax.cluster_health import parse_items
 
 Item = Mapping[str, Any]
@@ -24,6 +25,19 @@ def live(host: Reader, refs: tuple[str, ...], namespace: str) -> dict[str, Item]
     """Those that are there, in one question. Raises Unreadable."""
     found = _ask(host, "get", *refs, "--namespace", namespace, "--show-managed-fields")
     return {ref(item): item for item in parse_items(found, "kubectl get")}
+
+
+# What somebody may keep in a namespace; the API server fills it with others itself.
+_KEPT = ("secrets", "configmaps", "pods", "daemonsets", "deployments", "replicasets", "statefulsets", "jobs", "cronjobs",
+         "services", "persistentvolumeclaims")  # fmt: skip
+_CLUSTERS_OWN = "configmap/kube-root-ca.crt"
+
+
+def foreign(host: Reader, namespace: str) -> tuple[str, ...]:
+    """What lies in a namespace and is not caasctl's, as `secret/NAME`; of secrets their names only. Raises Unreadable."""
+    argv = ("kubectl", *ADMIN, "--request-timeout=10s", "get", ",".join(_KEPT), "--namespace", namespace,
+            "-l", f"{MANAGED_BY}!={MANAGER}", "--ignore-not-found", "-o", "name")  # fmt: skip
+    return tuple(name for name in answer(host, argv).split() if name != _CLUSTERS_OWN)
 
 
 def pods(host: Reader, namespace: str) -> tuple[Item, ...]:

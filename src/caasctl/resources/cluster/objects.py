@@ -16,6 +16,8 @@ from caasctl.syntax.cluster.owned import differences, is_ours, writers
 from caasctl.syntax.cluster_health import READY
 
 _FOREIGN = "not caasctl's: written by "
+_ADOPTED = "somebody's, who keeps nothing but secrets in it: "
+_STAYS = "caasctl's, and stays for what others keep in it: "
 _PODS, _RUN = "pods", Known(f"{READY}\n")
 _AS_WANTED = "as wanted"
 _GONE_S = 180.0  # a namespace goes with its pods, which have their time to end
@@ -65,6 +67,7 @@ class ClusterObjects:
                 found = {}
             else:
                 found = ask.live(host, (*self._wanted, *self.others), self.namespace)
+            inside = ask.foreign(host, self.namespace) if self._space in found else ()
         except Unreadable as unreadable:
             return Unknown(str(unreadable))
         leaving = next((name for name, item in found.items() if item["metadata"].get("deletionTimestamp")), "")
@@ -74,25 +77,37 @@ class ClusterObjects:
             return Absent()
         running = ((_PODS, Known(f"{obstacle(found) or READY}\n")),) if obstacle(found) is not None else ()
         files = ((self.file.path, file),) if isinstance(file, Known) else ()
-        objects = tuple((name, self._state(name, item)) for name, item in found.items())
+        objects = tuple((name, self._state(name, item, inside)) for name, item in found.items())
         other = [f"{name}: {state.text.splitlines()[0]}" for name, state in (*objects, *running)
-                 if state not in (self._as_written, _RUN)]  # fmt: skip
+                 if state not in (self._as_written, _RUN) and not self._stays(name, state)]  # fmt: skip
         return Known(next(iter(other), _AS_WANTED), parts=(*files, *objects, *running))
+
+    @property
+    def _space(self) -> str:
+        return f"namespace/{self.namespace}"
 
     @property
     def _as_written(self) -> Known:
         return Known(f"as in {self.file.path}\n")
 
-    def _state(self, name: str, item: Item) -> Known:
+    def _state(self, name: str, item: Item, inside: tuple[str, ...]) -> Known:
+        """inside: what others keep in the namespace."""
         others = ", ".join(writers(item)) or "somebody unknown"
         if not is_ours(item):
-            return Known(f"{_FOREIGN}{others}\n")
+            adopted = name == self._space and all(each.startswith("secret/") for each in inside)
+            return Known(f"{_ADOPTED}{', '.join(inside) or 'none'}\n" if adopted else f"{_FOREIGN}{others}\n")
         if name not in self._wanted:
-            return Known("caasctl's, of another profile\n")
+            stays = name == self._space and inside
+            return Known(f"{_STAYS}{', '.join(inside)}\n" if stays else "caasctl's, of another profile\n")
         lines = differences(item, self._wanted[name])
         if not lines:
             return self._as_written
         return Known("\n".join((*lines, *([f"also written by {others}"] if writers(item) else []))) + "\n")
+
+    def _stays(self, name: str, state: State) -> bool:
+        """Whether it is left as it is: nothing that is wanted, and others have a part in it."""
+        theirs = isinstance(state, Known) and state.text.startswith((_FOREIGN, _ADOPTED, _STAYS))
+        return name not in self._wanted and theirs
 
     def target(self, now: State) -> State:
         """Raises RefusedError where an object of that name is somebody else's."""
@@ -103,7 +118,7 @@ class ClusterObjects:
             if isinstance(state, Known) and state.text.startswith(_FOREIGN) and name in self._wanted:
                 raise _refused(name, state)
         left = ((n, s) for n, s in states.items() if n not in self._wanted and n not in (self.file.path, _PODS))
-        stays = tuple((n, s) for n, s in left if isinstance(s, Known) and s.text.startswith(_FOREIGN))
+        stays = tuple((n, s) for n, s in left if self._stays(n, s))
         pods = ((_PODS, _RUN),) if any(kind["kind"] == "DaemonSet" for kind in self.documents) else ()
         wanted = tuple((name, self._as_written) for name in self._wanted)
         order = {name: at for at, name in enumerate(states)}
@@ -150,7 +165,8 @@ class ClusterObjects:
             changed = []
         left = f"{', '.join(changed)} stay as they are: nothing tells how caasctl made them before" if changed else ""
         same = "" if commands or file or left else "nothing of it changes"
-        return Undo(file, commands, left or same)
+        lost = f"the namespace {self.namespace} with all that is in it by then, secrets for pulls too"
+        return Undo(file, commands, left or same, loses=lost if self._space in new else "")
 
 
 def _delete(namespace: str, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -162,7 +178,11 @@ def _delete(namespace: str, names: tuple[str, ...]) -> tuple[str, ...]:
 def _refused(name: str, state: Known) -> RefusedError:
     kind, _, named = name.partition("/")
     else_ = (
-        "take its handler out of spec.runtimes" if kind == "runtimeclass" else "set spec.gpu.devicePlugin.image to ''"
+        "take its handler out of spec.runtimes"
+        if kind == "runtimeclass"
+        else "keep nothing but secrets in it"
+        if kind == "namespace"
+        else "set spec.gpu.devicePlugin.image to ''"
     )
     return RefusedError(
         f"there is a {kind} {named} in this cluster that is not caasctl's",

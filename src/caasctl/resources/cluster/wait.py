@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from caasctl.protocol import Writer
 from caasctl.resources.cluster import ask
 from caasctl.resources.cluster.ask import Item
 from caasctl.syntax.cluster import pods
+
+_PHASE = re.compile(r"`caasctl init-node --phase (\w+)`")  # of the command that waits, not of one with another profile
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,8 @@ def _late(host: Writer, namespace: str, seen: str, deadline_s: float) -> CaasErr
     except Unreadable:
         why = None
     if why:
-        return CaasError(f"the device plugin does not run: {why.problem}", cause=why.cause, fix=why.fix)
+        return CaasError(
+            f"the device plugin does not run: {why.problem}", cause=why.cause, fix=_PHASE.sub(r"phase \1", why.fix)
+        )
     return CaasError(f"the device plugin does not run after {deadline_s:.0f} s", cause=f"last seen: {seen}",
                      fix=f"`kubectl -n {namespace} describe pods` says more; mend it, then run the same command again")  # fmt: skip

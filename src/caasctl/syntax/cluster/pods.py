@@ -15,12 +15,19 @@ _PHASE = "`caasctl init-node --phase {}`"
 
 
 class Trouble(NamedTuple):
-    """problem and cause as clauses. busy: nothing is broken, what the pod asks for is in use."""
+    """problem and cause as clauses. busy: nothing is broken, what the pod asks for is in use. said_at: of an event, which says
+    what was, when it was said last; "" where the pod's own state says it, which is as it is now.
+    """
 
     problem: str
     cause: str
     fix: str
     busy: bool = False
+    said_at: str = ""
+
+
+GONE = Trouble("somebody took its pod away", "the pod was made, and the API server does not list it any more",
+               f"find out who deletes pods in its namespace (the API server's audit log names him), {AGAIN}")  # fmt: skip
 
 
 class _Known(NamedTuple):
@@ -104,14 +111,17 @@ _KNOWN = tuple(
 
 def trouble(pod: Item, events: Iterable[Item]) -> Trouble | None:
     """None where nothing speaks against it yet."""
-    said = list(_said(pod, events))
+    said = [*((text, "") for text in _state(pod)), *_events(pod, events)]
     if not said:
         return None
-    for text in said:
+    for text, at in said:
         known = next((known for known in _KNOWN if re.search(known.pattern, text)), None)
         if known:
-            return _explained(known, text)
-    return Trouble("it does not start", _short(said[0]), "`kubectl describe pod` in its namespace may say more")
+            return _explained(known, text)._replace(said_at=at)
+    text, at = said[0]
+    return Trouble(
+        "it does not start", _short(text), "`kubectl describe pod` in its namespace may say more", said_at=at
+    )
 
 
 def refused(text: str) -> Trouble:
@@ -142,10 +152,9 @@ def _short(text: str) -> str:
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 4]} ..."
 
 
-def _said(pod: Item, events: Iterable[Item]) -> Iterator[str]:
-    """Most telling first."""
+def _state(pod: Item) -> Iterator[str]:
+    """What its status says, most telling first."""
     status = pod.get("status") or {}
-    uid, name = pod["metadata"].get("uid"), pod["metadata"].get("name")
     for each in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
         waiting, ended = ((each.get("state") or {}).get(key) or {} for key in ("waiting", "terminated"))
         last = (each.get("lastState") or {}).get("terminated") or {}
@@ -158,9 +167,18 @@ def _said(pod: Item, events: Iterable[Item]) -> Iterator[str]:
             yield f"{condition.get('reason', '')} {condition.get('message', '')}".strip()
     if status.get("phase") == "Failed" and (status.get("reason") or status.get("message")):
         yield f"{status.get('reason', '')} {status.get('message', '')}".strip()
+
+
+def _events(pod: Item, events: Iterable[Item]) -> Iterator[tuple[str, str]]:
+    """Newest first: what each says, and what changes whenever it is said again. Once a pod has its node, why it had none is past."""
+    uid, name = pod["metadata"].get("uid"), pod["metadata"].get("name")
     told = [each for each in events if each.get("type") == "Warning" and _is_of(each, uid, name)]
+    placed = ("PodScheduled", "True") in {
+        (each.get("type"), each.get("status")) for each in (pod.get("status") or {}).get("conditions") or ()
+    }
     for event in sorted(told, key=_when, reverse=True):
-        yield f"{event.get('reason', '')} {event.get('message', '')}".strip()
+        if not (placed and event.get("reason") == "FailedScheduling"):
+            yield f"{event.get('reason', '')} {event.get('message', '')}".strip(), f"{_when(event)} {_times(event)}"
 
 
 def _is_of(event: Item, uid: Any, name: Any) -> bool:
@@ -168,5 +186,16 @@ def _is_of(event: Item, uid: Any, name: Any) -> bool:
     return bool(about.get("uid") == uid if about.get("uid") else about.get("name") == name)
 
 
+def _times(event: Item) -> int:
+    return int((event.get("series") or {}).get("count") or event.get("count") or 1)
+
+
 def _when(event: Item) -> str:
-    return str(event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp") or "")
+    series = event.get("series") or {}
+    return str(
+        series.get("lastObservedTime")
+        or event.get("lastTimestamp")
+        or event.get("eventTime")
+        or event["metadata"].get("creationTimestamp")
+        or ""
+    )

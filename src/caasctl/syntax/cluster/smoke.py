@@ -32,7 +32,7 @@ class Host:
 
 @dataclass(frozen=True)
 class Told:
-    """What a pod said; "" where it did not. pci: (address, vendor, class, device). end: it came to its last line."""
+    """What a pod said; "" where it did not. pci: NVIDIA's and display functions as (address, vendor, class, device). end: it came to its last line."""
 
     release: str = ""
     boot: str = ""
@@ -79,6 +79,9 @@ def proven(handler: str, resource: str, text: str, host: Host) -> Iterator[Findi
 
 def _kernel(handler: str, subject: str, told: Told, host: Host) -> Finding:
     """By the boot id: a guest may well run a kernel of the host's version."""
+    if not (told.boot or told.release):
+        return _failed("smoke.kernel", subject, "not said", "the name of its kernel",
+                       "what the pod said begins after it, or its image has no uname", "name one that has busybox: --image IMAGE, or spec.smoke.image")  # fmt: skip
     same = (told.boot == host.boot) if told.boot and host.boot else told.release == host.release
     own = f"{told.release}, {'the host' if same else 'a kernel of its own'}" + (
         "'s" if same else f" (host: {host.release})"
@@ -114,7 +117,7 @@ def _gpu(resource: str, told: Told) -> Finding:
     shown = [f"{row[0]} [{row[1].removeprefix('0x')}:{row[-1].removeprefix('0x')}]" for row in found]
     if any(row[2].startswith(_DISPLAY) for row in found):
         return _passed("smoke.gpu", resource, ", ".join(shown))
-    return _failed("smoke.gpu", resource, ", ".join(shown) or f"no function of NVIDIA among {len(told.pci)}", "a GPU on the guest's PCI bus",
+    return _failed("smoke.gpu", resource, ", ".join(shown) or "no function of NVIDIA", "a GPU on the guest's PCI bus",
                    f"the kubelet gave the pod a device, and {GPU_HANDLER} did not plug it in",
                    "caasctl preflight --check cdi.resource_matches, and `journalctl -t kata` for cold plug")  # fmt: skip
 

@@ -27,6 +27,7 @@ WORK = Path("/run/standin-guests")
 BUSYBOX = "/usr/lib/standin-busybox"
 DNS = "127.0.0.10"
 GPU = ("0x10de", "0x030200", "0x2331")
+LAST = 4096  # bytes of a termination message that stay: pkg/util/tail ReadAtMost reads them from the file's end
 
 
 def offered() -> dict[str, str]:
@@ -73,7 +74,7 @@ class Guests:
         if rc is None:
             return None
         folder = WORK / pod["metadata"]["uid"]
-        message = (folder / "termination-log").read_text(encoding="utf-8", errors="replace")[:4096]
+        message = (folder / "termination-log").read_bytes()[-LAST:].decode(errors="replace")
         ended = {
             "exitCode": rc,
             "reason": "Completed" if rc == 0 else "Error",
@@ -170,12 +171,15 @@ def _start(client: Client, pod: Object, container: Object) -> subprocess.Popen[b
 
 
 def _functions(folder: Path, container: Object) -> Path:
-    """The PCI functions of a guest: its own, and a GPU for each that the container asks for."""
+    """The PCI functions of a guest: its own, more where a test asks for them, and a GPU for each that the container asks for."""
     asked = sum(int(number) for name, number in container.get("resources", {}).get("limits", {}).items() if "/" in name)
     if place.wanted_failure("no-gpu-in-guest"):
         asked = 0
-    rows = [("0000:00:00.0", ("0x8086", "0x060000", "0x29c0"))] + [
-        (f"0000:{at + 1:02x}:00.0", GPU) for at in range(asked)
+    rows = [("0000:00:00.0", ("0x8086", "0x060000", "0x29c0"))]
+    rows += [(f"0000:{at + 1:02x}:00.0", GPU) for at in range(asked)]
+    more = int(place.setting("functions", "0"))
+    rows += [
+        (f"0001:{at >> 8:02x}:{at >> 3 & 31:02x}.{at & 7}", ("0x8086", "0x020000", "0x1889")) for at in range(more)
     ]
     for address, told in rows:
         (folder / address).mkdir()

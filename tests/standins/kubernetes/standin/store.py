@@ -31,6 +31,7 @@ CORE: dict[str, Resource] = {
     "events": Resource("Event", True, ("ev",)),
     "namespaces": Resource("Namespace", False, ("ns",)),
     "nodes": Resource("Node", False, ("no",)),
+    "persistentvolumeclaims": Resource("PersistentVolumeClaim", True, ("pvc",)),
     "pods": Resource("Pod", True, ("po",)),
     "secrets": Resource("Secret", True),
     "serviceaccounts": Resource("ServiceAccount", True, ("sa",)),
@@ -41,7 +42,9 @@ GROUPS: dict[str, dict[str, Resource]] = {
         "daemonsets": Resource("DaemonSet", True, ("ds",)),
         "deployments": Resource("Deployment", True, ("deploy",)),
         "replicasets": Resource("ReplicaSet", True, ("rs",)),
+        "statefulsets": Resource("StatefulSet", True, ("sts",)),
     },
+    "batch/v1": {"cronjobs": Resource("CronJob", True, ("cj",)), "jobs": Resource("Job", True)},
     "apiextensions.k8s.io/v1": {
         "customresourcedefinitions": Resource("CustomResourceDefinition", False, ("crd", "crds"))
     },
