@@ -48,6 +48,13 @@ def test_addresses_and_ids_are_taken_as_lspci_writes_them() -> None:
     assert len(profile_load.load("single-node", spec).spec.gpu.exclude) == 3
 
 
+def test_gpus_go_to_guests_by_themselves_only_where_there_are_guests() -> None:
+    """With runc alone their containers may use a GPU by the host's driver, which is not to be taken away unasked."""
+    assert profile_load.load("single-node").spec.gpu.passthrough == "auto"
+    assert profile_load.load("single-node", ("runtimes=[runc]",)).spec.gpu.passthrough == "off"
+    assert profile_load.load("gpu-single-node", ("runtimes=[runc]",)).spec.gpu.passthrough == "required"
+
+
 def test_off_is_a_word_and_no_boolean(tmp_path: Path) -> None:
     profile = _load(tmp_path, HEAD + "spec: {boot: {iommu: off, passthroughMode: true}, gpu: {passthrough: off}}\n")
     assert profile.spec.boot.iommu == "off"  # type: ignore[attr-defined]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from datetime import date
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -24,7 +24,15 @@ def load(named: str = DEFAULT, settings: Sequence[str] = ()) -> NodeProfile:
     wrong = list(judge(profile))
     if wrong:
         raise _error(named, wrong)
-    return profile
+    return _for_guests(profile)
+
+
+def _for_guests(profile: NodeProfile) -> NodeProfile:
+    """Where no runtime starts guests, `auto` takes no GPU from the host: containers of runc may use it by the host's driver."""
+    gpu = profile.spec.gpu
+    if gpu.passthrough != "auto" or profile.kata_handlers:
+        return profile
+    return replace(profile, spec=replace(profile.spec, gpu=replace(gpu, passthrough="off")))
 
 
 def complete(named: str, settings: Sequence[str] = ()) -> dict[str, Any]:

@@ -144,6 +144,12 @@ def test_the_list_shows_what_there_is_where_passthrough_is_off(tmp_path: Path) -
                          "could go to guests.\n")  # fmt: skip
 
 
+def test_auto_takes_no_gpu_from_the_host_where_no_runtime_starts_guests(tmp_path: Path) -> None:
+    said = listed(session(tmp_path, pci_hosts.FOUR_A10, "runtimes=[runc]"))
+    assert said.endswith("No runtime of this profile starts guests (spec.runtimes): the list shows what\n"
+                         "could go to guests.\n")  # fmt: skip
+
+
 def test_a_host_with_nothing_selected_is_told_what_was_looked_for(tmp_path: Path) -> None:
     select = 'gpu.select=[{"vendor":"1002","device":"74a1"},{"address":"0000:99:00.0"}]'
     functions = tuple(f for f in pci_hosts.WORKSTATION if f.address != "0000:65:00.3")

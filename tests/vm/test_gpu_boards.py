@@ -9,7 +9,7 @@ from tests.vm.image import Kind
 
 pytestmark = [pytest.mark.root, pytest.mark.vm, pytest.mark.slow]
 CARD = ("-device", "pcie-root-port,id=a,chassis=1,addr=4", "-device", "pci-testdev,bus=a,membar=64M")
-SELECT = "--set 'spec.runtimes=[runc]' --set 'spec.gpu.select=[{vendor: \"1b36\", device: \"0005\"}]' --set spec.boot.iommu=required"
+SELECT = "--set 'spec.runtimes=[runc]' --set 'spec.gpu.select=[{vendor: \"1b36\", device: \"0005\"}]' --set spec.boot.iommu=required --set spec.gpu.passthrough=required"
 INIT = f"caasctl init-node --yes {SELECT} --phase host --phase gpu"
 DRIVER = "basename $(readlink /sys/bus/pci/devices/0000:01:00.0/driver || echo none)"
 

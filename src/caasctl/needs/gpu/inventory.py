@@ -136,10 +136,9 @@ def notes(facts: Facts, profile: NodeProfile) -> tuple[str, ...]:
     if not chosen:
         return (*_nothing(facts, profile), *spared)
     if profile.spec.gpu.passthrough == "off":
-        return (
-            "Passthrough is off in this profile (spec.gpu.passthrough): the list shows what could go to guests.",
-            *spared,
-        )
+        off = "Passthrough is off in this profile (spec.gpu.passthrough)"
+        why = off if profile.kata_handlers else "No runtime of this profile starts guests (spec.runtimes)"
+        return (f"{why}: the list shows what could go to guests.", *spared)
     nodes = facts.get(VfioNodes)
     held = tuple(f"{h.node} is held by {h.command} (process {h.pid})." for h in nodes.holders) if nodes else ()
     return (*held, *spared, *_switches(facts, chosen))
