@@ -139,7 +139,7 @@ def test_a_group_with_a_disk_in_it_is_refused_whole(machine: Machine) -> None:
     assert viable(machine, SHARED) == {"0"}  # the kernel takes it, and then gives it to no guest
 
 
-@pytest.mark.minutes(1)
+@pytest.mark.minutes(2)
 def test_virtual_functions_go_before_the_function_that_has_them(machine: Machine) -> None:
     write(machine, VIRTUAL, f'    select: [{{address: "{CARD}"}}]\n')
     machine.sh(f"echo 2 >/sys/bus/pci/devices/{CARD}/sriov_numvfs; udevadm settle")
