@@ -10,7 +10,7 @@ import pytest
 
 from caasctl import commands, interrupts
 from caasctl.faults import StoppedError
-from caasctl.model import UsageError
+from caasctl.model import Fix, UsageError, failed
 
 
 @pytest.mark.parametrize(("bundle", "root"), [("", "/"), (" ", "/"), (None, "")])
@@ -62,6 +62,26 @@ def test_before_the_first_change_it_ends_the_run_and_says_that_nothing_was_chang
         130,
         "stopped before the first change: nothing was changed",
     )
+
+
+@pytest.mark.parametrize(
+    ("fix", "told"),
+    [
+        (
+            "kubectl get pods; caasctl preflight --check gpu.bound",
+            "kubectl get pods; caasctl preflight {} --check gpu.bound",
+        ),
+        ("caasctl init-node --phase gpu && sh x", "caasctl init-node {} --phase gpu && sh x"),
+        ("caasctl init-node --profile worker, or none", "caasctl init-node --profile worker, or none"),
+        ("`caasctl init-nodes`", "`caasctl init-nodes`"),
+        ("caasctl explain gpu.bound", "caasctl explain gpu.bound"),
+    ],
+)
+def test_a_fix_names_commands_with_the_runs_own_profile(fix: str, told: str) -> None:
+    """Pasted without it, the default profile would take away what this one has brought."""
+    found = failed("x", wanted="y", fix=Fix(fix))
+    assert commands.pasted([found], "--profile gpu-worker")[0].fix == Fix(told.format("--profile gpu-worker"))
+    assert commands.pasted([found], "") == (found,)
 
 
 def test_a_commands_settings_can_be_pasted_behind_another(tmp_path: Path) -> None:

@@ -79,6 +79,14 @@ def test_set_lays_over_with_and_without_spec_and_types_as_yaml_does() -> None:
     [
         ("{rolle: worker}", "spec: unknown key rolle, did you mean role?"),
         ("{role: master}", "spec.role: 'master' is not one of single-node, control-plane, worker"),
+        (
+            "{gpu: {select: [{class: 03}]}}",
+            "spec.gpu.select[0].class: expected text, got the number 3; put it in quotes, as it stands there",
+        ),
+        (
+            "{gpu: {select: [{vendor: 0x10de}]}}",
+            "spec.gpu.select[0].vendor: expected text, got the number 4318; put it in quotes",
+        ),
         ("{kubernetes: {version: 1.36}}", "spec.kubernetes.version: expected text, got 1.36; put it in quotes"),
         ("{kubernetes: {version: latest}}", "spec.kubernetes.version: 'latest' is not of the form v1.36.4"),
         (

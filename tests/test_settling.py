@@ -10,6 +10,7 @@ import pytest
 from caasctl.facts.kubernetes_kubelet import SHOW
 from caasctl.facts.os_clock import COMES_UP_S
 from caasctl.host import LiveHost
+from caasctl.model import Unreadable
 from caasctl.protocol import Completed
 from caasctl.settling import settle
 from caasctl.syntax.kubeadm import ADMIN, ASK, KUBELET_CONF
@@ -19,6 +20,8 @@ REFUSED = "The connection to the server 192.0.2.2:6443 was refused - did you spe
 
 class Booting(LiveHost):
     """A node's tree, its kubelet up `kubelet_s` after the boot, and its API server `api_s`."""
+
+    enabled, hangs, error = "enabled", False, REFUSED
 
     def __init__(self, top: Path, up_s: int, kubelet_s: int = 0, api_s: int = 0) -> None:
         super().__init__(str(top))
@@ -40,10 +43,16 @@ class Booting(LiveHost):
     def query(self, *argv: str, timeout_s: float = 5.0) -> Completed:
         if argv == SHOW:
             active, sub = ("active", "running") if self.up_s >= self.kubelet_s else ("activating", "auto-restart")
-            told = f"LoadState=loaded\nActiveState={active}\nSubState={sub}\nNRestarts=0\nUnitFileState=enabled\n"
+            told = (
+                f"LoadState=loaded\nActiveState={active}\nSubState={sub}\nNRestarts=0\nUnitFileState={self.enabled}\n"
+            )
             return Completed(argv, 0, told)
         assert argv == ASK
-        return Completed(argv, 0, "config") if self.up_s >= self.api_s else Completed(argv, 1, stderr=REFUSED)
+        if self.up_s >= self.api_s:
+            return Completed(argv, 0, "config")
+        if self.hangs:
+            raise Unreadable("kubectl", "no answer in 15 s")
+        return Completed(argv, 1, stderr=self.error)
 
     def settle(self) -> list[str]:
         settle(self, self.said.append, self.goes_on)
@@ -62,6 +71,21 @@ def test_the_wait_has_an_end(tmp_path: Path) -> None:
     node = Booting(tmp_path, up_s=20, api_s=100_000)
     node.settle()
     assert COMES_UP_S <= node.up_s <= COMES_UP_S + 4
+
+
+def test_an_api_server_that_hangs_is_on_its_way(tmp_path: Path) -> None:
+    node = Booting(tmp_path, up_s=20, api_s=50)
+    node.hangs = True
+    node.settle()
+    assert 50 <= node.up_s <= 54
+
+
+def test_what_no_time_mends_is_not_waited_for(tmp_path: Path) -> None:
+    disabled = Booting(tmp_path / "disabled", up_s=20, kubelet_s=100_000, api_s=100_000)
+    disabled.enabled = "disabled"
+    expired = Booting(tmp_path / "expired", up_s=20, api_s=100_000)
+    expired.error = "tls: failed to verify certificate: x509: certificate has expired or is not yet valid"
+    assert (disabled.settle(), expired.settle()) == ([], [])
 
 
 @pytest.mark.parametrize("lost", ["/etc/kubernetes", "/proc/uptime"])

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from caasctl.model import Fix
-from caasctl.smoking import Trial, pasted
-from caasctl.syntax.cluster import smoke
+from caasctl.smoking import Trial
 from caasctl.syntax.cluster.pods import Trouble
 
 
@@ -36,13 +34,3 @@ def test_a_pod_may_be_missing_for_a_moment() -> None:
     assert [trial.is_gone(at) for at in (100.0, 114.0, 116.0)] == [False, False, True]
     trial.missing = None
     assert not trial.is_gone(200.0)
-
-
-def test_a_finding_names_commands_with_the_runs_own_profile() -> None:
-    found = smoke.no_resource("nvidia.com", ())
-    assert found.fix
-    told = pasted(found, "--profile gpu-single-node").fix
-    assert told == Fix(
-        "kubectl -n caasctl-gpu get pods; caasctl preflight --profile gpu-single-node --check gpu.device_plugin"
-    )
-    assert pasted(found, "") == found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sys
 import time
@@ -21,7 +22,7 @@ from caasctl.facts.kubernetes import Cluster
 from caasctl.faults import is_root
 from caasctl.host import LiveHost
 from caasctl.interrupts import no_sudden_end
-from caasctl.model import CaasError, Exit, Facts, FactUnread, Finding, ProfileError, Report, Unreadable, UsageError
+from caasctl.model import CaasError, Exit, Facts, FactUnread, Finding, Fix, ProfileError, Report, Unreadable, UsageError
 from caasctl.phases import ORDER
 from caasctl.profile import NodeProfile
 from caasctl.protocol import Phase, PhaseReport, PhaseStatus, Probe, Reader
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 STOPS = "stopping as soon as this step is done; the same command goes on from there"
+_COMMAND = re.compile(r"caasctl (?:init-node|preflight|smoke)\b(?! --profile)")
 LAST_REPORT = "/var/lib/caasctl/last-report.json"
 JOIN_NEXT = (
     "A worker is in no cluster before it joins one. On a control plane: `kubeadm token create --print-join-command`; what it prints, in a "
@@ -85,6 +87,8 @@ class Session:
         took = round((time.monotonic() - self._start) * 1000)
         name = self.profile.metadata.name
         command = shlex.join([*words, *self._options])
+        found = pasted(found, self.settings)
+        phases = tuple(replace(phase, findings=pasted(phase.findings, self.settings)) for phase in phases)
         return Report(command, name, name_of(self.host), self._started_at, took, code, found, phases, notes)
 
     def preflight(self, only: Sequence[str], *, strict: bool) -> Report:
@@ -143,6 +147,18 @@ class Session:
         if words[0] != "init-node" or self.profile.spec.role != "worker" or (cluster and cluster.kubelet_conf):
             return ()
         return (JOIN_NEXT,)
+
+
+def pasted(found: Sequence[Finding], settings: str) -> tuple[Finding, ...]:
+    """With this run's settings in the commands that the fixes name: another profile's would take things away."""
+    if not settings:
+        return tuple(found)
+    return tuple(_with_settings(finding, finding.fix, settings) if finding.fix else finding for finding in found)
+
+
+def _with_settings(finding: Finding, fix: Fix, settings: str) -> Finding:
+    text = _COMMAND.sub(lambda command: f"{command[0]} {settings}", fix.text)
+    return finding if text == fix.text else replace(finding, fix=replace(fix, text=text))
 
 
 def _refuse_waivers_of_nothing(profile: NodeProfile) -> None:

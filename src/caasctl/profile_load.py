@@ -172,7 +172,11 @@ def _exactly(kind: type) -> Any:
     def hook(value: Any, _: Any) -> Any:
         if type(value) is not kind:
             words = {int: "a whole number", str: "text", bool: "true or false"}
-            quote = f"; put it in quotes: '{value}'" if kind is str and isinstance(value, (int, float, date)) else ""
+            quote = (
+                "; put it in quotes, as it stands there"
+                if kind is str and isinstance(value, (int, float, date))
+                else ""
+            )
             raise ValueError(f"expected {words[kind]}, got {_kind(value)}{quote}")
         return value
 
@@ -221,7 +225,7 @@ def _word(error: BaseException, _: Any) -> str:
 
 def _path_first(line: str, _: Any) -> str:
     said, _, path = line.rpartition(" @ ")
-    return f"{path.lstrip('.') or 'the profile'}: {said}"
+    return f"{path.lstrip('.').replace('class_', 'class') or 'the profile'}: {said}"
 
 
 def _error(named: str, wrong: Sequence[str]) -> ProfileError:

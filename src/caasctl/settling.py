@@ -11,6 +11,8 @@ from caasctl.protocol import Reader
 from caasctl.syntax.kubeadm import KUBELET_CONF
 
 PAUSE_S = 2.0
+_SILENT = "its API server does not answer yet"
+_ANSWERED = ("x509", "certificate", "Unauthorized", "forbidden")  # which no time mends
 
 
 def settle(host: Reader, say: Callable[[str], None], pause: Callable[[float], None] = time.sleep) -> None:
@@ -32,9 +34,18 @@ def on_its_way(host: Reader) -> str:
         if not os_clock.read_clock(host).settles or host.stat(KUBELET_CONF) is None:
             return ""
         service = kubernetes_kubelet.read_service(host)
-        if service.load == "loaded" and service.active != "active" and service.enabled != "disabled":
-            return f"its kubelet is {service.active} ({service.sub})"
-        api = kubernetes_api.ask(host)
     except Unreadable:  # the plan says what cannot be read
         return ""
-    return "its API server does not answer yet" if api.asked and not api.answers else ""
+    if service.active == "active":
+        return _api(host)
+    starts = service.load == "loaded" and service.enabled != "disabled"
+    return f"its kubelet is {service.active} ({service.sub})" if starts else ""
+
+
+def _api(host: Reader) -> str:
+    try:
+        api = kubernetes_api.ask(host)
+    except Unreadable:  # it hangs: kubectl's own patience ends first
+        return _SILENT
+    knows = any(word in api.said for word in _ANSWERED)
+    return _SILENT if api.asked and not api.answers and not knows else ""

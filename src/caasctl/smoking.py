@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -93,7 +92,7 @@ def smoke_test(session: Session, *, gpu: bool, words: Sequence[str], step: Say, 
         stop = held.enter_context(no_sudden_end(STOPS, lambda: host.waits_for))
         held.enter_context(host.lock(apply.LOCK, f"caasctl {WORD}", say=step, stop=stop))
         run = Smoke(host, session.profile, step, stop)
-        found = tuple(pasted(each, session.settings) for each in _findings(run, gpu=gpu))
+        found = _findings(run, gpu=gpu)
         code = Exit.INTERRUPTED if stop() else _code(found)
     left = not gpu and passes_gpus(run.handlers, session.profile)
     return session.report(words, code, found, notes=(_GPU_NOTE,) if left else ())
@@ -108,15 +107,6 @@ def _findings(trial: Smoke, *, gpu: bool) -> tuple[Finding, ...]:
                         fix="`crictl ps -a --name kube-apiserver` shows whether the API server runs; mend that, then run the same command again") from unreadable  # fmt: skip
 
 
-def pasted(finding: Finding, settings: str) -> Finding:
-    """With this run's settings in the commands that it names: those of another profile would take objects away."""
-    if not finding.fix or not settings:
-        return finding
-    text = _COMMAND.sub(lambda found: f"{found[0]} {settings}", finding.fix.text)
-    return replace(finding, fix=replace(finding.fix, text=text))
-
-
-_COMMAND = re.compile(r"caasctl (?:init-node|preflight|smoke)\b")
 _GPU_NOTE = "GPUs were not tried: `caasctl smoke --gpu` does."
 
 
@@ -191,10 +181,12 @@ class Smoke:
         trials = [Trial(handler) for handler in ("runc", *self.handlers) if handler != GPU_HANDLER]
         if not gpu:
             return trials, []
-        domain = self.profile.spec.gpu.resourceName.partition("/")[0] or PLUGIN_DOMAIN
+        named = self.profile.spec.gpu.resourceName
+        domain = named.partition("/")[0] or PLUGIN_DOMAIN
         offered = (node.get("status") or {}).get("allocatable") or {}
         mine = {name: str(number) for name, number in offered.items() if name.startswith(f"{domain}/")}
         devices = [name for name, number in mine.items() if number != "0" and "nvswitch" not in name.lower()]
+        devices = [named] if named in devices else devices  # others may be of cards that stay with the host, for runc
         missing = [] if devices else [smoke.no_resource(domain, (f"{name}: {number}" for name, number in mine.items()))]
         return [*trials, *(Trial(GPU_HANDLER, name) for name in devices)], missing
 

@@ -8,6 +8,8 @@ import pytest
 
 from caasctl.checks import CHECKS
 from caasctl.facts.gpu import PciFunction, PciFunctions
+from caasctl.facts.gpu_details import PciDetails
+from caasctl.facts.gpu_host import PciUse
 from caasctl.facts.kubernetes_objects import ClusterObject, ClusterObjects
 from caasctl.model import Facts, Finding, Level, findings
 from caasctl.profile import NodeProfile
@@ -24,7 +26,7 @@ A10 = PciFunction("0000:65:00.0", "10de", "2236", "030200", "vfio-pci", "48")
 def judge(name: str, fact: object, profile: NodeProfile, cards: tuple[PciFunction, ...] = ()) -> list[Finding]:
     (check,) = (check for check in CHECKS if check.id == name)
     known = [fact] if isinstance(fact, PciFunctions) else [fact, PciFunctions(cards)]
-    return list(findings(check, Facts(known), profile))
+    return list(findings(check, Facts([*known, PciDetails({}), PciUse()]), profile))
 
 
 def levels(name: str, fact: object, profile: NodeProfile) -> list[Level]:
@@ -81,11 +83,16 @@ def test_two_models_under_one_name_are_warned_of() -> None:
     assert levels("gpu.device_plugin_models", PciFunctions((H100, A10)), load("single-node", ["runtimes=[runc]"])) == []
 
 
+def test_a_card_that_stays_with_the_host_is_no_second_model() -> None:
+    """Its group holds the boot disk: it is never bound, and the plugin never sees it."""
+    disk = PciFunction("0000:66:00.0", "144d", "a80a", "010802", "nvme", A10.iommu_group)
+    assert levels("gpu.device_plugin_models", PciFunctions((H100, A10, disk)), PLUGIN) == [Level.PASS]
+
+
 def test_all_models_but_the_most_frequent_are_left_out_beside_what_is_left_out_already() -> None:
-    a10s = (A10, replace(A10, address="0000:66:00.0"))
-    cards = PciFunctions(
-        (H100, *a10s, replace(H100, address="0000:18:00.0", device="20b5"), replace(H100, address="0000:19:00.0"))
-    )
+    third = replace(H100, address="0000:18:00.0", device="20b5", iommu_group="31")
+    a10s = (A10, replace(A10, address="0000:66:00.0", iommu_group="49"))
+    cards = PciFunctions((H100, *a10s, third, replace(H100, address="0000:19:00.0", iommu_group="32")))
     (found,) = judge("gpu.device_plugin_models", cards, load("gpu-single-node", ['gpu.exclude=["0000:19:00.0"]']))
     assert found.fix
     assert found.fix.text == 'spec.gpu.exclude: ["0000:19:00.0", "0000:17:00.0", "0000:18:00.0"]'
@@ -107,7 +114,8 @@ def test_nvidias_plugin_offers_no_card_of_another_vendor() -> None:
     ("image", "level"),
     [
         ("nvcr.io/nvidia/cloud-native/nvidia-sandbox-device-plugin:v0.0.5", Level.FAIL),
-        ("nvcr.io/nvidia/k8s-device-plugin:v0.19.3", Level.FAIL),
+        ("nvcr.io/nvidia/k8s-device-plugin:v0.19.3", Level.PASS),  # of containers of runc: it sees no card on vfio-pci
+        ("docker.io/intel/intel-gpu-device-plugin:0.34", Level.PASS),
         ("nvcr.io/nvidia/kubevirt-gpu-device-plugin@sha256:" + "b" * 64, Level.FAIL),
         ("quay.io/cilium/cilium:v1.20.5", Level.PASS),
         ("ghcr.io/k8snetworkplumbingwg/sriov-network-device-plugin:v3", Level.PASS),

@@ -302,7 +302,13 @@ def test_a_loaded_driver_fails_with_the_way_to_be_rid_of_it(
     found = only(gpu_driver.no_host_driver, functions(replace(GPU, driver="nvidia")), left, release)
     assert found.yours
     assert found.found == "nvidia, drives 0000:31:00.0"
-    assert words in fix(found).text
+    told = fix(found)
+    assert words in told.text
+    assert told.kind is FixKind.EDIT  # nobody asked for guests with GPUs: `purge` is no command to paste first
+    assert told.text.startswith("leave the GPUs to the host and its driver: --set 'gpu.passthrough=\"off\"'")
+    asked = load("gpu-single-node")
+    demanded = only(gpu_driver.no_host_driver, functions(replace(GPU, driver="nvidia")), left, release, profile=asked)
+    assert "passthrough" not in fix(demanded).text
 
 
 def test_a_driver_that_a_card_or_switches_of_the_host_need_is_not_to_be_purged() -> None:

@@ -44,7 +44,7 @@ HARDWARE: dict[str, tuple[tuple[Function, ...], str, Said]] = {
     "a workstation card with sound, USB and UCSI": (pci_hosts.WORKSTATION, "DMAR", {"gpu.bound": ("",)}),
     "AMD, two models, one beside the boot disk": (
         pci_hosts.AMD_TWO_MODELS, "IVRS",
-        {"iommu.group_viable": ("group 42",), "gpu.bound": ("",), "gpu.device_plugin_models": ("",)}),
+        {"iommu.group_viable": ("group 42",), "gpu.bound": ("",)}),
     "a card that fell off the bus": (pci_hosts.FELL_OFF, "DMAR", {"gpu.fell_off": ("0000:b1:00.0",)}),
     "the GPU is the boot display": (
         pci_hosts.BOOT_VGA, "DMAR", {"gpu.bound": ("",), "gpu.boot_vga": ("0000:65:00.0",)}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import NamedTuple
 
@@ -94,8 +95,12 @@ def test_no_reset_is_offered_where_a_cluster_was_finished_once() -> None:
 def test_a_reset_is_offered_only_where_caasctl_began() -> None:
     node = Node(Cluster(ca=True, bootstrap_conf=True), begun=BegunHere(("kubeadm:join",)))
     found = one(checks.leftovers, *node.facts(ClusterApi()), named="worker")
-    assert text(found).startswith("kubeadm reset --force")
+    assert text(found).startswith("`kubeadm reset --force")
+    assert "then the `caasctl join-node` of before" in text(found)
+    assert "init-node" not in text(found)  # it would begin a cluster of its own
     assert "kubeadm:join" in found.cause
+    begun = replace(UP_BY_US.cluster, kubelet_conf=False)
+    assert "init-node" in text(one(checks.leftovers, *UP_BY_US._replace(cluster=begun).facts(SILENT, UNFINISHED)))
 
 
 def test_an_api_server_that_is_silent_is_never_reset_where_init_had_finished() -> None:

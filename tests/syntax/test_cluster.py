@@ -136,6 +136,25 @@ def test_what_is_taken_by_others_is_busy() -> None:
     assert "no nvidia.com/pgpu is free" in found.problem
 
 
+@pytest.mark.parametrize(
+    ("here", "words"),
+    [
+        ("1 node(s) had untolerated taint {node.kubernetes.io/disk-pressure: }", "has a taint"),
+        ("1 node(s) were unschedulable", "is cordoned"),
+        ("1 Insufficient cpu", "not enough cpu"),
+    ],
+)
+def test_what_keeps_this_node_out_is_said_and_not_that_the_others_have_another_name(here: str, words: str) -> None:
+    others = "2 node(s) didn't match Pod's node affinity/selector"
+    said = event("FailedScheduling", f"0/3 nodes are available: {here}, {others}.")
+    found = trouble(pod(), (said,))
+    assert found
+    assert words in found.problem
+    alone = trouble(pod(), (event("FailedScheduling", f"0/3 nodes are available: 3 {others[2:]}."),))
+    assert alone
+    assert "no node has the labels" in alone.problem
+
+
 def test_a_pod_that_only_takes_its_time_has_no_trouble() -> None:
     assert trouble(waits("ContainerCreating"), (event("FailedMount", "x", uid="other"),)) is None
     assert trouble({"kind": "Pod", "metadata": {"name": "x"}}, ()) is None
@@ -224,6 +243,9 @@ def test_names_network_and_gpus_are_told_apart() -> None:
     assert levels("kata-qemu-nvidia-gpu", GOOD, "nvidia.com/pgpu")["smoke.gpu"] is Level.FAIL
     card = GOOD.replace("end\n", "pci 0000:01:00.0 0x10de 0x030200 0x2331\nend\n")
     assert levels("kata-qemu-nvidia-gpu", card, "nvidia.com/pgpu")["smoke.gpu"] is Level.PASS
+    for domain, level in (("amd.com", Level.PASS), ("example.com", Level.PASS), ("nvidia.com", Level.FAIL)):
+        amd = GOOD.replace("end\n", "pci 0000:01:00.0 0x1002 0x120000 0x74a1\nend\n")
+        assert levels("kata-qemu-nvidia-gpu", amd, f"{domain}/gpu")["smoke.gpu"] is level
     switch = GOOD.replace("end\n", "pci 0000:01:00.0 0x10de 0x068000 0x22a3\nend\n")
     assert levels("kata-qemu-nvidia-gpu", switch, "nvidia.com/pgpu")["smoke.gpu"] is Level.FAIL
 

@@ -87,7 +87,7 @@ def _given(profile: NodeProfile, gpus: list[PciFunction], given: list[PciFunctio
             yield warned(f"{count} NVSwitches in one group, as on some HGX boards: one device for pods", wanted="a group for each",
                          subject=f"group {group}", cause="NVIDIA's sandbox device plugin names one CDI device twice and writes no "
                          'file of its own ("invalid spec, multiple device")',
-                         fix=Fix("switch on ACS in the firmware; where it stays so, caasctl's own CDI file names the group once",
+                         fix=Fix("ACS on; where it stays so, caasctl's own CDI file names the group once",
                                  FixKind.FIRMWARE, needs_reboot=True))  # fmt: skip
 
 
@@ -131,12 +131,12 @@ def _back(facts: Facts, profile: NodeProfile, bound: list[PciFunction]) -> Fix:
     """The script stays where a card is left for guests; the table in it, which init-node writes, must not name these."""
     wanted = to_bind(facts, profile)
     if not wanted:
-        return Fix("caasctl init-node --phase gpu, then reboot: it is given back at the next boot", needs_reboot=True)
+        return Fix("caasctl init-node --phase gpu   # the next boot gives it back", needs_reboot=True)
     cards = {slot(function.address) for function in bound}
     every = [f for f in facts[PciFunctions].functions
              if slot(f.address) in cards and f.driver == VFIO_PCI and f not in wanted]  # fmt: skip
     release = f"sh {GPU_SCRIPT} release {' '.join(f'{function.address}=' for function in every)}"
-    return Fix(f"caasctl init-node --phase gpu && {release}   # or reboot instead of the second")
+    return Fix(f"caasctl init-node --phase gpu && {release}   # or a reboot in place of the second")
 
 
 @check(

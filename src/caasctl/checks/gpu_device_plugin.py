@@ -7,15 +7,18 @@ from collections import Counter
 from collections.abc import Iterator
 
 from caasctl.facts.gpu import PciFunctions
+from caasctl.facts.gpu_details import PciDetails
+from caasctl.facts.gpu_host import PciUse
 from caasctl.facts.kubernetes_objects import ClusterObjects
 from caasctl.model import Check, Facts, Finding, Fix, FixKind, check, failed, passed, warned
 from caasctl.needs.cluster.device_plugin import passes_gpus
 from caasctl.needs.containerd import handlers
+from caasctl.needs.gpu import groups, is_gpu, presumed
 from caasctl.profile import NodeProfile
 from caasctl.syntax.cluster.names import PLUGIN_DOMAIN
 
-# NVIDIA's own, of the operator and alone; all speak for the same cards.
-_OTHERS = re.compile(r"(?:sandbox|kubevirt-gpu|k8s|kata-[a-z]+)-device-plugin|gpu-device-plugin", re.IGNORECASE)
+# NVIDIA's own for cards on vfio-pci, of the operator and alone. The one for containers of runc sees none of those.
+_OTHERS = re.compile(r"(?:nvidia[^@]*(?:sandbox|kata-[a-z]+)|kubevirt-gpu)-device-plugin", re.IGNORECASE)
 _KNOWN = "nvcr.io/nvidia/cloud-native/nvidia-sandbox-device-plugin:v0.0.5"
 # By containerd itself: before phase containerd there may be no crictl, or one that asks another runtime.
 _DIGEST = (
@@ -45,7 +48,7 @@ def device_plugin(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     if not ours:
         return
     if not gpu.devicePlugin.image:
-        yield warned("none", wanted="spec.gpu.devicePlugin.image: NAME@sha256:DIGEST", cause="GPUs are bound to vfio-pci, and nobody offers them to pods",
+        yield warned("none", wanted="spec.gpu.devicePlugin.image: NAME@sha256:DIGEST", cause="GPUs are to go to guests, and nobody offers them to pods",
                      fix=Fix(f"{_DIGEST}   # prints it, for spec.gpu.devicePlugin.image"))  # fmt: skip
     elif not gpu.resourceName.startswith(f"{PLUGIN_DOMAIN}/"):
         yield failed(f"spec.gpu.resourceName: {gpu.resourceName}", wanted=f"a name below {PLUGIN_DOMAIN}/",
@@ -61,28 +64,25 @@ def _of_others(ids: list[str], *, failing: bool) -> Finding:
     return say(", ".join(ids), wanted="a device plugin that offers them", subject=", ".join(ids),
                cause=f"spec.gpu.devicePlugin is NVIDIA's, which offers functions of vendor {_VENDOR} and no other",
                fix=Fix("spec.gpu.devicePlugin.image: '', and offer them by a device plugin of your own" if failing else
-                       "offer them by a device plugin of your own, or leave them out of spec.gpu.select"))  # fmt: skip
+                       "offer them by a device plugin of your own, or leave them out of spec.gpu.select", FixKind.EDIT))  # fmt: skip
 
 
 @check(
     "gpu.device_plugin_models",
     "All GPUs that share a resource's name are of one model",
-    reads=(PciFunctions,),
+    reads=(PciFunctions, PciDetails, PciUse),
     why="NVIDIA's plugin starts a server for each model on the socket of the resource's name: with two models they fight over one, and "
     "the node offers the cards of whichever came last.",
     fix="Leave all models but one out by spec.gpu.exclude, or offer them by a plugin that has a name for each.",
     source="NVIDIA/sandbox-device-plugin pkg/device_plugin/device_plugin.go createDevicePlugins, generic_device_plugin.go",
 )
 def models(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
-    """Vendor and device of the GPUs that the profile passes through."""
+    """Vendor and device of the GPUs that the profile passes through, of groups that are not refused."""
     gpu = profile.spec.gpu
     if not passes_gpus(handlers(facts, profile), profile):
         return
-    cards = [
-        each
-        for each in facts[PciFunctions].selected(gpu)
-        if each.class_code.startswith("03") and each.vendor == _VENDOR
-    ]
+    given = (group for group in (*groups(facts, profile), *presumed(facts, profile)) if not group.refused)
+    cards = [each for group in given for each in group.selected if is_gpu(each) and each.vendor == _VENDOR]
     counts = Counter(f"{each.vendor}:{each.device}" for each in cards)
     if len(counts) > 1:
         most = max(sorted(counts), key=lambda model: counts[model])
@@ -123,9 +123,8 @@ def one_device_plugin(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
 
 
 def _speaks(image: str) -> bool:
-    """Whether a plugin of that image speaks for NVIDIA's cards."""
-    name = image.partition("@")[0]
-    return bool(_OTHERS.search(name)) and ("nvidia" in name.lower() or "gpu" in name.lower())
+    """Whether a plugin of that image speaks for NVIDIA's cards on vfio-pci."""
+    return bool(_OTHERS.search(image))
 
 
 CHECKS: tuple[Check, ...] = (device_plugin, models, one_device_plugin)

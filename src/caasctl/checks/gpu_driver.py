@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from caasctl.facts.gpu import PciFunction, PciFunctions
 from caasctl.facts.gpu_details import PciDetails
@@ -57,7 +58,9 @@ def no_host_driver(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     elif keep:
         yield warned(said, wanted="none of NVIDIA's modules", fix=_either(kept), evidence=evidence)
     else:
-        yield failed(said, wanted="none of NVIDIA's modules", fix=_removal(facts, found), evidence=evidence)
+        remove = _removal(facts, found)
+        fix = remove if profile.spec.gpu.passthrough == "required" else _choice(remove)
+        yield failed(said, wanted="none of NVIDIA's modules", fix=fix, evidence=evidence)
 
 
 def _staying(facts: Facts, profile: NodeProfile) -> tuple[PciFunction, ...]:
@@ -78,6 +81,12 @@ def _unbind(addresses: list[str]) -> Fix:
 
 def _either(kept: str) -> Fix:
     return Fix(f"keep it where {kept} is to have it; else remove NVIDIA's driver as it was installed", FixKind.EDIT)
+
+
+def _choice(removal: Fix) -> Fix:
+    """Nobody has asked for guests with GPUs by name: whose containers of runc use them must not read `purge` alone."""
+    return replace(removal, kind=FixKind.EDIT, text="leave the GPUs to the host and its driver: --set 'gpu.passthrough=\"off\"'; or, where "
+                   f"guests are to have them: {removal.text}")  # fmt: skip
 
 
 def _removal(facts: Facts, found: NvidiaLeftovers) -> Fix:

@@ -126,15 +126,24 @@ def _partial(stage: _Stage, facts: Facts) -> Finding:
             f"{'all files of a control plane' if whole else 'a cluster was made here'}, and {said}", stage, facts
         )
     cut_short = begun and not stage.finished
-    fix = Fix(f"{_RESET} && caasctl init-node") if cut_short else Fix(_WHO, FixKind.WAIT)
+    fix = _again(facts) if cut_short else Fix(_WHO, FixKind.WAIT)
     cause = "" if not cut_short else f"caasctl's own record names {', '.join(begun)}: it was cut short."
     return failed(found, wanted="nothing, or a whole cluster", cause=cause, fix=fix)
+
+
+def _again(facts: Facts) -> Fix:
+    """A node that was to join has no place of its own to begin in."""
+    if "kubeadm:join" in facts[BegunHere].resources:
+        return Fix(
+            f"`{_RESET}`, then the `caasctl join-node` of before, with a token that is still valid", FixKind.EDIT
+        )
+    return Fix(f"{_RESET} && caasctl init-node")
 
 
 def _silent(found: str, stage: _Stage, facts: Facts) -> Finding:
     clock = facts.get(Clock)
     cause = "The control plane is down, or the beginning was killed before it came up."
-    fix = Fix(f"{_RESET} && caasctl init-node" if facts[BegunHere].resources and not stage.finished else _LOOK)
+    fix = _again(facts) if facts[BegunHere].resources and not stage.finished else Fix(_LOOK)
     if clock and clock.settles:
         cause = f"The node booted {clock.up_s} s ago: the kubelet may still be starting the control plane."
         fix = Fix(

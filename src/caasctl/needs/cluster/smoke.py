@@ -13,7 +13,7 @@ _BUSYBOX = "e2e-test-images/busybox:1.36.1-1"  # of Kubernetes' own tests, in it
 _NOBODY = 65534
 _PLAIN_S, _GPU_S = 600, 1800  # after which a pod ends by itself, if nobody is there any more to delete it
 # The kubelet keeps the last 4096 bytes of what a pod says, so what may be long comes first.
-_GPUS = "for f in /sys/bus/pci/devices/*; do [ -e $f/vendor ] || continue; v=$(cat $f/vendor) c=$(cat $f/class); case $v$c in 0x10de*|*0x03????) say pci ${f##*/} $v $c $(cat $f/device);; esac; done\n"
+_GPUS = "for f in /sys/bus/pci/devices/*; do [ -e $f/vendor ] || continue; v=$(cat $f/vendor) c=$(cat $f/class); case $v$c in 0x10de*|*0x03????|*0x12????) say pci ${f##*/} $v $c $(cat $f/device);; esac; done\n"
 # Names and the service network may take a moment for a pod that is new: each is tried for as long as that.
 _SCRIPT = """\
 say() { echo "$@"; echo "$@" >>/dev/termination-log; }

@@ -18,8 +18,8 @@ TITLES = {
     "smoke.resources": "The node offers GPUs",
     "smoke.storage": "Pods can have volumes that stay",
 }
-_VENDOR = "0x10de"
-_DISPLAY = "0x03"
+_VENDORS = {"nvidia.com": "0x10de", "amd.com": "0x1002", "intel.com": "0x8086"}
+_GPUS = ("0x03", "0x12")  # displays, processing accelerators
 
 
 @dataclass(frozen=True)
@@ -113,11 +113,14 @@ def _network(subject: str, told: Told) -> Iterator[Finding]:
 
 
 def _gpu(resource: str, told: Told) -> Finding:
-    found = [row for row in told.pci if len(row) > 2 and row[1] == _VENDOR]  # noqa: PLR2004 - address, vendor, class
+    """A GPU of the vendor whose name the resource bears; of any where it is nobody's."""
+    domain = resource.partition("/")[0]
+    vendor = _VENDORS.get(domain, "")
+    found = [row for row in told.pci if len(row) > 2 and row[1].startswith(vendor)]  # noqa: PLR2004 - address, vendor, class
     shown = [f"{row[0]} [{row[1].removeprefix('0x')}:{row[-1].removeprefix('0x')}]" for row in found]
-    if any(row[2].startswith(_DISPLAY) for row in found):
+    if any(row[2].startswith(_GPUS) for row in found):
         return _passed("smoke.gpu", resource, ", ".join(shown))
-    return _failed("smoke.gpu", resource, ", ".join(shown) or "no function of NVIDIA", "a GPU on the guest's PCI bus",
+    return _failed("smoke.gpu", resource, ", ".join(shown) or f"no function of {domain} among {len(told.pci)}", "a GPU on the guest's PCI bus",
                    f"the kubelet gave the pod a device, and {GPU_HANDLER} did not plug it in",
                    "caasctl preflight --check cdi.resource_matches, and `journalctl -t kata` for cold plug")  # fmt: skip
 
