@@ -160,7 +160,7 @@ def _is_function(text: str) -> bool:
 def _judge_objects(spec: Spec) -> Iterator[str]:
     plugin, smoke = spec.gpu.devicePlugin, spec.smoke.image
     if plugin.image and not _BY_DIGEST.fullmatch(plugin.image):
-        yield f"spec.gpu.devicePlugin.image: {shown(plugin.image)} is not of the form NAME@sha256:DIGEST"
+        yield f"spec.gpu.devicePlugin.image: {shown(plugin.image)} is not of the form NAME@sha256: and 64 hex digits"
     for at, secret in enumerate(plugin.imagePullSecrets):
         if not _is_name(secret):
             yield f"spec.gpu.devicePlugin.imagePullSecrets[{at}]: {shown(secret)} is no name of a secret"

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from tests.hosts import aftermath
 
-from caasctl.facts import cilium, kubernetes_kubelet, kubernetes_objects, kubernetes_tools
+from caasctl.facts import cilium, gpu_node, kubernetes_kubelet, kubernetes_objects, kubernetes_tools
 from caasctl.protocol import Known, Resource
 from caasctl.resources.helm.commands import WHERE
 from caasctl.resources.kubeadm.begin import KubeadmInit
@@ -191,6 +191,7 @@ def _objects(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
     rows = [f"RuntimeClass\t\t{one['metadata']['name']}\tcaasctl\t{one['handler']}\t\n" for one in documents]
     rows.append("DaemonSet\tkube-system\tcilium\tHelm\t\tquay.io/cilium/cilium:v1.20.5\n")
     return [answer(asked, {"kind": "List", "items": documents}), answer(node, {"kind": "Node", "metadata": {"name": "gpu-08", "labels": labels}}),
+            answer(gpu_node.question("gpu-08"), f'{json.dumps(labels)}\n{{"cpu": "64", "memory": "527951820Ki"}}'),
             answer(kubernetes_objects.ASK, "".join(rows))]  # fmt: skip
 
 

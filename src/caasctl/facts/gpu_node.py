@@ -1,0 +1,56 @@
+"""What the cluster has of this node: the labels and resources by which others offer NVIDIA's GPUs, or once did."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from caasctl.model import Unreadable
+from caasctl.protocol import Probe, Reader
+from caasctl.syntax.cluster.names import PLUGIN_DOMAIN
+from caasctl.syntax.kubeadm import KUBECTL_S, KUBELET_CONF
+
+_FIELDS = '{.metadata.labels}{"\\n"}{.status.capacity}'
+
+
+@dataclass(frozen=True)
+class GpuNode:
+    """name: of the node. labels, capacity: those below nvidia.com; capacity as the API has it, `4`. asked: there was an answer."""
+
+    asked: bool = False
+    name: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    capacity: Mapping[str, str] = field(default_factory=dict)
+
+
+def question(name: str) -> tuple[str, ...]:
+    """As its kubelet, which may see itself, on workers too."""
+    return ("kubectl", "--kubeconfig", KUBELET_CONF, "--request-timeout=6s", "get", "node", name, "-o", f"jsonpath={_FIELDS}")  # fmt: skip
+
+
+def parse(name: str, text: str) -> GpuNode:
+    """Of the answer, a JSON object a line. Raises Unreadable."""
+    try:
+        labels, capacity = (json.loads(line) for line in text.splitlines())
+        return GpuNode(True, name, _of_nvidia(labels), _of_nvidia(capacity))
+    except (ValueError, AttributeError) as error:
+        raise Unreadable(f"node {name}", "kubectl printed no labels and resources") from error
+
+
+def _of_nvidia(every: Mapping[str, object]) -> dict[str, str]:
+    return {key: str(value) for key, value in every.items() if key.startswith(f"{PLUGIN_DOMAIN}/")}
+
+
+def read_node(host: Reader) -> GpuNode:
+    """Asks only where this is a node; a silent API server is no answer. Raises Unreadable."""
+    if host.stat(KUBELET_CONF) is None:
+        return GpuNode()
+    name = (host.read("/proc/sys/kernel/hostname") or "").strip().lower()
+    done = host.query(*question(name), timeout_s=KUBECTL_S)
+    if "permission denied" in done.stderr:
+        raise Unreadable(KUBELET_CONF, "permission denied (needs root)")
+    return parse(name, done.stdout) if done.ok else GpuNode()
+
+
+PROBES: tuple[Probe, ...] = (Probe(GpuNode, read_node),)
