@@ -376,6 +376,19 @@ def test_modules_that_are_there_pass_and_those_to_load_are_phase_gpus() -> None:
     assert (found.level, found.fixed_by) == (Level.FAIL, "gpu")
 
 
+def test_a_kernel_with_iommufd_and_no_character_devices_is_said_once_a_gpu_is_bound() -> None:
+    modules, half = Modules(NONE, VFIO, NONE), VfioNodes(groups=("25",), container=True, iommufd=True)
+    _, found = judge(gpu_driver.vfio_modules, functions(GPU), modules, half)
+    assert (found.level, found.subject, found.fixed_by) == (Level.WARN, "character devices", "")
+    for nodes, driver in (
+        (replace(half, devices=("vfio0",)), "vfio-pci"),
+        (replace(half, iommufd=False), "vfio-pci"),
+        (half, ""),
+    ):
+        function = replace(GPU, driver=driver)
+        assert only(gpu_driver.vfio_modules, functions(function), modules, nodes).level is Level.PASS
+
+
 @pytest.mark.parametrize(
     ("options", "release", "words"),
     [

@@ -10,6 +10,7 @@ from caasctl.facts.gpu_details import PciDetails
 from caasctl.facts.gpu_host import PciUse
 from caasctl.facts.gpu_leftovers import NvidiaLeftovers
 from caasctl.facts.gpu_memlock import Memlock
+from caasctl.facts.gpu_vfio import VfioNodes
 from caasctl.facts.os import Kernel, KernelConfig, Modules, OsRelease
 from caasctl.model import Evidence, Facts, Finding, Fix, FixKind, check, failed, passed, warned
 from caasctl.needs.gpu import NVIDIA, VFIO_PCI, is_gpu, is_switch, selection, to_bind
@@ -178,6 +179,19 @@ def vfio_modules(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
         yield failed(f"not loaded: {', '.join(wanted)}", wanted=", ".join(_VFIO), fix=Fix("caasctl init-node"))
     else:
         yield passed(", ".join(f"{name}{'' if name in modules.loaded else ' (built in)'}" for name in _VFIO))
+        yield from _character_devices(facts, profile)
+
+
+def _character_devices(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
+    """NVIDIA's plugin goes by /dev/iommu alone: it then gives out nodes that such a kernel does not make."""
+    nodes = facts.get(VfioNodes)
+    bound = any(function.driver == VFIO_PCI for function in to_bind(facts, profile))
+    if nodes and bound and nodes.iommufd and not nodes.devices:
+        yield warned("/dev/iommu is there, /dev/vfio/devices is not", wanted="both or neither", subject="character devices",
+                     cause="The kernel has IOMMUFD and no VFIO_DEVICE_CDEV (6.2 to 6.5, or built so): NVIDIA's device plugin fails with "
+                     "`iommufd device not available for device`.",
+                     fix=Fix("boot a kernel of 6.6 or newer that is built with CONFIG_VFIO_DEVICE_CDEV=y", FixKind.EDIT, needs_reboot=True),
+                     fixed_by="")  # fmt: skip
 
 
 def _kernel(facts: Facts, *, packaged: bool) -> Fix:
