@@ -10,7 +10,8 @@ import pytest
 
 from caasctl import commands, interrupts
 from caasctl.faults import StoppedError
-from caasctl.model import Fix, UsageError, failed
+from caasctl.model import Exit, Fix, UsageError, failed
+from caasctl.protocol import PhaseReport, PhaseStatus
 
 
 @pytest.mark.parametrize(("bundle", "root"), [("", "/"), (" ", "/"), (None, "")])
@@ -82,6 +83,14 @@ def test_a_fix_names_commands_with_the_runs_own_profile(fix: str, told: str) -> 
     found = failed("x", wanted="y", fix=Fix(fix))
     assert commands.pasted([found], "--profile gpu-worker")[0].fix == Fix(told.format("--profile gpu-worker"))
     assert commands.pasted([found], "") == (found,)
+
+
+def test_every_report_names_commands_with_the_runs_own_profile(tmp_path: Path) -> None:
+    found = failed("x", wanted="y", fix=Fix("caasctl init-node"))
+    phase = PhaseReport("gpu", "GPUs", PhaseStatus.BLOCKED, findings=(found,))
+    told = commands.Session("gpu-worker", (), root=str(tmp_path)).report(["preflight"], Exit.OK, (found,), (phase,))
+    fixes = [each.fix for each in (*told.findings, *told.phases[0].findings)]
+    assert fixes == [Fix("caasctl init-node --profile gpu-worker")] * 2
 
 
 def test_a_commands_settings_can_be_pasted_behind_another(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from caasctl.smoking import Trial
+import pytest
+
+from caasctl.smoking import Trial, offered
 from caasctl.syntax.cluster.pods import Trouble
 
 
@@ -34,3 +36,17 @@ def test_a_pod_may_be_missing_for_a_moment() -> None:
     assert [trial.is_gone(at) for at in (100.0, 114.0, 116.0)] == [False, False, True]
     trial.missing = None
     assert not trial.is_gone(200.0)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "tried"),
+    [
+        ({"cpu": "4", "nvidia.com/gpu": "2", "nvidia.com/pgpu": "1"}, ["nvidia.com/pgpu"]),  # the first is runc's
+        ({"nvidia.com/GH100": "2", "nvidia.com/nvswitch": "4", "amd.com/gpu": "1"}, ["nvidia.com/GH100"]),
+        ({"nvidia.com/pgpu": "0"}, []),
+    ],
+)
+def test_the_profiles_resource_is_tried_and_others_only_where_it_is_missing(
+    numbers: dict[str, str], tried: list[str]
+) -> None:
+    assert offered({"status": {"allocatable": numbers}}, "nvidia.com/pgpu")[0] == tried

@@ -110,6 +110,17 @@ def _findings(trial: Smoke, *, gpu: bool) -> tuple[Finding, ...]:
 _GPU_NOTE = "GPUs were not tried: `caasctl smoke --gpu` does."
 
 
+def offered(node: Item, named: str) -> tuple[list[str], dict[str, str]]:
+    """(the resources to try, all of that vendor with their numbers). named: the profile's, tried alone where the node has it:
+    others may be of cards that stay with the host, for containers of runc.
+    """
+    domain = named.partition("/")[0] or PLUGIN_DOMAIN
+    every = (node.get("status") or {}).get("allocatable") or {}
+    mine = {name: str(number) for name, number in every.items() if name.startswith(f"{domain}/")}
+    devices = [name for name, number in mine.items() if number != "0" and "nvswitch" not in name.lower()]
+    return [named] if named in devices else devices, mine
+
+
 def _code(found: Sequence[Finding]) -> Exit:
     levels = {finding.level for finding in found}
     if Level.FAIL in levels:
@@ -181,12 +192,8 @@ class Smoke:
         trials = [Trial(handler) for handler in ("runc", *self.handlers) if handler != GPU_HANDLER]
         if not gpu:
             return trials, []
-        named = self.profile.spec.gpu.resourceName
-        domain = named.partition("/")[0] or PLUGIN_DOMAIN
-        offered = (node.get("status") or {}).get("allocatable") or {}
-        mine = {name: str(number) for name, number in offered.items() if name.startswith(f"{domain}/")}
-        devices = [name for name, number in mine.items() if number != "0" and "nvswitch" not in name.lower()]
-        devices = [named] if named in devices else devices  # others may be of cards that stay with the host, for runc
+        devices, mine = offered(node, self.profile.spec.gpu.resourceName)
+        domain = self.profile.spec.gpu.resourceName.partition("/")[0] or PLUGIN_DOMAIN
         missing = [] if devices else [smoke.no_resource(domain, (f"{name}: {number}" for name, number in mine.items()))]
         return [*trials, *(Trial(GPU_HANDLER, name) for name in devices)], missing
 

@@ -213,3 +213,19 @@ def test_cilium_goes_again_where_who_is_logged_in_is_lost_to_it(new_host: NewHos
     assert done.returncode == FAILED
     assert "203.0.113.9" in said(done)
     assert "dev eth0" in host.sh("ip route get 203.0.113.9")
+
+
+def test_right_after_a_boot_it_waits_for_the_api_server_that_is_on_its_way(host: Host) -> None:
+    assert init(host).returncode == CONVERGED
+    away = "/etc/kubernetes/manifests/kube-apiserver.yaml"
+    host.sh(f"mv {away} /root/away")
+    host.until(f"! kubectl --kubeconfig {ADMIN} get nodes", 20)
+    host.sh(
+        "echo '200.0 1.0' >/run/up; sed \"s/^btime .*/btime $(($(date +%s) - 200))/\" /proc/stat >/run/stat;"
+        "mount --bind /run/up /proc/uptime; mount --bind /run/stat /proc/stat"
+    )
+    host.sh(f"(sleep 4; mv /root/away {away}) >/dev/null 2>&1 &")
+    done = init(host)
+    host.sh("umount /proc/uptime /proc/stat")
+    assert done.returncode == CONVERGED, said(done)
+    assert "its API server does not answer yet: waiting for it" in said(done)

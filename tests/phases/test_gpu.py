@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -104,6 +107,18 @@ def test_a_refused_group_is_left_alone() -> None:
 def test_the_rule_goes_into_the_initramfs_by_its_generator(generator: str, path: str) -> None:
     early = {one for one in files(host(GPU, generator=generator)) if one in {GPU_HOOK, GPU_DRACUT}}
     assert early == {*filter(None, [path])}
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_the_hook_brings_the_rule_along_and_stops_no_image_where_it_is_gone(tmp_path: Path, *, there: bool) -> None:
+    rules, functions, image = tmp_path / "rules", tmp_path / "functions", tmp_path / "image"
+    functions.write_text("")
+    if there:
+        rules.write_text("rule")
+    text = files(host(GPU, generator="initramfs-tools"))[GPU_HOOK].text
+    text = text.replace("/usr/share/initramfs-tools/hook-functions", str(functions)).replace(GPU_RULES, str(rules))
+    subprocess.run(("sh", "-e", "-c", text), env={**os.environ, "DESTDIR": str(image)}, check=True)
+    assert [path.name for path in image.rglob("*") if path.is_file()] == (["rules"] if there else [])
 
 
 @pytest.mark.parametrize("settings", [("gpu.passthrough=off",), ()])

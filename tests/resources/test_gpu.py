@@ -275,6 +275,15 @@ def test_a_group_that_was_given_another_number_makes_it_stale(host: PciNode) -> 
     assert PGPU.look(host) != PGPU.target(PGPU.look(host))
 
 
+def test_a_character_device_that_the_kernel_names_and_does_not_make_is_none(host: PciNode) -> None:
+    write(host)
+    host.plant("/dev/iommu")
+    host.plant(f"{PCI}/devices/{GPU}/vfio-dev/vfio3/dev")
+    assert PGPU.look(host) == Known(IN_EFFECT)  # by the group
+    host.plant("/dev/vfio/devices/vfio3")
+    assert PGPU.look(host) != Known(IN_EFFECT)
+
+
 def test_a_card_that_is_being_taken_out_is_no_device(host: PciNode) -> None:
     write(host)
     Path(f"{host.root}{PCI}/devices/{GPU}/iommu_group").unlink()
