@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from caasctl import formats
+from caasctl.kubectl import answer
 from caasctl.model import Unreadable
 from caasctl.protocol import Probe, Reader
-from caasctl.syntax.kubeadm import KUBECTL_S
 
 _ADMIN = "/etc/kubernetes/admin.conf"
 _KUBECTL = ("kubectl", "--kubeconfig", _ADMIN, "--request-timeout=6s")
@@ -84,22 +84,15 @@ def _row(line: str) -> list[str]:
 
 def read_live(host: Reader) -> CiliumLive:
     """Asks only where there is an admin.conf, and for nodes only where there is Cilium."""
-    if host.stat(_ADMIN) is None:
+    said = answer(host, ASK, _ADMIN)
+    if said is None:
         return CiliumLive()
-    done = host.query(*ASK, timeout_s=KUBECTL_S)
-    if done.missing:
-        raise Unreadable(_ADMIN, "is there, but there is no kubectl to ask the API server with")
-    if not done.ok:
-        if "permission denied" in done.stderr:
-            raise Unreadable(_ADMIN, "permission denied (needs root)")
-        return CiliumLive()
-    live = parse(done.stdout)
+    live = parse(said)
     return replace(live, nodes=tuple(_nodes(host))) if live.installed else live
 
 
 def _nodes(host: Reader) -> Iterator[NodeRanges]:
-    done = host.query(*ASK_NODES, timeout_s=KUBECTL_S)
-    yield from parse_nodes(done.stdout) if done.ok else ()
+    yield from parse_nodes(answer(host, ASK_NODES, _ADMIN) or "")
 
 
 PROBES: tuple[Probe, ...] = (Probe(CiliumLive, read_live),)

@@ -6,10 +6,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from caasctl.kubectl import answer
 from caasctl.model import Unreadable
 from caasctl.protocol import Probe, Reader
 from caasctl.syntax.cluster.names import PLUGIN_DOMAIN
-from caasctl.syntax.kubeadm import KUBECTL_S, KUBELET_CONF
+from caasctl.syntax.kubeadm import KUBELET_CONF
 
 _FIELDS = '{.metadata.labels}{"\\n"}{.status.capacity}'
 
@@ -44,13 +45,9 @@ def _of_nvidia(every: Mapping[str, object]) -> dict[str, str]:
 
 def read_node(host: Reader) -> GpuNode:
     """Asks only where this is a node; a silent API server is no answer. Raises Unreadable."""
-    if host.stat(KUBELET_CONF) is None:
-        return GpuNode()
     name = (host.read("/proc/sys/kernel/hostname") or "").strip().lower()
-    done = host.query(*question(name), timeout_s=KUBECTL_S)
-    if "permission denied" in done.stderr:
-        raise Unreadable(KUBELET_CONF, "permission denied (needs root)")
-    return parse(name, done.stdout) if done.ok else GpuNode()
+    said = answer(host, question(name), KUBELET_CONF)
+    return GpuNode() if said is None else parse(name, said)
 
 
 PROBES: tuple[Probe, ...] = (Probe(GpuNode, read_node),)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from caasctl.model import Unreadable
+from caasctl.kubectl import answer
 from caasctl.protocol import Probe, Reader
 from caasctl.syntax.cluster.names import MANAGER
-from caasctl.syntax.kubeadm import ADMIN, KUBECTL_S
+from caasctl.syntax.kubeadm import ADMIN
 
 _MANAGED = r"{.metadata.labels.app\.kubernetes\.io/managed-by}"
 _IMAGES = "{.spec.template.spec.containers[*].image}"
@@ -55,16 +55,8 @@ def parse(text: str) -> tuple[ClusterObject, ...]:
 
 def read_objects(host: Reader) -> ClusterObjects:
     """Asks only where there is an admin.conf. Raises Unreadable."""
-    if host.stat(ADMIN) is None:
-        return ClusterObjects()
-    done = host.query(*ASK, timeout_s=KUBECTL_S)
-    if done.missing:
-        raise Unreadable(ADMIN, "is there, but there is no kubectl to ask the API server with")
-    if not done.ok:
-        if "permission denied" in done.stderr:
-            raise Unreadable(ADMIN, "permission denied (needs root)")
-        return ClusterObjects()
-    return ClusterObjects(asked=True, objects=parse(done.stdout))
+    said = answer(host, ASK, ADMIN)
+    return ClusterObjects() if said is None else ClusterObjects(asked=True, objects=parse(said))
 
 
 PROBES: tuple[Probe, ...] = (Probe(ClusterObjects, read_objects),)
