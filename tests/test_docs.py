@@ -9,7 +9,7 @@ import pytest
 from docs import generate
 
 from caasctl import profile_load
-from caasctl.checks import CHECKS
+from caasctl.checks import ALL_CHECKS as CHECKS
 from caasctl.model import Check, Exit
 from caasctl.phases import ORDER
 

@@ -12,14 +12,16 @@ import pytest
 from tests.lab.fact_use import use
 
 from caasctl import engine
-from caasctl.checks import CHECKS
-from caasctl.facts import PROBES
+from caasctl.checks import ALL_CHECKS as CHECKS
+from caasctl.facts import DOCTOR_PROBES
+from caasctl.facts import PROBES as COMMON
 from caasctl.model import Check
 from caasctl.phases import ORDER
 from caasctl.protocol import Phase, Probe
 
 TOPICS = re.findall(r"`(os cgroup [a-z ]+)`", (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text())[0].split()
 ALL_PHASES = ("host", "packages", "boot", "gpu", "kata", "containerd", "kubeadm", "cilium", "cluster")
+PROBES = (*COMMON, *DOCTOR_PROBES)
 PROBED = {probe.fact for probe in PROBES}
 each_check = pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.id)
 each_probe = pytest.mark.parametrize("probe", PROBES, ids=lambda probe: probe.fact.__name__)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from caasctl import apply, engine, hidden, joining, ledger, profile_load
 from caasctl.bundle import BundleHost
-from caasctl.checks import CHECKS
+from caasctl.checks import ALL_CHECKS
 from caasctl.facts import PROBES
 from caasctl.facts.kubernetes import Cluster
 from caasctl.faults import is_root
@@ -162,7 +162,7 @@ def _with_settings(finding: Finding, fix: Fix, settings: str) -> Finding:
 
 
 def _refuse_waivers_of_nothing(profile: NodeProfile) -> None:
-    known = {check.id for check in CHECKS}
+    known = {check.id for check in ALL_CHECKS}
     for at, waiver in enumerate(profile.spec.waivers):
         if waiver.check not in known:
             near = get_close_matches(waiver.check, known, 1)

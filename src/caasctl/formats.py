@@ -48,11 +48,11 @@ def dump_json(data: Any) -> str:
     return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
 
 
-def parse_yaml(text: str, what: str) -> Any:
-    """Data of a one-document YAML text; keys given twice are an error. Raises FormatError."""
+def parse_yaml(text: str, what: str, *, quick: bool = False) -> Any:
+    """Data of a one-document YAML text; keys given twice are an error. quick: by libyaml, its words. Raises FormatError."""
     import yaml  # noqa: PLC0415 - 20 ms
 
-    class Loader(yaml.SafeLoader):
+    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader) if quick else yaml.SafeLoader):
         """SafeLoader in which a key given twice is an error; yes, no, on, off, 0000:41:00.0 are text, as YAML 1.2 has them."""
 
         yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own way to say it
@@ -70,7 +70,8 @@ def parse_yaml(text: str, what: str) -> Any:
                 if key in keys[:at]:
                     mark = node.value[at][0].start_mark
                     raise yaml.MarkedYAMLError(problem=f"key {key!r} is given twice", problem_mark=mark)
-            return super().construct_mapping(node, deep)
+            made: dict[Any, Any] = super().construct_mapping(node, deep)
+            return made
 
     try:
         return yaml.load(text, Loader)  # noqa: S506 - a SafeLoader

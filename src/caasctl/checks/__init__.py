@@ -100,3 +100,6 @@ CHECKS: tuple[Check, ...] = (
     *kubernetes_join_identity.CHECKS,
     *kubernetes_objects.CHECKS,
 )
+# What only doctor asks: of a node that should run by now. These gate nothing.
+DOCTOR_CHECKS: tuple[Check, ...] = ()
+ALL_CHECKS: tuple[Check, ...] = (*CHECKS, *DOCTOR_CHECKS)

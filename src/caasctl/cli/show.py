@@ -19,18 +19,18 @@ def explain(
     ] = None,
 ) -> None:
     """What a check looks at, why it matters, how to mend it, and where the rule comes from."""
-    from caasctl.checks import CHECKS  # noqa: PLC0415
+    from caasctl.checks import ALL_CHECKS  # noqa: PLC0415
     from caasctl.report import explain as text  # noqa: PLC0415
     from caasctl.syntax.cluster.smoke import TITLES  # noqa: PLC0415
 
     if check_id in TITLES:
         text.write_claim(check_id, TITLES[check_id], sys.stdout)
-    elif check_id and (topic := text.of_topic(check_id, CHECKS)):
+    elif check_id and (topic := text.of_topic(check_id, ALL_CHECKS)):
         text.listing(topic, sys.stdout)
     elif check_id:
-        text.write(text.find(check_id, CHECKS), sys.stdout)
+        text.write(text.find(check_id, ALL_CHECKS), sys.stdout)
     else:
-        text.listing(CHECKS, sys.stdout)
+        text.listing(ALL_CHECKS, sys.stdout)
 
 
 @app.command()

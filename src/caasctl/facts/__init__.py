@@ -1,4 +1,4 @@
-"""What is known of a host: one probe for each fact. Each topic's file lists its own PROBES."""
+"""What is known of a host: one probe for each fact. Each topic's file lists its own PROBES, or DOCTOR_PROBES."""
 
 from caasctl.facts import (
     boot,
@@ -104,3 +104,5 @@ PROBES: tuple[Probe, ...] = (
     *containerd_live.PROBES,
     *containerd_writers.PROBES,
 )
+# What only doctor and recordings look at: logs, containers, a cluster's objects. A fact of these that has `lines` is heard.
+DOCTOR_PROBES: tuple[Probe, ...] = ()

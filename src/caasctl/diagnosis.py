@@ -1,0 +1,114 @@
+"""What doctor comes to: roots with what follows from them, what stays unexplained, what was ruled out. Types only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from caasctl.model import Finding
+
+
+@dataclass(frozen=True)
+class Line:
+    """A record of a log, or what a program said. kind: which stream, as rules name it. source: as a reader would call it.
+
+    at: when, in UTC, as ISO 8601 to the second; "" where the line does not say.
+    """
+
+    kind: str
+    source: str
+    text: str
+    at: str = ""
+
+
+class Says(str, Enum):
+    """What a symptom is worth: it states the cause itself, it follows from something, or it only reads like trouble."""
+
+    CAUSE = "cause"
+    EFFECT = "effect"
+    NOTE = "note"
+
+
+@dataclass(frozen=True)
+class Sign:
+    """A failed check or a symptom that was seen. times: how often; first, last: when, "" where the lines do not say."""
+
+    finding: Finding
+    says: Says = Says.CAUSE
+    times: int = 1
+    first: str = ""
+    last: str = ""
+    checked: bool = False  # by a look at the host, not by what a program said
+
+    @property
+    def id(self) -> str:
+        return self.finding.id
+
+
+@dataclass(frozen=True)
+class Follow:
+    """A sign that follows from another. by: the id of what brings it about."""
+
+    sign: Sign
+    by: str
+
+
+@dataclass(frozen=True)
+class Root:
+    """A cause that was found, and what follows from it, nearest first. signs: in how many ways it shows."""
+
+    sign: Sign
+    follows: tuple[Follow, ...] = ()
+
+    @property
+    def signs(self) -> int:
+        return 1 + len(self.follows)
+
+
+@dataclass(frozen=True)
+class RuledOut:
+    """What could have been the cause of something that was seen, and is not. found: what shows it."""
+
+    id: str
+    title: str
+    found: str
+
+
+@dataclass(frozen=True)
+class Link:
+    """A step of the chain that a pod's start goes through. broken: the first step that does not hold; unknown: not seen."""
+
+    name: str
+    found: str
+    broken: bool = False
+    unknown: bool = False
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A sign on the time line. at: UTC, ISO 8601."""
+
+    at: str
+    id: str
+    said: str
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """roots: most telling first. beside: fails, but nothing that was seen follows from it. unexplained: most telling first.
+
+    notes: reads like trouble and is none. undetermined: what could not be looked at and could matter, with why. collect: what
+    to bring next. looked_at: the sources that were read, with how much of them.
+    """
+
+    roots: tuple[Root, ...] = ()
+    beside: tuple[Sign, ...] = ()
+    unexplained: tuple[Sign, ...] = ()
+    notes: tuple[Sign, ...] = ()
+    ruled_out: tuple[RuledOut, ...] = ()
+    undetermined: tuple[RuledOut, ...] = ()
+    chain: tuple[Link, ...] = ()
+    timeline: tuple[Moment, ...] = ()
+    collect: tuple[str, ...] = ()
+    looked_at: tuple[str, ...] = ()
+    rules: int = 0

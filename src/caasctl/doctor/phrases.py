@@ -1,0 +1,69 @@
+"""Phrases of symptom rules: found whatever the case, the quoting and the line breaks, and never slow.
+
+A phrase is the words of a message. White space, quotes, backslashes and case do not count, so it is found in a log, in JSON, and in
+what a terminal has wrapped. Three signs stand for what varies: `<*>` anything, up to 300 characters; `<#>` a number;
+`<a|b>` one of the words. There is nothing in it that could make a search take long.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+GAP = 300  # characters of a squeezed text; "." stops at the line break that stands between records
+_DROPPED = re.compile(r"[\s\"'`\\\u2018\u2019\u201c\u201d\u00b4]+")
+_ESCAPED = re.compile(r"\\+[ntr](?=[\s\"'A-Z\\]|$|\\)")  # line breaks of messages inside messages
+_COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_SIGNS = re.compile(r"<\*>|<#>|<[^<>|]+(?:\|[^<>|]+)+>")
+_SHORTEST = 6
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """text: as in the rule. literal: its longest run without signs, squeezed, looked for first. pattern: of a squeezed text."""
+
+    text: str
+    literal: str
+    pattern: re.Pattern[str]
+
+    def search(self, squeezed: str, start: int = 0) -> re.Match[str] | None:
+        return self.pattern.search(squeezed, start) if self.literal in squeezed else None
+
+
+def squeeze(text: str) -> str:
+    """The text as phrases see it."""
+    return _DROPPED.sub("", _ESCAPED.sub(" ", _COLOURS.sub("", text))).lower()
+
+
+def places(text: str) -> list[int]:
+    """Of each character of the squeezed text its place in the text itself; the text is one of `plain`."""
+    return [at for at, sign in enumerate(text) for _ in squeeze(sign)]
+
+
+def plain(text: str) -> str:
+    """The text without colours, and line breaks that are written out made spaces, so that `places` can count it."""
+    return _ESCAPED.sub(lambda found: " " * len(found[0]), _COLOURS.sub("", text))
+
+
+@lru_cache(maxsize=4096)
+def phrase(text: str) -> Phrase:
+    """Raises ValueError for one that is too short to mean anything."""
+    parts, at = [], 0
+    literals = [squeeze(run) for run in _SIGNS.split(text)]
+    longest = max(literals, key=len)
+    if len(longest) < _SHORTEST:
+        raise ValueError(f"{text!r}: no run of {_SHORTEST} characters in it that could be looked for")
+    for sign in _SIGNS.finditer(text):
+        parts += [re.escape(squeeze(text[at : sign.start()])), _pattern(sign[0])]
+        at = sign.end()
+    parts.append(re.escape(squeeze(text[at:])))
+    return Phrase(text, longest, re.compile("".join(parts)))
+
+
+def _pattern(sign: str) -> str:
+    if sign == "<*>":
+        return f".{{0,{GAP}}}?"
+    if sign == "<#>":
+        return r"\d{1,20}"
+    return f"(?:{'|'.join(re.escape(squeeze(word)) for word in sign[1:-1].split('|'))})"

@@ -1,0 +1,91 @@
+"""The symptom rules that ship, as typed values: what a message means, and what follows from what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from caasctl import formats, shipped
+from caasctl.diagnosis import Says
+from caasctl.doctor.phrases import Phrase, phrase
+from caasctl.model import Fix, FixKind
+
+KIND = "symptoms"
+TEXT = "text"  # the kind of what a user pastes: every rule looks at it
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One symptom. match: any of these; unless: not beside one of these. kinds: of lines it is looked for in, () for all.
+
+    telling: 1-9, how much the message says about its cause. sample, near_miss: a text it is seen in, and one it is not.
+    """
+
+    id: str
+    title: str
+    says: Says
+    match: tuple[Phrase, ...]
+    cause: str
+    fix: Fix
+    source: str
+    unless: tuple[Phrase, ...] = ()
+    kinds: tuple[str, ...] = ()
+    telling: int = 5
+    sample: str = ""
+    near_miss: str = ""
+
+    @property
+    def topic(self) -> str:
+        return self.id.partition(".")[0]
+
+    def looks_at(self, kind: str) -> bool:
+        return not self.kinds or kind in self.kinds or kind == TEXT
+
+
+@dataclass(frozen=True)
+class Rules:
+    """causes: id of a check or symptom -> ids of what follows from it."""
+
+    symptoms: tuple[Rule, ...]
+    causes: Mapping[str, tuple[str, ...]]
+
+    def find(self, name: str) -> Rule | None:
+        return next((rule for rule in self.symptoms if rule.id == name), None)
+
+
+@cache
+def shipped_rules() -> Rules:
+    """All topics' rules, in the order of the files and of what is in them."""
+    topics = [_topic(name) for name in shipped.names(KIND) if name.endswith(".yaml")]
+    causes: dict[str, tuple[str, ...]] = {}
+    for topic in topics:
+        for name, follows in (topic.get("causes") or {}).items():
+            causes[name] = tuple(dict.fromkeys([*causes.get(name, ()), *follows]))
+    return Rules(tuple(_rule(data) for topic in topics for data in topic["symptoms"]), causes)
+
+
+def _topic(name: str) -> dict[str, Any]:
+    data: dict[str, Any] = formats.parse_yaml(shipped.text(KIND, name) or "", name, quick=True)
+    return data
+
+
+def _rule(data: Mapping[str, Any]) -> Rule:
+    fix = data["fix"]
+    telling = {Says.CAUSE: 7, Says.EFFECT: 4, Says.NOTE: 1}
+    says = Says(data["says"])
+    return Rule(
+        id=data["id"],
+        title=data["title"],
+        says=says,
+        match=tuple(phrase(text) for text in data["match"]),
+        cause=data["cause"].strip(),
+        fix=Fix(fix["text"].strip(), FixKind(fix.get("kind", "command")), bool(fix.get("reboot"))),
+        source=data["source"],
+        unless=tuple(phrase(text) for text in data.get("unless", ())),
+        kinds=tuple(data.get("in", ())),
+        telling=data.get("telling", telling[says]),
+        sample=data["sample"],
+        near_miss=data["near_miss"],
+    )
