@@ -52,7 +52,9 @@ def parse_yaml(text: str, what: str, *, quick: bool = False) -> Any:
     """Data of a one-document YAML text; keys given twice are an error. quick: by libyaml, its words. Raises FormatError."""
     import yaml  # noqa: PLC0415 - 20 ms
 
-    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader) if quick else yaml.SafeLoader):
+    base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader) if quick else yaml.SafeLoader
+
+    class Loader(base):  # type: ignore[misc]
         """SafeLoader in which a key given twice is an error; yes, no, on, off, 0000:41:00.0 are text, as YAML 1.2 has them."""
 
         yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own way to say it
@@ -61,7 +63,7 @@ def parse_yaml(text: str, what: str, *, quick: bool = False) -> Any:
         }
 
         def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
-            tag = str(super().resolve(kind, value, implicit))  # type: ignore[no-untyped-call]
+            tag = str(super().resolve(kind, value, implicit))
             return tag if not tag.endswith((":int", ":float")) or ":" not in value else "tag:yaml.org,2002:str"
 
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
@@ -70,8 +72,7 @@ def parse_yaml(text: str, what: str, *, quick: bool = False) -> Any:
                 if key in keys[:at]:
                     mark = node.value[at][0].start_mark
                     raise yaml.MarkedYAMLError(problem=f"key {key!r} is given twice", problem_mark=mark)
-            made: dict[Any, Any] = super().construct_mapping(node, deep)
-            return made
+            return dict(super().construct_mapping(node, deep))
 
     try:
         return yaml.load(text, Loader)  # noqa: S506 - a SafeLoader
