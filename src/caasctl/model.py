@@ -294,3 +294,4 @@ class Report:
     findings: tuple[Finding, ...] = ()
     phases: tuple[Any, ...] = ()  # protocol.PhaseReport, a layer above
     notes: tuple[str, ...] = field(default=())
+    diagnosis: Any = None  # diagnosis.Diagnosis of doctor, a layer above
