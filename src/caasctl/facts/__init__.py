@@ -45,6 +45,7 @@ from caasctl.facts import (
     network_sysctl,
     os,
     os_clock,
+    os_journal,
     os_swap,
     os_sysctl,
     os_system,
@@ -105,4 +106,4 @@ PROBES: tuple[Probe, ...] = (
     *containerd_writers.PROBES,
 )
 # What only doctor and recordings look at: logs, containers, a cluster's objects. A fact of these that has `lines` is heard.
-DOCTOR_PROBES: tuple[Probe, ...] = ()
+DOCTOR_PROBES: tuple[Probe, ...] = (*os_journal.PROBES,)

@@ -1,0 +1,123 @@
+"""Logs of a host as records: systemd's journal as JSON, the kernel's buffer, and the files of a syslog daemon."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from caasctl.formats import FormatError, parse_json
+
+LONGEST = 4096  # characters of a message; containerd logs its whole configuration in one
+_MOST = 4 * 1024 * 1024  # characters of all messages of a journal, the newest
+_LIFE = timedelta(minutes=10)  # a process that has run so long is not what its service's restarts were about
+_DMESG = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)[.,]\d+([+-]\d\d:?\d\d|Z) ?(.*)")
+# RFC 3339 as rsyslog writes it since Debian 12 and Ubuntu 24.04, or `Nov 26 07:00:00`, which names neither year nor zone
+_SYSLOG = re.compile(
+    r"(?:(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d) "
+    r"\S+ ([\w./-]+)(?:\[(\d+)\])?: (.*)"
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A record of the journal. pid: of who said it, 1 is systemd. unit: that systemd speaks of, "" for other speakers.
+
+    speaker: its SYSLOG_IDENTIFIER, the program's name.
+    """
+
+    text: str
+    at: str = ""
+    pid: int = 0
+    unit: str = ""
+    speaker: str = ""
+
+
+def parse_journal(text: str) -> tuple[Entry, ...]:
+    """`journalctl -o json`: a record a line. What is none (the first may be cut) is left out, as is the oldest of too much."""
+    found: list[Entry] = []
+    left = _MOST
+    for line in reversed(text.split("\n")):
+        for entry in _entry(line) if line.startswith("{") else ():
+            left -= len(entry.text)
+            found += [entry] if left >= 0 else []
+    return tuple(reversed(found))
+
+
+def _entry(line: str) -> Iterator[Entry]:
+    try:
+        record = parse_json(line, "a record of the journal")
+    except FormatError:
+        return
+    if isinstance(record, Mapping) and (text := _message(record.get("MESSAGE"))):
+        at, pid = _utc(record.get("__REALTIME_TIMESTAMP")), _number(record.get("_PID"))
+        yield Entry(text, at, pid, _word(record.get("UNIT")), _word(record.get("SYSLOG_IDENTIFIER")))
+
+
+def _message(said: Any) -> str:
+    """A list is of bytes where the text is no UTF-8 or has control characters, of texts where the field was given twice."""
+    if isinstance(said, list):
+        octets = [byte for byte in said if isinstance(byte, int) and 0 <= byte < 256]  # noqa: PLR2004 - bytes
+        said = bytes(octets).decode("utf-8", "replace") or " ".join(word for word in said if isinstance(word, str))
+    return said[:LONGEST].strip() if isinstance(said, str) else ""
+
+
+def _utc(microseconds: Any) -> str:
+    try:
+        return _iso(datetime.fromtimestamp(int(microseconds) // 1_000_000, timezone.utc))
+    except (TypeError, ValueError, OverflowError, OSError):
+        return ""
+
+
+def _iso(at: datetime) -> str:
+    return f"{at.replace(tzinfo=None).isoformat(timespec='seconds')}Z"
+
+
+def _number(word: Any) -> int:
+    return int(word) if isinstance(word, str) and word.isascii() and word.isdecimal() and len(word) < 10 else 0  # noqa: PLR2004
+
+
+def _word(said: Any) -> str:
+    return said if isinstance(said, str) else ""
+
+
+def this_life(entries: tuple[Entry, ...], speaker: str) -> tuple[Entry, ...]:
+    """Without what was said before a process that has been at work for long: what its forerunners ended of is over."""
+    newest = next((entry.pid for entry in reversed(entries) if entry.speaker == speaker), 0)
+    own = [at for at, entry in enumerate(entries) if entry.pid == newest]
+    if not newest or not own or not _lasted(entries[own[0]].at, entries[own[-1]].at):
+        return entries
+    return entries[own[0] :]
+
+
+def _lasted(first: str, last: str) -> bool:
+    return bool(first and last) and datetime.fromisoformat(last[:-1]) - datetime.fromisoformat(first[:-1]) >= _LIFE
+
+
+def parse_dmesg(text: str) -> tuple[Entry, ...]:
+    """`dmesg --time-format iso`. A line without a time goes on with the one before it, and counts as one of its own."""
+    found = ((line, _DMESG.match(line)) for line in text.splitlines() if line.strip())
+    return tuple(
+        Entry(said[3][:LONGEST].strip(), _from_iso(said[1], said[2])) if said else Entry(line[:LONGEST].strip())
+        for line, said in found
+    )
+
+
+def parse_syslog(text: str) -> tuple[Entry, ...]:
+    """A syslog daemon's file. at: "" where it writes local times; what is no record is left out."""
+    found = (_SYSLOG.match(line) for line in text.splitlines())
+    return tuple(
+        Entry(said[5][:LONGEST].strip(), _from_iso(said[1] or "", said[2] or ""), _number(said[4]), "", said[3])
+        for said in found
+        if said
+    )
+
+
+def _from_iso(local: str, zone: str) -> str:
+    try:
+        at = datetime.strptime(f"{local}{zone.replace('Z', '+0000')}", "%Y-%m-%dT%H:%M:%S%z")
+        return _iso(at.astimezone(timezone.utc))
+    except (ValueError, OverflowError):
+        return ""
