@@ -29,8 +29,10 @@ from caasctl.facts import (
     kubernetes_join,
     kubernetes_kubelet,
     kubernetes_leftovers,
+    kubernetes_live,
     kubernetes_manifests,
     kubernetes_objects,
+    kubernetes_pods,
     kubernetes_tools,
     network,
     network_bridges,
@@ -105,4 +107,7 @@ PROBES: tuple[Probe, ...] = (
     *containerd_writers.PROBES,
 )
 # What only doctor and recordings look at: logs, containers, a cluster's objects. A fact of these that has `lines` is heard.
-DOCTOR_PROBES: tuple[Probe, ...] = ()
+DOCTOR_PROBES: tuple[Probe, ...] = (
+    *kubernetes_live.PROBES,
+    *kubernetes_pods.PROBES,
+)
