@@ -29,8 +29,10 @@ from caasctl.facts import (
     kubernetes_join,
     kubernetes_kubelet,
     kubernetes_leftovers,
+    kubernetes_live,
     kubernetes_manifests,
     kubernetes_objects,
+    kubernetes_pods,
     kubernetes_tools,
     network,
     network_bridges,
@@ -107,3 +109,7 @@ PROBES: tuple[Probe, ...] = (
 )
 # What only doctor and recordings look at: logs, containers, a cluster's objects. A fact of these that has `lines` is heard.
 DOCTOR_PROBES: tuple[Probe, ...] = (*os_journal.PROBES,)
+DOCTOR_PROBES: tuple[Probe, ...] = (
+    *kubernetes_live.PROBES,
+    *kubernetes_pods.PROBES,
+)
