@@ -108,8 +108,8 @@ PROBES: tuple[Probe, ...] = (
     *containerd_writers.PROBES,
 )
 # What only doctor and recordings look at: logs, containers, a cluster's objects. A fact of these that has `lines` is heard.
-DOCTOR_PROBES: tuple[Probe, ...] = (*os_journal.PROBES,)
 DOCTOR_PROBES: tuple[Probe, ...] = (
+    *os_journal.PROBES,
     *kubernetes_live.PROBES,
     *kubernetes_pods.PROBES,
 )
