@@ -93,7 +93,9 @@ class Session:
         found = pasted(found, self.settings)
         phases = tuple(replace(phase, findings=pasted(phase.findings, self.settings)) for phase in phases)
         drawn = partial(_pictures, self.host, facts, self.profile) if facts else None
-        return Report(command, name, name_of(self.host), self._started_at, took, code, found, phases, notes, pictures=drawn)
+        return Report(
+            command, name, name_of(self.host), self._started_at, took, code, found, phases, notes, pictures=drawn
+        )
 
     def preflight(self, only: Sequence[str], *, strict: bool) -> Report:
         facts = engine.collect(self.host, self.probes)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 
 from caasctl import doctor, engine, ledger
 from caasctl.checks import ALL_CHECKS, DOCTOR_CHECKS
-from caasctl.commands import Session
+from caasctl.commands import Session, pasted
 from caasctl.diagnosis import Diagnosis, Line, RuledOut
 from caasctl.doctor import hearing
 from caasctl.doctor.rules import shipped_rules
@@ -39,7 +39,8 @@ def examine(session: Session, asked: Asked) -> Report:
     case = _of_host(session, asked, lines) if asked.host else _Seen(doctor.Case(lines=lines), Facts())
     found = doctor.diagnose(case.case, shipped_rules())
     found = replace(found, changed=_changed(session, case.facts, case.case.findings) if asked.host else ())
-    report = session.report([WORD, *asked.words], exit_code(found, case.case.findings), case.case.findings)
+    code = exit_code(found, case.case.findings)
+    report = session.report([WORD, *asked.words], code, case.case.findings, facts=case.facts if asked.host else None)
     report = report if asked.host else replace(report, host=ELSEWHERE, profile="")
     return replace(report, diagnosis=found)
 
@@ -50,12 +51,12 @@ class _Seen:
     facts: Facts
 
 
-def _of_host(session: Session, asked: Asked, pasted: tuple[Line, ...]) -> _Seen:
+def _of_host(session: Session, asked: Asked, brought: tuple[Line, ...]) -> _Seen:
     facts = engine.collect(session.host, (*session.probes, *DOCTOR_PROBES))
     clock, cluster = facts.get(Clock), facts.get(Cluster)
     now = clock.now if clock else datetime.now(timezone.utc)
-    found = engine.examine(facts, session.profile, checks=ALL_CHECKS)
-    lines = (*pasted, *hearing.heard(facts, asked.since, now))
+    found = pasted(engine.examine(facts, session.profile, checks=ALL_CHECKS), session.settings)
+    lines = (*brought, *hearing.heard(facts, asked.since, now))
     return _Seen(doctor.Case(found, lines, bool(cluster and cluster.kubelet_conf)), facts)
 
 

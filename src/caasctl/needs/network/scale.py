@@ -14,7 +14,11 @@ from caasctl.syntax.cidr import IPV4, IPV6, Network
 from caasctl.syntax.cidr.obstacles import Obstacle
 
 MOST = 40
-_ORIGINS = {"live": "in use by the cluster", "profile": "of the profile", "auto": "chosen by caasctl: nothing here uses it"}
+_ORIGINS = {
+    "live": "in use by the cluster",
+    "profile": "of the profile",
+    "auto": "chosen by caasctl: nothing here uses it",
+}
 _GAP = 2.0  # what nobody has between two ranges, beside 2 for a single address and 1 more for each bit of a range
 Placed = Mapping[Network, tuple[float, float]]
 
@@ -54,7 +58,9 @@ def _scale(family: int, ranges: Iterable[Span], taken: Sequence[Obstacle], found
              for network in one.networks if network.version == family}  # fmt: skip
     for one in kept:
         overlaps = _overlaps(one.network, found, "")
-        spans.setdefault(one.network, []).append(Span(str(one.network), one.what, one.source, overlaps=overlaps, possible=one.possible))
+        spans.setdefault(one.network, []).append(
+            Span(str(one.network), one.what, one.source, overlaps=overlaps, possible=one.possible)
+        )
     at = placed(spans)
     every = [_at(span, *at[network]) for network in at for span in spans[network]]
     return Scale(family, tuple(every), len(fit) - len(kept))
