@@ -123,7 +123,7 @@ def test_what_could_have_been_the_cause_and_is_well_is_ruled_out() -> None:
 def test_what_is_two_steps_back_is_ruled_out_as_well_and_the_nearest_is_named_first() -> None:
     well = [found(name, Level.PASS) for name in ("os.swap", "kubernetes.kubelet_running")]
     made = judge(*well, found("kubernetes.api_answers"), lines=(REFUSED,))
-    assert [one.id for one in made.ruled_out] == ["kubernetes.kubelet_running"]
+    assert [one.id for one in made.ruled_out] == ["kubernetes.kubelet_running", "os.swap"]
     far = judge(*well[:1], found("kubernetes.kubelet_running"))
     assert [one.id for one in far.ruled_out] == ["os.swap"]
 
