@@ -26,6 +26,7 @@ from caasctl.facts import (
     kubernetes_api,
     kubernetes_certificates,
     kubernetes_config,
+    kubernetes_containers,
     kubernetes_join,
     kubernetes_kubelet,
     kubernetes_leftovers,
@@ -106,4 +107,4 @@ PROBES: tuple[Probe, ...] = (
     *containerd_writers.PROBES,
 )
 # What only doctor and recordings look at: logs, containers, a cluster's objects. A fact of these that has `lines` is heard.
-DOCTOR_PROBES: tuple[Probe, ...] = (*os_journal.PROBES,)
+DOCTOR_PROBES: tuple[Probe, ...] = (*os_journal.PROBES, *kubernetes_containers.PROBES)
