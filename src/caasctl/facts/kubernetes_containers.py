@@ -15,7 +15,7 @@ from caasctl.syntax.clock import now
 from caasctl.syntax.containerd.host import programs
 from caasctl.syntax.cri import Container, Sandbox
 from caasctl.syntax.kubeadm import COMPONENTS
-from caasctl.syntax.logs import RECENT, Entry, since
+from caasctl.syntax.logs import RECENT, Entry, parse_container, since
 
 LOGS = "/var/log/pods"
 LOG_BYTES = 128 * 1024
@@ -139,7 +139,9 @@ def read_logs(host: Reader) -> ContainerLogs:
     lines: list[Line] = []
     for one in heard[: len(COMPONENTS) + _OTHERS]:
         entries = [
-            entry for path in one.paths[-2:] for entry in cri.log(host.tail(path, LOG_BYTES) or "")[-_LAST_LINES:]
+            entry
+            for path in one.paths[-2:]
+            for entry in parse_container(host.tail(path, LOG_BYTES) or "")[-_LAST_LINES:]
         ]
         lines += _lines(one.container, recent(tuple(entries), at if one.container in running else None))
     return ContainerLogs(tuple(lines))

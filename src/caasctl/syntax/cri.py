@@ -1,4 +1,4 @@
-"""What crictl prints of containers and pods, and the log files that a container runtime writes."""
+"""What crictl prints of containers and pods."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ from datetime import datetime, timezone
 from typing import Any
 
 from caasctl.formats import FormatError, parse_json
-from caasctl.syntax.logs import LONGEST, Entry
 
 ENDPOINT = ("--runtime-endpoint", "unix:///run/containerd/containerd.sock", "--timeout", "2s")
 # Only these words of a container's status: the rest holds environments of pods, and with them passwords.
-STATUS = "\t".join("{{.status.%s}}" % key for key in ("state", "exitCode", "reason", "startedAt", "finishedAt"))
-_FIELDS = 5
+STATUS = "{{.status.state}}\t{{.status.exitCode}}\t{{.status.reason}}\t{{.status.finishedAt}}"
+_FIELDS = 4
 _STATE = "CONTAINER_"
-_LOG = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)) (?:stdout|stderr) ([FP])\S* ?(.*)")
 _LONGEST_ID = 128
 
 
@@ -100,32 +98,17 @@ def _sandbox(item: Mapping[str, Any]) -> tuple[Sandbox, ...]:
     if not _id(item):
         return ()
     ready = _word(item, "state") == "SANDBOX_READY"
-    words = (_word(metadata, key) for key in ("name", "namespace", "uid"))
-    return (Sandbox(_id(item), *words, ready=ready, handler=_word(item, "runtimeHandler")),)
+    name, namespace, uid = (_word(metadata, key) for key in ("name", "namespace", "uid"))
+    return (Sandbox(_id(item), name, namespace, uid, ready, _word(item, "runtimeHandler")),)
 
 
 def with_end(one: Container, said: str) -> Container:
     """The container with what `crictl inspect` says by STATUS."""
-    state, code, reason, _, finished = (*said.strip("\n").split("\t"), *[""] * _FIELDS)[:_FIELDS]
+    state, code, reason, finished = (*said.strip("\n").split("\t"), *[""] * _FIELDS)[:_FIELDS]
     if not state.startswith(_STATE):
         return one
     end = int(code) if re.fullmatch(r"-?\d{1,9}", code) else None
     return replace(one, exit_code=end, reason=reason, finished=_utc(finished))
-
-
-def log(text: str) -> tuple[Entry, ...]:
-    """A container's log file, as the runtime writes it; partial records are put together."""
-    found: list[Entry] = []
-    begun = ""
-    for line in text.splitlines():
-        said = _LOG.match(line)
-        if said is None:
-            continue
-        begun = (begun + said[3])[:LONGEST]
-        if said[2] == "F":
-            found.append(Entry(begun.strip(), _utc(said[1])))
-            begun = ""
-    return tuple(found)
 
 
 def _table(item: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""Logs of a host as records: systemd's journal as JSON, the kernel's buffer, and the files of a syslog daemon."""
+"""Logs of a host as records: systemd's journal as JSON, the kernel's buffer, files of a syslog daemon and of containers."""
 
 from __future__ import annotations
 
@@ -23,6 +23,10 @@ _DMESG = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)[.,]\d+([+-]\d\d:?\d\d|Z) 
 _SYSLOG = re.compile(
     r"(?:(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d) "
     r"\S+ ([\w./-]+)(?:\[(\d+)\])?: (.*)"
+)
+# time, stream, F for a whole record or P for a part of one
+_CONTAINER = re.compile(
+    r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d) (?:stdout|stderr) ([FP])\S* ?(.*)"
 )
 
 
@@ -71,15 +75,16 @@ def _message(said: Any) -> str:
 
 def _utc(microseconds: Any) -> str:
     try:
-        return _iso(datetime.fromtimestamp(int(microseconds) // 1_000_000, timezone.utc))
+        return _told(datetime.fromtimestamp(int(microseconds) // 1_000_000, timezone.utc))
     except (TypeError, ValueError, OverflowError, OSError):
         return ""
 
 
+def _told(at: datetime) -> str:
+    return _iso(at) if at.year >= _FIRST_YEAR else ""
+
+
 def _iso(at: datetime) -> str:
-    """Raises ValueError for what is no time of a log."""
-    if at.year < _FIRST_YEAR:
-        raise ValueError(at)
     return f"{at.astimezone(timezone.utc).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
 
 
@@ -135,9 +140,21 @@ def parse_syslog(text: str) -> tuple[Entry, ...]:
     )
 
 
+def parse_container(text: str) -> tuple[Entry, ...]:
+    """A container's log file as its runtime writes it, partial records put together."""
+    found: list[Entry] = []
+    begun = ""
+    for said in filter(None, map(_CONTAINER.match, text.splitlines())):
+        begun = (begun + said[4])[:LONGEST]
+        if said[3] == "F":
+            found.append(Entry(begun.strip(), _from_iso(said[1], said[2])))
+            begun = ""
+    return tuple(found)
+
+
 def _from_iso(local: str, zone: str) -> str:
     try:
         at = datetime.strptime(f"{local}{zone.replace('Z', '+0000')}", "%Y-%m-%dT%H:%M:%S%z")
-        return _iso(at)
+        return _told(at)
     except (ValueError, OverflowError):
         return ""
