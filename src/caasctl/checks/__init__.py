@@ -16,12 +16,14 @@ from caasctl.checks import (
     containerd_config,
     containerd_cri,
     containerd_live,
+    containerd_running,
     gpu,
     gpu_card,
     gpu_choice,
     gpu_device_plugin,
     gpu_driver,
     gpu_node,
+    gpu_orphans,
     iommu,
     iommu_groups,
     kata,
@@ -36,8 +38,10 @@ from caasctl.checks import (
     kubernetes_join_identity,
     kubernetes_kubelet,
     kubernetes_leftovers,
+    kubernetes_manifests,
     kubernetes_objects,
     kubernetes_ports,
+    kubernetes_running,
     network,
     network_firewall,
     network_kernel,
@@ -101,5 +105,10 @@ CHECKS: tuple[Check, ...] = (
     *kubernetes_objects.CHECKS,
 )
 # What only doctor asks: of a node that should run by now. These gate nothing.
-DOCTOR_CHECKS: tuple[Check, ...] = ()
+DOCTOR_CHECKS: tuple[Check, ...] = (
+    *containerd_running.CHECKS,
+    *kubernetes_running.CHECKS,
+    *kubernetes_manifests.CHECKS,
+    *gpu_orphans.CHECKS,
+)
 ALL_CHECKS: tuple[Check, ...] = (*CHECKS, *DOCTOR_CHECKS)

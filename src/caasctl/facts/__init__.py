@@ -32,6 +32,8 @@ from caasctl.facts import (
     kubernetes_leftovers,
     kubernetes_manifests,
     kubernetes_objects,
+    kubernetes_readyz,
+    kubernetes_static_pods,
     kubernetes_tools,
     network,
     network_bridges,
@@ -47,6 +49,7 @@ from caasctl.facts import (
     os,
     os_clock,
     os_journal,
+    os_services,
     os_swap,
     os_sysctl,
     os_system,
@@ -107,4 +110,10 @@ PROBES: tuple[Probe, ...] = (
     *containerd_writers.PROBES,
 )
 # What only doctor and recordings look at: logs, containers, a cluster's objects. A fact of these that has `lines` is heard.
-DOCTOR_PROBES: tuple[Probe, ...] = (*os_journal.PROBES, *kubernetes_containers.PROBES)
+DOCTOR_PROBES: tuple[Probe, ...] = (
+    *os_journal.PROBES,
+    *os_services.PROBES,
+    *kubernetes_containers.PROBES,
+    *kubernetes_readyz.PROBES,
+    *kubernetes_static_pods.PROBES,
+)
