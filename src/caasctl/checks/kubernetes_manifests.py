@@ -86,6 +86,7 @@ def _wrong(found: ManifestFiles, configuration: Mapping[str, Any]) -> Iterator[F
                                      FixKind.EDIT))  # fmt: skip
             yield from _other_version(file, configuration)
             yield from _other_values(file, configuration)
+            yield from _not_by_kubeadm(file, configuration)
 
 
 def _twice(file: ManifestFile) -> Iterator[Finding]:
@@ -112,6 +113,20 @@ def _other_values(file: ManifestFile, configuration: Mapping[str, Any]) -> Itera
                          subject=f"{file.path} {name}", evidence=(Evidence(file.path, f"--{name}={given[-1]}"),),
                          cause="It was edited by hand in one of the two places; the next upgrade writes what kubeadm-config says.",
                          fix=Fix(f"make --{name} in {file.path} {wanted}, or kubectl -n kube-system edit configmap kubeadm-config",
+                                 FixKind.EDIT))  # fmt: skip
+
+
+def _not_by_kubeadm(file: ManifestFile, configuration: Mapping[str, Any]) -> Iterator[Finding]:
+    """Kubeadm writes no size of the nodes' ranges unless it is told one."""
+    for name, value in file.arguments:
+        if (
+            name.startswith("node-cidr-mask-size")
+            and configuration
+            and name not in dict(_extra(configuration, _SECTIONS[file.pod]))
+        ):
+            yield warned(f"--{name}={value} in {file.path}, not in kubeadm-config", wanted="the same in both", subject=f"{file.path} {name}",
+                         cause="The next upgrade writes the manifest without it, and new nodes get ranges of another size.",
+                         fix=Fix(f"controllerManager.extraArgs {name}: {value} by kubectl -n kube-system edit configmap kubeadm-config",
                                  FixKind.EDIT))  # fmt: skip
 
 
@@ -159,7 +174,7 @@ def _address(facts: Facts) -> Iterator[Finding]:
             yield failed(f"--advertise-address={address} is no address of this host", wanted="an address that `ip addr` shows",
                          subject=f"{FOLDER}/{_API}.yaml advertise-address", evidence=(Evidence("ip addr", ", ".join(sorted(own))[:300]),),
                          cause="The host's address has changed since the cluster began: its certificates and kubeconfigs name the old one.",
-                         fix=Fix(f"give the host {address} back (ip addr add {address}/32 dev lo keeps it through a change of network)"))  # fmt: skip
+                         fix=Fix(f"give this host {address} back, as a fixed address in place of one by DHCP", FixKind.EDIT))  # fmt: skip
 
 
 def _configuration(facts: Facts) -> Mapping[str, Any]:
