@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -89,11 +90,12 @@ def test_the_failing_parts_are_named_as_they_are_and_in_kubectl_s_error() -> Non
 def test_health_is_asked_for_where_there_is_an_admin(tmp_path: Path) -> None:
     ask = list(kubernetes_readyz.ASK)
     assert kubernetes_readyz.read(LiveHost(str(tmp_path))) == ApiHealth()
-    for at, (answer, found) in enumerate((
+    answers: tuple[tuple[dict[str, Any], ApiHealth], ...] = (
         ({"stdout": "[+]ping ok\nreadyz check passed\n"}, ApiHealth(asked=True)),
         ({"rc": 1, "stderr": QUOTED}, ApiHealth(asked=True, failing=(("etcd", "reason withheld"),))),
         ({"rc": 1, "stderr": "The connection to the server 192.0.2.2:6443 was refused"}, ApiHealth()),
-    )):  # fmt: skip
+    )  # fmt: skip
+    for at, (answer, found) in enumerate(answers):
         assert kubernetes_readyz.read(bundle(tmp_path / str(at), {ADMIN: ""}, [{"argv": ask, **answer}])) == found
     refusals: tuple[tuple[str, dict[str, Any], str], ...] = (
         ("x", {"rc": 127, "missing": True}, "no kubectl"),
@@ -117,6 +119,7 @@ spec:
     - --tls-cert-file=/etc/kubernetes/pki/apiserver.crt
     - --client-ca-file=/etc/kubernetes/pki/ca.crt
     - --audit-log-path=/var/log/elsewhere/audit.log
+    - --audit-policy-file=/inside/policy.yaml
     - --v=2
     - --v=4
     - --anonymous
