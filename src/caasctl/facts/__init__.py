@@ -8,6 +8,7 @@ from caasctl.facts import (
     cdi,
     cgroup,
     cilium,
+    cilium_status,
     containerd,
     containerd_config,
     containerd_live,
@@ -110,4 +111,6 @@ PROBES: tuple[Probe, ...] = (
 DOCTOR_PROBES: tuple[Probe, ...] = (
     *kubernetes_live.PROBES,
     *kubernetes_pods.PROBES,
+    *kata.DOCTOR_PROBES,
+    *cilium_status.PROBES,
 )
