@@ -8,6 +8,7 @@ from caasctl.facts import (
     cdi,
     cgroup,
     cilium,
+    cilium_status,
     containerd,
     containerd_config,
     containerd_live,
@@ -120,4 +121,5 @@ DOCTOR_PROBES: tuple[Probe, ...] = (
     *os_services.PROBES,
     *kubernetes_readyz.PROBES,
     *kubernetes_static_pods.PROBES,
+    *cilium_status.PROBES,
 )
