@@ -17,7 +17,14 @@ TREE = debian.CACHE / "chromium" / "tree"
 BINARY = TREE / "usr/lib/chromium/chromium-headless-shell"
 DEADLINE_S = 60
 DARK = "--blink-settings=preferredColorScheme=0"
-_FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--disable-dev-shm-usage", "--enable-logging=stderr")
+_FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--hide-scrollbars",
+    "--disable-dev-shm-usage",
+    "--enable-logging=stderr",
+)
 _FONTS = """<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig>
 <dir>{tree}/usr/share/fonts</dir><dir>/usr/share/fonts</dir><cachedir>{tree}/fonts-cache</cachedir>
 <alias><family>system-ui</family><prefer><family>DejaVu Sans</family></prefer></alias>
@@ -53,9 +60,17 @@ def paper(page: Path, into: Path) -> bytes:
 
 def _run(page: Path, *flags: str) -> str:
     with tempfile.TemporaryDirectory() as home:
-        environment = {"PATH": os.defpath, "HOME": home, "LC_ALL": "C.UTF-8", "LD_LIBRARY_PATH": _libraries(), "FONTCONFIG_FILE": str(TREE / "fonts.conf")}
+        environment = {
+            "PATH": os.defpath,
+            "HOME": home,
+            "LC_ALL": "C.UTF-8",
+            "LD_LIBRARY_PATH": _libraries(),
+            "FONTCONFIG_FILE": str(TREE / "fonts.conf"),
+        }
         argv = (str(fetch()), *_FLAGS, f"--user-data-dir={home}/profile", *flags, page.as_uri())
-        done = subprocess.run(argv, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=DEADLINE_S, check=True)
+        done = subprocess.run(
+            argv, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=DEADLINE_S, check=True
+        )
     complaints = re.findall(r"^.*CONSOLE.*$", done.stderr.decode(errors="replace"), re.MULTILINE)
     assert not complaints, "\n".join(complaints)
     return done.stdout.decode()

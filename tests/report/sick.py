@@ -10,13 +10,17 @@ from caasctl.diagnosis import Diagnosis, Follow, Line, Link, Moment, Root, Ruled
 from caasctl.model import Evidence, Finding, Fix, FixKind, failed, warned
 
 
-def sign(name: str, title: str, finding: Finding, says: Says = Says.EFFECT, times: int = 1, at: str = "", last: str = "") -> Sign:
+def sign(
+    name: str, title: str, finding: Finding, says: Says = Says.EFFECT, times: int = 1, at: str = "", last: str = ""
+) -> Sign:
     return Sign(named(finding, name, title), says, times, at, last or at, checked=says is Says.CAUSE)
 
 
 def said(name: str, title: str, words: str, source: str, times: int = 1, at: str = "", last: str = "") -> Sign:
     """A symptom: a program's own words."""
-    finding = failed(words, wanted="", fix=Fix("mend what it follows from", FixKind.WAIT), evidence=(Evidence(source, words),))
+    finding = failed(
+        words, wanted="", fix=Fix("mend what it follows from", FixKind.WAIT), evidence=(Evidence(source, words),)
+    )
     return sign(name, title, replace(finding, fix=None), Says.EFFECT, times, at, last)
 
 
@@ -33,10 +37,17 @@ RESTARTS = said("kubernetes.control_plane", "Containers of the control plane do 
 REFUSED = said("kubernetes.api_refused", "The API server does not answer",
                "The connection to the server 10.254.192.244:6443 was refused - did you specify the right host or port?",
                "kubelet", 311, "2026-11-23T02:03:40Z", "2026-11-23T02:41:02Z")  # fmt: skip
-NOT_READY = said("kubernetes.node_ready", "The node is NotReady", "Kubelet stopped posting node status.", "kubectl get nodes", 1, "2026-11-23T02:04:20Z")
+NOT_READY = said(
+    "kubernetes.node_ready",
+    "The node is NotReady",
+    "Kubelet stopped posting node status.",
+    "kubectl get nodes",
+    1,
+    "2026-11-23T02:04:20Z",
+)
 DNS = said("kubernetes.cluster_dns", "CoreDNS is pending",
            "0/1 nodes are available: 1 node(s) had untolerated taint {node.kubernetes.io/not-ready: }.", "event", 22, "2026-11-23T02:05:00Z")  # fmt: skip
-LEASE = said("kubernetes.lease_lost", "The scheduler loses its lease", 'failed to renew lease kube-system/kube-scheduler: context deadline exceeded',
+LEASE = said("kubernetes.lease_lost", "The scheduler loses its lease", "failed to renew lease kube-system/kube-scheduler: context deadline exceeded",
              "kube-scheduler", 9, "2026-11-23T02:06:13Z")  # fmt: skip
 OVERLAP = sign(
     "network.pod_cidr_free", "Nothing that this host uses lies in the range of pods",
@@ -51,12 +62,31 @@ TIMEOUT = said("network.dns_timeout", "Names outside of the cluster do not resol
                "2026-11-23T01:58:30Z")  # fmt: skip
 PULL = said("kubernetes.image_pull", "Images cannot be pulled", "ErrImagePull: failed to resolve reference docker.io/library/busybox:1.36", "event", 6,
             "2026-11-23T01:59:10Z")  # fmt: skip
-STORAGE = said("network.nfs_hangs", "Mounts of the storage server hang", "nfs: server 10.254.192.9 not responding, still trying", "kernel", 4)
+STORAGE = said(
+    "network.nfs_hangs",
+    "Mounts of the storage server hang",
+    "nfs: server 10.254.192.9 not responding, still trying",
+    "kernel",
+    4,
+)
 HEALTH = said("cilium.health", "Cilium's health probes fail", "1/1 reachable nodes, 0/1 endpoints", "cilium status", 1)
 SWAP = sign("os.swap", "Swap is off", warned("8.0 GiB on /swap.img", wanted="no swap", fix=Fix("swapoff -a"), fixed_by="host",
                                               cause="The kubelet does not start."), Says.CAUSE)  # fmt: skip
-TAINT = said("kata.shim_slow", "A guest takes long to start", "CreateContainerRequest timed out after 60 s", "kata", 2, "2026-11-23T02:20:00Z")
-EARLY = said("kubernetes.kubelet_no_config", "The kubelet waits for kubeadm", "open /var/lib/kubelet/config.yaml: no such file or directory", "kubelet", 7)
+TAINT = said(
+    "kata.shim_slow",
+    "A guest takes long to start",
+    "CreateContainerRequest timed out after 60 s",
+    "kata",
+    2,
+    "2026-11-23T02:20:00Z",
+)
+EARLY = said(
+    "kubernetes.kubelet_no_config",
+    "The kubelet waits for kubeadm",
+    "open /var/lib/kubelet/config.yaml: no such file or directory",
+    "kubelet",
+    7,
+)
 FOLLOWS = (Follow(RESTARTS, DRIVER.id), Follow(REFUSED, RESTARTS.id), Follow(LEASE, RESTARTS.id), Follow(NOT_READY, REFUSED.id),
            Follow(DNS, NOT_READY.id))  # fmt: skip
 BROKEN_NET = (Follow(NO_ROUTE, OVERLAP.id), Follow(TIMEOUT, NO_ROUTE.id), Follow(PULL, TIMEOUT.id), Follow(STORAGE, OVERLAP.id),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.lab import chromium
+from tests.lab.debian import Unavailable
 from tests.report import sick
 
 from caasctl.commands import Session
@@ -31,7 +32,7 @@ root.dataset.hidden = [...document.querySelectorAll("details *")].filter(one => 
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     try:
         chromium.fetch()
-    except chromium.Unavailable as reason:
+    except Unavailable as reason:
         pytest.skip(str(reason))
     session = Session("gpu-single-node", ["network.podCIDR=10.254.0.0/16"], str(HOST))
     preflight = session.preflight((), strict=False)
@@ -39,7 +40,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     reports = {
         "preflight": preflight,
         "init-node": session.plan(ORDER)[1],
-        "doctor": replace(sick.REPORT, pictures=preflight.pictures, findings=(*sick.REPORT.findings, replace(long, id="os.long"))),
+        "doctor": replace(
+            sick.REPORT, pictures=preflight.pictures, findings=(*sick.REPORT.findings, replace(long, id="os.long"))
+        ),
     }
     folder = tmp_path_factory.mktemp("pages")
     for name, report in reports.items():
@@ -65,17 +68,37 @@ def test_nothing_is_wider_than_the_window(pages: dict[str, Path], name: str, wid
 @pytest.mark.parametrize("name", NAMES)
 def test_it_looks_the_same_without_scripts(pages: dict[str, Path], name: str, tmp_path: Path) -> None:
     """A sandboxed frame runs none, whatever the page says of itself; Chromium's own switch would end its screenshots too."""
-    frame = tmp_path / "frame.html"
-    frame.write_text(f'<style>* {{ margin: 0; border: 0; display: block }}</style><iframe sandbox width=1280 height=3000 src="{pages[name].as_uri()}">')
-    shots = [chromium.picture(page, tmp_path / "shot.png", 1280, 3000) for page in (pages[name], frame)]
+    shots = [_framed(pages[name], tmp_path, allowed) for allowed in ("", "allow-scripts")]
     assert shots[0] == shots[1]
+
+
+def test_a_frame_that_runs_scripts_is_told_from_one_that_runs_none(pages: dict[str, Path], tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text("<body>before<script>document.body.textContent = 'after'</script>")
+    with pytest.raises(AssertionError, match="Blocked script execution"):
+        _framed(page, tmp_path, "")
+    assert _framed(page, tmp_path, "allow-scripts")
+
+
+def _framed(page: Path, folder: Path, allowed: str) -> bytes:
+    frame = folder / "frame.html"
+    frame.write_text(
+        f'<style>* {{ margin: 0; border: 0; display: block }}</style><iframe sandbox="{allowed}" width=1280 height=3000 src="{page.as_uri()}">'
+    )
+    return chromium.picture(frame, folder / "shot.png", 1280, 3000)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_its_browser_has_the_verdict_and_every_section(pages: dict[str, Path], name: str) -> None:
     seen = chromium.document(pages[name], 1280)
     assert pages[name].with_suffix(".verdict").read_text() in seen
-    for part in ("s-networks", "s-gpus", "s-versions", "s-findings", *(("s-causes", "s-timeline") if name == "doctor" else ("s-act",))):
+    for part in (
+        "s-networks",
+        "s-gpus",
+        "s-versions",
+        "s-findings",
+        *(("s-causes", "s-timeline") if name == "doctor" else ("s-act",)),
+    ):
         assert f'<h2 id="{part}">' in seen
 
 
@@ -87,7 +110,9 @@ def test_a_script_that_got_into_it_would_not_run(pages: dict[str, Path], tmp_pat
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_light_and_dark_are_two_pictures_of_the_size_of_the_window(pages: dict[str, Path], name: str, tmp_path: Path) -> None:
+def test_light_and_dark_are_two_pictures_of_the_size_of_the_window(
+    pages: dict[str, Path], name: str, tmp_path: Path
+) -> None:
     light = chromium.picture(pages[name], tmp_path / "light.png", 1280, 900)
     dark = chromium.picture(pages[name], tmp_path / "dark.png", 1280, 900, chromium.DARK)
     assert [struct.unpack(">II", shot[16:24]) for shot in (light, dark)] == [(1280, 900)] * 2

@@ -21,7 +21,23 @@ from caasctl.report import data
 from caasctl.report.html import TEMPLATE, text
 
 ATTACK = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>&amp;"
-MACROS = ("row", "advice", "fix", "evidence", "ref", "problem", "heading", "chain", "times", "title_of", "facts_of", "follow", "folded", "sign_of", "bar")
+MACROS = (
+    "row",
+    "advice",
+    "fix",
+    "evidence",
+    "ref",
+    "problem",
+    "heading",
+    "chain",
+    "times",
+    "title_of",
+    "facts_of",
+    "follow",
+    "folded",
+    "sign_of",
+    "bar",
+)
 HOSTS = Path(__file__).resolve().parents[1] / "hosts"
 LARGEST = 300_000
 VOID = {"meta", "br", "img", "link", "input"}
@@ -119,7 +135,11 @@ def test_no_foreign_text_of_a_diagnosis_or_a_picture_becomes_markup() -> None:
         (row,), (row,), (Link(ATTACK, ATTACK),), (Moment(ATTACK, ATTACK, ATTACK),), (ATTACK,), (ATTACK,))  # fmt: skip
     card = Card(ATTACK, ATTACK, ATTACK, (Link(ATTACK, ATTACK, broken=True),))
     scale = Scale(4, (Span(ATTACK, ATTACK, ATTACK, overlaps=(ATTACK,)),))
-    drawn = Pictures((Version(ATTACK, ATTACK, ATTACK), Version(ATTACK, unread=ATTACK)), Drawn((ATTACK,), (scale,)), Drawn((ATTACK,), cards=(card,)))
+    drawn = Pictures(
+        (Version(ATTACK, ATTACK, ATTACK), Version(ATTACK, unread=ATTACK)),
+        Drawn((ATTACK,), (scale,)),
+        Drawn((ATTACK,), cards=(card,)),
+    )
     said = text(replace(samples.PREFLIGHT, findings=(), diagnosis=found, pictures=lambda: drawn))
     assert not {"script", "img"} & set(Page(said).tags)
     assert "<script" not in said
@@ -218,7 +238,10 @@ def test_overlaps_and_versions_of_a_host_are_said_in_words() -> None:
     assert "5.14.15-custom" in words
 
 
-@pytest.mark.parametrize(("code", "tone"), [(Exit.OK, "pass"), (Exit.REBOOT, "warn"), (Exit.UNDETERMINED, "unknown"), (Exit.FAILED_CHECK, "fail")])
+@pytest.mark.parametrize(
+    ("code", "tone"),
+    [(Exit.OK, "pass"), (Exit.REBOOT, "warn"), (Exit.UNDETERMINED, "unknown"), (Exit.FAILED_CHECK, "fail")],
+)
 def test_the_verdict_has_the_tone_of_the_exit_code(code: Exit, tone: str) -> None:
     assert f'class="verdict tone-{tone}"' in text(replace(samples.PREFLIGHT, exit_code=code))
     assert f"--{tone}:" in text(samples.PREFLIGHT)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from caasctl.diagnosis import Diagnosis, Follow, Link, Root, Sign
 from caasctl.hidden import masked
@@ -91,7 +90,13 @@ def _branch(sign: Sign, left: dict[str, list[Follow]], anchor: Anchor) -> data.D
 def _sign(sign: Sign, anchor: Anchor) -> data.Data:
     """What a program said is its own evidence: then its source alone is told beside it."""
     found = data.result(sign.finding)
-    own = {**found, "found": masked(found["found"]), "anchor": anchor(sign.id), "when": _when(sign), "checked": sign.checked}
+    own = {
+        **found,
+        "found": masked(found["found"]),
+        "anchor": anchor(sign.id),
+        "when": _when(sign),
+        "checked": sign.checked,
+    }
     same = [seen for seen in found["evidence"] if seen["excerpt"] == own["found"]]
     rest = [seen for seen in found["evidence"] if seen not in same]
     return {**own, "evidence": rest, "seenIn": ", ".join(seen["source"] for seen in same), "follows": [], "count": 0}

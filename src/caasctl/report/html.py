@@ -112,20 +112,22 @@ def _drawn(pictures: Pictures) -> data.Data:
         "versions": plain(pictures.versions),
         "networks": _networks(pictures.networks),
         "gpus": {
-            "notes": list(pictures.gpus.notes),
+            "notes": plain(pictures.gpus.notes),
             "cards": [{**plain(card), "steps": causes.steps(card.steps)} for card in pictures.gpus.cards],
         },
     }
 
 
 def _networks(drawn: Drawn) -> data.Data:
-    return {"notes": list(drawn.notes), "scales": [_scale(scale) for scale in drawn.scales]}
+    return {"notes": plain(drawn.notes), "scales": [_scale(scale) for scale in drawn.scales]}
 
 
 def _scale(scale: Scale) -> data.Data:
     """With the columns of the cluster's ranges behind every row, and all overlaps in a sentence."""
     said = plain(scale)
-    clashes = [f"{span.what} with {' and '.join(span.overlaps)}" for span in scale.overlapping if span.whose != "services"]
+    clashes = [
+        f"{span.what} with {' and '.join(span.overlaps)}" for span in scale.overlapping if span.whose != "services"
+    ]
     more = f" and {len(clashes) - _SHOWN} more" if len(clashes) > _SHOWN else ""
     bands = [span for span in said["spans"] if span["whose"] != "host"]
     return {**said, "bands": bands, "overlaps": "; ".join(clashes[:_SHOWN]) + more}

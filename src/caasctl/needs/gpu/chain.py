@@ -85,7 +85,9 @@ def _cdi(gpu: Gpu, facts: Facts) -> Link:
     files = [source.path for source in specs.sources if wanted in source.spec.names]
     if not wanted:
         return Link("CDI name", "none", broken=True)
-    return Link("CDI name", f"{wanted} in {', '.join(files)}" if files else f"{wanted} is in no specification", broken=not files)
+    return Link(
+        "CDI name", f"{wanted} in {', '.join(files)}" if files else f"{wanted} is in no specification", broken=not files
+    )
 
 
 def _resource(gpu: Gpu, facts: Facts) -> Link:

@@ -16,7 +16,11 @@ from caasctl.syntax.cidr import IPV4, IPV6, Network
 from caasctl.syntax.cidr.obstacles import Obstacle
 
 MOST = 40
-_ORIGINS = {"live": "in use by the cluster", "profile": "of the profile", "auto": "chosen by caasctl: nothing here uses it"}
+_ORIGINS = {
+    "live": "in use by the cluster",
+    "profile": "of the profile",
+    "auto": "chosen by caasctl: nothing here uses it",
+}
 _GAP = 2.0  # what nobody has between two ranges, beside 2 for a single address and 1 more for each bit of a range
 Placed = Mapping[Network, tuple[float, float]]
 
@@ -52,7 +56,8 @@ def _range(one: Range, network: Network, found: Plan) -> Span:
 def _scale(family: int, ranges: Iterable[Span], taken: Sequence[Obstacle], found: Plan) -> Scale:
     fit = [_taken(one, found) for one in taken if one.network.version == family]
     bad, good = [span for span in fit if span.overlaps], [span for span in fit if not span.overlaps]
-    kept = bad[:MOST] + good[: max(0, MOST - len(bad))]  # the widest; hosts with a routing daemon have them by the hundred
+    # The widest: hosts with a routing daemon have routes by the hundred.
+    kept = bad[:MOST] + good[: max(0, MOST - len(bad))]
     spans = [span for span in ranges if ipaddress.ip_network(span.cidr).version == family] + kept
     at = placed(ipaddress.ip_network(span.cidr) for span in spans)
     drawn = [_at(span, *at[ipaddress.ip_network(span.cidr)]) for span in spans]
@@ -62,7 +67,9 @@ def _scale(family: int, ranges: Iterable[Span], taken: Sequence[Obstacle], found
 
 
 def _taken(one: Obstacle, found: Plan) -> Span:
-    return Span(str(one.network), one.what, one.source, overlaps=_overlaps(one.network, found, ""), possible=one.possible)
+    return Span(
+        str(one.network), one.what, one.source, overlaps=_overlaps(one.network, found, ""), possible=one.possible
+    )
 
 
 def _at(span: Span, left: float, width: float) -> Span:
