@@ -191,6 +191,10 @@ class AskingHost(BundleHost):
         self.asked.add(f"read {path}")
         return super().read_bytes(path)
 
+    def tail(self, path: str, size_bytes: int) -> str | None:
+        self.asked.add(f"tail {path}")
+        return super().tail(path, size_bytes)
+
     def list(self, path: str) -> tuple[str, ...] | None:
         self.asked.add(f"list {path}")
         return super().list(path)

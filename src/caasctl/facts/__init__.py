@@ -26,11 +26,14 @@ from caasctl.facts import (
     kubernetes_api,
     kubernetes_certificates,
     kubernetes_config,
+    kubernetes_containers,
     kubernetes_join,
     kubernetes_kubelet,
     kubernetes_leftovers,
+    kubernetes_live,
     kubernetes_manifests,
     kubernetes_objects,
+    kubernetes_pods,
     kubernetes_tools,
     network,
     network_bridges,
@@ -45,6 +48,7 @@ from caasctl.facts import (
     network_sysctl,
     os,
     os_clock,
+    os_journal,
     os_swap,
     os_sysctl,
     os_system,
@@ -105,4 +109,9 @@ PROBES: tuple[Probe, ...] = (
     *containerd_writers.PROBES,
 )
 # What only doctor and recordings look at: logs, containers, a cluster's objects. A fact of these that has `lines` is heard.
-DOCTOR_PROBES: tuple[Probe, ...] = ()
+DOCTOR_PROBES: tuple[Probe, ...] = (
+    *os_journal.PROBES,
+    *kubernetes_live.PROBES,
+    *kubernetes_pods.PROBES,
+    *kubernetes_containers.PROBES,
+)

@@ -1,0 +1,63 @@
+"""The command for a node that broke: doctor."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from caasctl.cli.app import Bundle, Format, Output, Profile, Root, Settings, Verbose, app, finish
+from caasctl.model import UsageError
+
+_SPAN = re.compile(r"(\d{1,6})(s|m|h|d)")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+Logs = Annotated[
+    list[str] | None,
+    typer.Option("--log", metavar="FILE|-", help="What kubeadm, ctr, helm, cilium or anything else printed."),
+]
+Here = Annotated[bool, typer.Option("--here", help="Looks at this host as well, where --log or --file is given.")]
+
+
+@app.command()
+def doctor(
+    *,
+    logs: Logs = None,
+    here: Here = False,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="SPAN", help="As 15m or 2h: older lines do not count.")
+    ] = None,
+    profile: Profile = "single-node",
+    settings: Settings = None,
+    facts: Bundle = None,
+    root: Root = "/",
+    output: Output = Format.TEXT,
+    verbose: Verbose = False,
+) -> None:
+    """What is wrong at the root, what follows from it, what it is not. Reads only, and needs no network.
+
+    With --log only what is pasted is judged; add --here, --facts or --root to judge it together with a host.
+    """
+    from caasctl import commands, doctoring  # noqa: PLC0415
+
+    session = commands.Session(profile, settings, facts, root)
+    elsewhere = facts is not None or root != "/"
+    words = [word for log in logs or () for word in ("--log", log)]
+    words += [*(["--here"] if here else []), *(["--since", since] if since else [])]
+    asked = doctoring.Asked(tuple(logs or ()), _span(since), here or elsewhere or not logs, tuple(words))
+    finish(doctoring.examine(session, asked), output, verbose=verbose)
+
+
+def _span(text: str | None) -> timedelta | None:
+    """Raises UsageError."""
+    if text is None:
+        return None
+    found = _SPAN.fullmatch(text.strip())
+    if not found:
+        raise UsageError(
+            f"--since {text} is no span of time",
+            cause="it says how far back lines count",
+            fix="write it as 15m, 2h or 1d",
+        )
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})
