@@ -245,3 +245,24 @@ def test_overlaps_and_versions_of_a_host_are_said_in_words() -> None:
 def test_the_verdict_has_the_tone_of_the_exit_code(code: Exit, tone: str) -> None:
     assert f'class="verdict tone-{tone}"' in text(replace(samples.PREFLIGHT, exit_code=code))
     assert f"--{tone}:" in text(samples.PREFLIGHT)
+
+
+def test_of_roots_that_nothing_follows_from_the_first_three_are_open() -> None:
+    roots = tuple(
+        Root(replace(sick.OVERLAP, finding=replace(sick.OVERLAP.finding, id=f"os.n{number}"))) for number in range(5)
+    )
+    said = text(replace(sick.REPORT, diagnosis=Diagnosis((Root(sick.DRIVER, sick.FOLLOWS), *roots))))
+    assert said.count('<summary><span class="number">') == 2
+    assert said.index("os.n3") > said.index("os.n2") > said.index("containerd.systemd_cgroup")
+
+
+def test_what_caasctl_made_and_is_no_longer_so_is_listed() -> None:
+    changed = (RuledOut("containerd", "file:/etc/containerd/config.toml", "differs from what init-node makes"),)
+    words = Page(text(replace(sick.REPORT, diagnosis=Diagnosis(changed=changed)))).words
+    assert "file:/etc/containerd/config.toml" in words
+    assert "No root cause was found." in words
+
+
+def test_a_line_that_was_said_often_says_how_often() -> None:
+    told = Diagnosis(unknown_lines=(Line("kernel", "kernel", "mlx5_core fatal", "2026-11-23T02:11:07Z", 5),))
+    assert "5 times, 2026-11-23 02:11:07" in Page(text(replace(sick.REPORT, diagnosis=told))).words

@@ -4,41 +4,57 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from caasctl.diagnosis import Diagnosis, Follow, Link, Root, Sign
+from caasctl.diagnosis import Diagnosis, Follow, Link, Root, RuledOut, Sign
 from caasctl.hidden import masked
 from caasctl.report import data
 
 Anchor = Callable[[str], str]
+_IN_FULL = 3  # roots that nothing seen follows from; more of them open with a click
 _SIGNS = (
-    ("beside", "Wrong as well", "", "This does not hold, but nothing that was seen follows from it."),
-    ("unexplained", "Not explained", "", "This was seen, and what brought it about was not. Most telling first."),
-    ("over", "Over", "pass", "This was said, and what it would bring about is well now."),
-    ("notes", "Reads like trouble and is none", "skipped", "This is normal on a node in this state, or means nothing."),
+    ("unexplained", "Unexplained", "", "This was seen, and no cause of it was. Most telling first."),
+    ("beside", "Also not right", "", "Nothing that was seen follows from it."),
+    ("notes", "No cause for alarm", "skipped", "This reads like trouble and is none."),
+    ("over", "Was, and is over", "pass", "This was said, and what it would bring about is well now."),
 )
 _TABLES = (
-    ("undetermined", "Not determined", "This could matter, and could not be looked at."),
+    ("changed", "Changed since caasctl made it", "`caasctl init-node --dry-run --phase PHASE` shows how."),
+    ("undetermined", "Not looked at, and could matter", "Each with what stood in the way."),
     ("ruled_out", "Ruled out", "This could have been the cause of something seen, and is not."),
 )
 
 
 def told(found: Diagnosis, anchor: Anchor) -> data.Data:
     """All parts that have something to say, in the order of the page."""
+    signs = [_part(each, getattr(found, each[0]), anchor) for each in _SIGNS if getattr(found, each[0])]
+    tables = [_table(each, getattr(found, each[0])) for each in _TABLES if getattr(found, each[0])]
+    timeline = [{"at": time(one.at), "id": one.id, "said": masked(one.said)} for one in found.timeline]
     return {
-        "roots": [_root(root, anchor) for root in found.roots],
-        "sections": [
-            {"id": _slug(part), "title": title, "tone": tone, "lead": lead, "signs": [_root(each, anchor) for each in getattr(found, part)]}
-            for part, title, tone, lead in _SIGNS if getattr(found, part)
-        ],
+        "roots": list(_roots(found.roots, anchor)),
+        "sections": signs,
         "chain": steps(found.chain),
-        "timeline": [{"at": time(moment.at), "id": moment.id, "said": masked(moment.said)} for moment in found.timeline],
-        "tables": [
-            {"id": _slug(part), "title": title, "lead": lead, "rows": [
-                {"id": each.id, "title": each.title, "found": masked(each.found)} for each in getattr(found, part)]}
-            for part, title, lead in _TABLES if getattr(found, part)
-        ] + _strange(found),
+        "timeline": timeline,
+        "tables": _strange(found) + tables,
         "collect": list(found.collect),
-        "lookedAt": list(found.looked_at),
-    }  # fmt: skip
+        "lookedAt": [f"{found.rules} symptom rules", *found.looked_at],
+    }
+
+
+def _part(part: tuple[str, str, str, str], found: Iterable[Root | Sign], anchor: Anchor) -> data.Data:
+    name, title, tone, lead = part
+    return {"id": name, "title": title, "tone": tone, "lead": lead, "signs": [_root(each, anchor) for each in found]}
+
+
+def _table(part: tuple[str, str, str], found: Iterable[RuledOut]) -> data.Data:
+    name, title, lead = part
+    rows = [{"id": each.id, "title": each.title, "found": masked(each.found)} for each in found]
+    return {"id": name.replace("_", "-"), "title": title, "lead": lead, "rows": rows}
+
+
+def _roots(found: Iterable[Root], anchor: Anchor) -> Iterable[data.Data]:
+    alone = 0
+    for root in found:
+        alone += root.sign.checked and not root.follows
+        yield {**_root(root, anchor), "folded": alone > _IN_FULL and root.sign.checked and not root.follows}
 
 
 def shown(told_of: data.Data) -> frozenset[str]:
@@ -64,7 +80,10 @@ def _ids(sign: data.Data) -> Iterable[str]:
 
 
 def _strange(found: Diagnosis) -> list[data.Data]:
-    rows = [{"id": line.source, "title": time(line.at), "found": masked(line.text)} for line in found.unknown_lines]
+    rows = [
+        {"id": line.source, "title": _often(line.times, line.at, line.at), "found": masked(line.text)}
+        for line in found.unknown_lines
+    ]
     lead = "These lines sound like trouble, and no rule knows them. Rarest first."
     return [{"id": "lines", "title": "Lines that no rule knows", "lead": lead, "rows": rows}] if rows else []
 
@@ -94,7 +113,7 @@ def _sign(sign: Sign, anchor: Anchor) -> data.Data:
         **found,
         "found": masked(found["found"]),
         "anchor": anchor(sign.id),
-        "when": _when(sign),
+        "when": _often(sign.times, sign.first, sign.last),
         "checked": sign.checked,
     }
     same = [seen for seen in found["evidence"] if seen["excerpt"] == own["found"]]
@@ -102,18 +121,14 @@ def _sign(sign: Sign, anchor: Anchor) -> data.Data:
     return {**own, "evidence": rest, "seenIn": ", ".join(seen["source"] for seen in same), "follows": [], "count": 0}
 
 
-def _when(sign: Sign) -> str:
-    often = f"{sign.times} times" if sign.times > 1 else ""
-    first, last = time(sign.first), time(sign.last)
-    day = first.partition(" ")[0] + " "
-    span = f"{first} to {last.removeprefix(day)}" if first and last and first != last else first or last
-    return ", ".join(said for said in (often, span) if said)
+def _often(times: int, first: str, last: str) -> str:
+    """`14 times, 2026-11-23 02:02:11 to 02:40:55`."""
+    begun, ended = time(first), time(last)
+    day = begun.partition(" ")[0] + " "
+    span = f"{begun} to {ended.removeprefix(day)}" if begun and ended and begun != ended else begun or ended
+    return ", ".join(said for said in (f"{times} times" if times > 1 else "", span) if said)
 
 
 def time(at: str) -> str:
     """2026-11-23 02:11:07 of 2026-11-23T02:11:07Z or with an offset of nothing."""
     return at.replace("T", " ", 1).removesuffix("Z").removesuffix("+00:00")
-
-
-def _slug(part: str) -> str:
-    return part.replace("_", "-")

@@ -87,7 +87,7 @@ def _contents(values: data.Data) -> Iterable[data.Data]:
         yield from (_entry(*each) for each in (("pod", "Chain of the pod", 0),) if told["chain"])
         yield from (_entry(*each) for each in (("timeline", "Time line", len(told["timeline"])),) if told["timeline"])
         yield from (_entry(part["id"], part["title"], len(part["rows"])) for part in told["tables"])
-        yield from (_entry(*each) for each in (("collect", "What to collect", 0),) if told["collect"])
+        yield from (_entry(*each) for each in (("collect", "To look further", 0),) if told["collect"])
         yield from (_entry(*each) for each in (("looked-at", "What was looked at", 0),) if told["lookedAt"])
     else:
         yield _entry("act", "You must act", len(values["acts"]))
