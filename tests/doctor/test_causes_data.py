@@ -15,14 +15,14 @@ SYMPTOMS = {rule.id: rule for rule in RULES.symptoms}
 CAUSES = [rule for rule in RULES.symptoms if rule.says is Says.CAUSE]
 OWN = ("boot", "cdi", "cgroup", "containerd", "gpu", "iommu", "kata")
 
-AWAITED = frozenset(
-    """
-    containerd.running gpu.orphan_holders gpu.two_injectors cilium.running network.pod_cidr_places
-    kubernetes.api_answers kubernetes.cluster_dns kubernetes.control_plane kubernetes.kubelet_running kubernetes.manifests
-    kubernetes.node_pressure kubernetes.node_ready kubernetes.pods kubernetes.runtime_chain kubernetes.storage_class
-    kubernetes.system_pods
-    """.split()
-)  # checks of doctor's that may come later than the rules that name them
+AWAITED = frozenset(  # checks of doctor's that may come later than the rules that name them
+    [
+        "containerd.running", "gpu.orphan_holders", "gpu.two_injectors", "cilium.running", "network.pod_cidr_places",
+        "kubernetes.api_answers", "kubernetes.cluster_dns", "kubernetes.control_plane", "kubernetes.kubelet_running",
+        "kubernetes.manifests", "kubernetes.node_pressure", "kubernetes.node_ready", "kubernetes.pods",
+        "kubernetes.runtime_chain", "kubernetes.storage_class", "kubernetes.system_pods",
+    ]
+)  # fmt: skip
 
 SPOKEN_FOR = {
     ("boot.boot_full", "os.disk_full"): "the disk is full is what both say; the narrower one is on top",
