@@ -101,7 +101,7 @@ class Diagnosis:
     notes: reads like trouble and is none. over: was said, and what it would bring about is well now. unknown_lines: sound like trouble,
     and no rule knows them. undetermined: what could not be looked at and could matter, with why. collect: what
     to bring next. looked_at: the sources that were read, with how much of them. changed: what
-    caasctl made and what is no longer as it made it.
+    caasctl made and what is no longer as it made it. established: the host is in a cluster, so that what fails is broken and not only not made yet.
     """
 
     roots: tuple[Root, ...] = ()
@@ -118,3 +118,4 @@ class Diagnosis:
     looked_at: tuple[str, ...] = ()
     changed: tuple[RuledOut, ...] = ()
     rules: int = 0
+    established: bool = True

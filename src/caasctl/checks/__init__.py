@@ -36,7 +36,9 @@ from caasctl.checks import (
     kubernetes_join_identity,
     kubernetes_kubelet,
     kubernetes_leftovers,
+    kubernetes_node,
     kubernetes_objects,
+    kubernetes_pods,
     kubernetes_ports,
     network,
     network_firewall,
@@ -101,5 +103,8 @@ CHECKS: tuple[Check, ...] = (
     *kubernetes_objects.CHECKS,
 )
 # What only doctor asks: of a node that should run by now. These gate nothing.
-DOCTOR_CHECKS: tuple[Check, ...] = ()
+DOCTOR_CHECKS: tuple[Check, ...] = (
+    *kubernetes_node.CHECKS,
+    *kubernetes_pods.CHECKS,
+)
 ALL_CHECKS: tuple[Check, ...] = (*CHECKS, *DOCTOR_CHECKS)

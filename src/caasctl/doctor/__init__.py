@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from caasctl.diagnosis import Diagnosis, Line, Moment, Root, Says, Sign
-from caasctl.doctor import causes, hearing, matching
+from caasctl.doctor import causes, further, hearing, matching
 from caasctl.doctor.rules import Rules
 from caasctl.model import Finding, Level
 
@@ -43,7 +43,9 @@ def diagnose(case: Case, rules: Rules) -> Diagnosis:
         undetermined=unasked,
         timeline=_timeline(shown),
         looked_at=hearing.sources(case.lines),
+        collect=further.collect(case.findings, case.lines, [*unexplained, *strange]) if not roots else (),
         rules=len(rules.symptoms),
+        established=case.established,
     )
 
 

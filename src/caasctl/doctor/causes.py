@@ -133,4 +133,4 @@ def over(signs: Iterable[Sign], found: Mapping[str, tuple[Finding, ...]], rules:
         judged = [finding for name in around for finding in found.get(name, ())]
         return bool(judged) and all(finding.level is Level.PASS for finding in judged)
 
-    return tuple(sign for sign in signs if not sign.checked and past(sign))
+    return tuple(sign for sign in signs if past(sign))

@@ -26,6 +26,7 @@ from caasctl.facts import (
     kubernetes_api,
     kubernetes_certificates,
     kubernetes_config,
+    kubernetes_containers,
     kubernetes_join,
     kubernetes_kubelet,
     kubernetes_leftovers,
@@ -112,4 +113,5 @@ DOCTOR_PROBES: tuple[Probe, ...] = (
     *os_journal.PROBES,
     *kubernetes_live.PROBES,
     *kubernetes_pods.PROBES,
+    *kubernetes_containers.PROBES,
 )
