@@ -63,7 +63,9 @@ def _parts(text: str, what: str) -> Iterator[str]:
     """The documents, each with line breaks before it for what went before: what is said of lines is then right."""
     starts = [0, *(match.end() for match in _BETWEEN.finditer(text))]
     if len(starts) > _DOCUMENTS:
-        raise FormatError(f"{what} has {len(starts)} documents", cause=f"more than {_DOCUMENTS} are not read", fix="split it")
+        raise FormatError(
+            f"{what} has {len(starts)} documents", cause=f"more than {_DOCUMENTS} are not read", fix="split it"
+        )
     ends = [*(match.start() for match in _BETWEEN.finditer(text)), len(text)]
     for start, end in zip(starts, ends, strict=True):
         yield "\n" * text.count("\n", 0, start) + text[start:end]
@@ -184,7 +186,9 @@ class _Walk:
 
 
 def _too(what: str, why: str) -> FormatError:
-    return FormatError(f"{what} cannot be read: {why}", cause="no configuration is like that", fix="write it out plainly")
+    return FormatError(
+        f"{what} cannot be read: {why}", cause="no configuration is like that", fix="write it out plainly"
+    )
 
 
 def _lines_of_toml(text: str) -> dict[Path, int]:

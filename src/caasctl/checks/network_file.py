@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from caasctl.documents import Document, Path
@@ -16,7 +16,7 @@ from caasctl.needs.network.taken import obstacles
 from caasctl.profile import NodeProfile
 from caasctl.syntax.cidr import IPV4, Network, parse, words
 from caasctl.syntax.cidr.judge import Use, Wrong, families, judge, share
-from caasctl.syntax.cidr.obstacles import overlapping
+from caasctl.syntax.cidr.obstacles import Obstacle, overlapping
 
 _PODS, _SERVICES = ("networking", "podSubnet"), ("networking", "serviceSubnet")
 _DEFAULT_SERVICES = "10.96.0.0/12"  # kubeadm: apis/kubeadm/v1beta4/defaults.go
@@ -44,7 +44,9 @@ def _range(document: Document, path: Path, use: Use, default: str = "") -> _Rang
     try:
         return _Range(path, use, said, parse(said) if said else (), tuple(judge(said, use)) if said else ())
     except ValueError as error:
-        return _Range(path, use, said, (), (Wrong(f"{said}: {error}", "a network such as 10.244.0.0/16", "kubeadm stops."),))
+        return _Range(
+            path, use, said, (), (Wrong(f"{said}: {error}", "a network such as 10.244.0.0/16", "kubeadm stops."),)
+        )
 
 
 @check(
@@ -57,24 +59,26 @@ def _range(document: Document, path: Path, use: Use, default: str = "") -> _Rang
     " `caasctl preflight` names free ones.",
     source="kubernetes: cmd/kubeadm/app/apis/kubeadm/validation/validation.go",
 )
-def file_ranges(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
-    """networking.podSubnet and serviceSubnet of ClusterConfiguration, the addresses in the file, the host's where one is given."""
+def file_ranges(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
+    """networking.podSubnet and serviceSubnet of ClusterConfiguration, and the node's addresses in the file."""
+    for file, document in _documents(facts):
+        yield from _of_file(file, document)
+
+
+def _documents(facts: Facts) -> Iterator[tuple[Given, Document]]:
     given = facts.get(GivenFiles)
     for file in given.of(KUBEADM) if given else ():
-        for document in file.documents:
-            if text(document.data, "kind") == "ClusterConfiguration":
-                yield from _of_file(file, document, facts, profile)
+        yield from ((file, one) for one in file.documents if text(one.data, "kind") == "ClusterConfiguration")
 
 
-def _of_file(file: Given, document: Document, facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
+def _of_file(file: Given, document: Document) -> Iterator[Finding]:
     pods, services = _range(document, _PODS, "pods"), _range(document, _SERVICES, "services", _DEFAULT_SERVICES)
     found = [
-        *_alone(file, document, pods),
-        *_alone(file, document, services),
         *_together(file, document, pods, services),
         *_addresses(file, (pods, services), document),
+        *_alone(file, document, pods),
+        *_alone(file, document, services),
         *_shares(file, document, pods),
-        *_on_host(file, document, (pods, services), (facts, profile)),
     ]
     yield from found
     if not found:
@@ -143,21 +147,6 @@ def _argument(arguments: object, name: str) -> str:
     return listed[-1] if listed else text(arguments, name)
 
 
-def _on_host(
-    file: Given, document: Document, ranges: tuple[_Range, _Range], host: tuple[Facts, NodeProfile]
-) -> Iterator[Finding]:
-    facts, profile = host
-    if facts.get(Links) is None or facts.get(Routes) is None:
-        return
-    taken = [one for one in obstacles(facts, profile) if one.kind != "reserved" and not one.possible]
-    for one in ranges:
-        way = tuple(dict.fromkeys(hit for network in one.networks for hit in overlapping(network, taken)))
-        if way:
-            seen = tuple(Evidence(hit.source, hit.what) for hit in way[:4])
-            yield failed(f"{one.key} {words(one.networks)} overlaps {shown(way)}", wanted="a network that nothing else here uses",
-                         subject=file.name, fix=_both(file, document), evidence=(*_seen(file, document, one), *seen))  # fmt: skip
-
-
 def _seen(file: Given, document: Document, one: _Range) -> tuple[Evidence, ...]:
     return (file.at(document, one.path, f"{one.key}: {one.text}"),) if text(document.data, *one.path) else ()
 
@@ -167,8 +156,12 @@ def _other(file: Given, document: Document, one: _Range) -> Fix:
     line = document.line(*one.path)
     where = f"{file.name} line {line}" if line else file.name
     version = one.networks[0].version if one.networks else IPV4
-    instead = _FIX[one.path] if version == IPV4 else {"pods": "fd00:10:244::/56", "services": "fd00:10:96::/112"}[one.use]
-    return Fix(f"in {where}: {one.path[-1]}: {instead}, or another private network that nothing here uses", FixKind.EDIT)
+    instead = (
+        _FIX[one.path] if version == IPV4 else {"pods": "fd00:10:244::/56", "services": "fd00:10:96::/112"}[one.use]
+    )
+    return Fix(
+        f"in {where}: {one.path[-1]}: {instead}, or another private network that nothing here uses", FixKind.EDIT
+    )
 
 
 def _both(file: Given, document: Document) -> Fix:
@@ -178,4 +171,30 @@ def _both(file: Given, document: Document) -> Fix:
                FixKind.EDIT)  # fmt: skip
 
 
-CHECKS: tuple[Check, ...] = (file_ranges,)
+@check(
+    "network.file_ranges_free",
+    "The ranges in a given kubeadm file are clear of the host's networks",
+    reads=(Links, Routes),
+    why="Machines with such addresses are no longer reached from this node and its pods: `no route to host`, and nothing is logged.",
+    fix="podSubnet and serviceSubnet out of private space that this site does not use; `caasctl preflight` names free ones.",
+    source="cilium#42383, cilium#13766",
+)
+def file_ranges_free(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
+    """What network.pod_cidr_free looks at, where a host is given beside the file."""
+    for file, document in _documents(facts):
+        ranges = (_range(document, _PODS, "pods"), _range(document, _SERVICES, "services", _DEFAULT_SERVICES))
+        taken = [one for one in obstacles(facts, profile) if one.kind != "reserved" and not one.possible]
+        found = [(one, way) for one in ranges if (way := _in_the_way(one, taken))]
+        for one, way in found:
+            seen = tuple(Evidence(hit.source, hit.what) for hit in way[:4])
+            yield failed(f"{one.key} {words(one.networks)} overlaps {shown(way)}", wanted="a network that nothing else here uses",
+                         subject=file.name, fix=_both(file, document), evidence=(*_seen(file, document, one)[:1], *seen))  # fmt: skip
+        if not found:
+            yield passed(f"clear of {len(taken)} networks and addresses in use", subject=file.name)
+
+
+def _in_the_way(one: _Range, taken: Sequence[Obstacle]) -> tuple[Obstacle, ...]:
+    return tuple(dict.fromkeys(hit for network in one.networks for hit in overlapping(network, taken)))
+
+
+CHECKS: tuple[Check, ...] = (file_ranges, file_ranges_free)

@@ -17,6 +17,12 @@ Logs = Annotated[
     list[str] | None,
     typer.Option("--log", metavar="FILE|-", help="What kubeadm, ctr, helm, cilium or anything else printed."),
 ]
+Files = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--file", metavar="FILE", help="A kubeadm, containerd, Kata, CDI, pod or Cilium values file of yours."
+    ),
+]
 Here = Annotated[bool, typer.Option("--here", help="Looks at this host as well, where --log or --file is given.")]
 
 
@@ -24,6 +30,7 @@ Here = Annotated[bool, typer.Option("--here", help="Looks at this host as well, 
 def doctor(
     *,
     logs: Logs = None,
+    files: Files = None,
     here: Here = False,
     since: Annotated[
         str | None, typer.Option("--since", metavar="SPAN", help="As 15m or 2h: older lines do not count.")
@@ -37,15 +44,18 @@ def doctor(
 ) -> None:
     """What is wrong at the root, what follows from it, what it is not. Reads only, and needs no network.
 
-    With --log only what is pasted is judged; add --here, --facts or --root to judge it together with a host.
+    With --log or --file only what is given is judged; add --here, --facts or --root to judge it together with a host.
     """
     from caasctl import commands, doctoring  # noqa: PLC0415
 
     session = commands.Session(profile, settings, facts, root)
     elsewhere = facts is not None or root != "/"
     words = [word for log in logs or () for word in ("--log", log)]
+    words += [word for file in files or () for word in ("--file", file)]
     words += [*(["--here"] if here else []), *(["--since", since] if since else [])]
-    asked = doctoring.Asked(tuple(logs or ()), _span(since), here or elsewhere or not logs, tuple(words))
+    asked = doctoring.Asked(
+        tuple(logs or ()), tuple(files or ()), _span(since), here or elsewhere or not (logs or files), tuple(words)
+    )
     finish(doctoring.examine(session, asked), output, verbose=verbose)
 
 

@@ -9,7 +9,12 @@ from typing import Any
 from caasctl.documents import Document, Path
 from caasctl.model import Evidence
 
-KUBEADM, CONTAINERD, KATA, CDI = "kubeadm configuration", "containerd configuration", "Kata configuration", "CDI specification"
+KUBEADM, CONTAINERD, KATA, CDI = (
+    "kubeadm configuration",
+    "containerd configuration",
+    "Kata configuration",
+    "CDI specification",
+)
 OBJECTS, CILIUM, GRUB, KUBECONFIG = "Kubernetes objects", "values for Cilium's chart", "GRUB defaults", "kubeconfig"
 
 

@@ -17,7 +17,9 @@ KINDS: tuple[Kind, ...] = (
     kubeadm.KIND, containerd.KIND, kata.KIND, cdi.KIND, kubeconfig.KIND, objects.KIND, grub.KIND, cilium.KIND,
 )  # fmt: skip
 _MARK = "\ufeff"
-_TOML = re.compile(r"""^\s*(?:\[{1,2}[\w."' -]+\]{1,2}\s*(?:#.*)?$|[\w."'-]+(?:\s*\.\s*[\w."'-]+)*\s*=\s*\S)""", re.MULTILINE)
+_TOML = re.compile(
+    r"""^\s*(?:\[{1,2}[\w."' -]+\]{1,2}\s*(?:#.*)?$|[\w."'-]+(?:\s*\.\s*[\w."'-]+)*\s*=\s*\S)""", re.MULTILINE
+)
 
 
 def kind_of(given: Given) -> Kind:

@@ -20,7 +20,9 @@ def _known(data: Any) -> bool:
 
 
 def _wanted(profile: NodeProfile, given: Given) -> NodeProfile:
-    return replace(profile, spec=replace(profile.spec, cilium=replace(profile.spec.cilium, values=given.documents[0].data)))
+    return replace(
+        profile, spec=replace(profile.spec, cilium=replace(profile.spec.cilium, values=given.documents[0].data))
+    )
 
 
 KIND = Kind(
@@ -30,4 +32,5 @@ KIND = Kind(
     worlds=lambda _given: (World(),),
     checks=("cilium.values",),
     profile=_wanted,
+    words_of_profile="in the profile, below spec.cilium.values",
 )

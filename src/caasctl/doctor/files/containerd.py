@@ -11,7 +11,11 @@ from caasctl.syntax.containerd.tables import MAIN, newest_schema, schema
 
 _BINARY = "/usr/bin/containerd"
 # Of each stretch of releases that reads a file in one way the last one.
-_RELEASES = (((1, 7, 29), "containerd 1.x"), ((2, 2, 9), "containerd 2.0 to 2.2"), ((2, 3, 9), "containerd 2.3 and later"))
+_RELEASES = (
+    ((1, 7, 29), "containerd 1.x"),
+    ((2, 2, 9), "containerd 2.0 to 2.2"),
+    ((2, 3, 9), "containerd 2.3 and later"),
+)
 _TABLES = ("plugins", "grpc", "proxy_plugins", "stream_processors", "debug", "metrics", "cgroup", "timeouts", "ttrpc")
 _KEYS = ("disabled_plugins", "required_plugins", "oom_score", "imports", "root", "state", "version")
 
@@ -19,8 +23,10 @@ _KEYS = ("disabled_plugins", "required_plugins", "oom_score", "imports", "root",
 def _known(data: Any) -> bool:
     if not isinstance(data, dict) or "apiVersion" in data or any(str(key).startswith("hypervisor") for key in data):
         return False
-    return any(isinstance(data.get(key), dict) for key in _TABLES[:5]) or any(key in data for key in _KEYS[:4]) or (
-        set(data) <= {*_TABLES, *_KEYS} and "version" in data
+    return (
+        any(isinstance(data.get(key), dict) for key in _TABLES[:5])
+        or any(key in data for key in _KEYS[:4])
+        or (set(data) <= {*_TABLES, *_KEYS} and "version" in data)
     )
 
 

@@ -17,7 +17,13 @@ def _known(_data: Any) -> bool:
 
 def _world(given: Given) -> World:
     """A host that GRUB starts, on which no argument is in effect yet."""
-    files = {_DEFAULTS: given.text, "/proc/cmdline": "", "/boot/grub/grub.cfg": "", "/etc/debian_version": ""}
+    files = {
+        _DEFAULTS: given.text,
+        "/proc/cmdline": "",
+        "/proc/mounts": "",
+        "/boot/grub/grub.cfg": "",
+        "/etc/debian_version": "",
+    }
     return World(files, ("/usr/sbin/grub-mkconfig", "/usr/sbin/update-grub"))
 
 

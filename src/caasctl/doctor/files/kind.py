@@ -51,3 +51,4 @@ class Kind:
     checks: tuple[str, ...] = ()
     profile: Callable[[NodeProfile, Given], NodeProfile] = _as_it_is
     silent: tuple[str, ...] = ()
+    words_of_profile: str = ""  # how checks name the place in a profile that the file stands for

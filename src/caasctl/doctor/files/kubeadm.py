@@ -17,4 +17,8 @@ def _known(data: Any) -> bool:
     return text(data, "apiVersion").startswith(_GROUPS) or text(data, "kind") in _KINDS
 
 
-KIND = Kind(KUBEADM, _known, re.compile("|".join((*map(re.escape, _GROUPS), *(rf"^kind:\s*{one}\b" for one in _KINDS))), re.MULTILINE))
+KIND = Kind(
+    KUBEADM,
+    _known,
+    re.compile("|".join((*map(re.escape, _GROUPS), *(rf"^kind:\s*{one}\b" for one in _KINDS))), re.MULTILINE),
+)
