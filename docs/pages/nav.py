@@ -44,7 +44,7 @@ def _flat(pages: Iterable[tuple[str, str]]) -> Iterator[str]:
 
 def _folded(title: str, index: str, pages: Mapping[str, str]) -> Iterator[str]:
     yield f'  - "{title}":'
-    yield f"      - {index}"
+    yield f'      - "All": {index}'
     yield from (f'      - "{name}": {path}' for name, path in pages.items())
 
 

@@ -18,7 +18,7 @@ _HEAD = """\
 What a node should be. Written by `docs/generate.py` from the types that read a profile and from `profiles/*.yaml`.
 
 A key that is not listed here is an error that names its path. `caasctl profile check FILE` judges a file, `caasctl profile show NAME`
-prints one with all that it extends merged in, `--set boot.hugepages.count=32` overrides one key of a run (`spec.` may be left out)."""
+prints one with all that it extends merged in, `--set boot.hugepages.count=32` overrides one key of a run (`spec.` may be left out). Keys below are as seen from their heading."""
 _EXTENDS = """\
 `extends: NAME` stands beside `kind` and names a shipped profile or a file. Yours is merged over it key by key; a list replaces the whole list."""
 _WORDS: dict[Any, str] = {str: "text", int: "whole number", bool: "`true` or `false`"}
@@ -114,7 +114,7 @@ def _flat(data: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]
 def _rows(section: str) -> Iterator[tuple[str, str, str, str]]:
     for key in all_keys():
         if _section_of(key.path) == section:
-            yield code(key.path), key.type, value(key.default) if key.has_default else "", prose(key.meaning)
+            yield code(key.path.removeprefix(f"{section}.")), key.type, value(key.default) if key.has_default else "", prose(key.meaning)
 
 
 def _section_of(path: str) -> str:

@@ -226,7 +226,7 @@ class Join:
 
 @dataclasses.dataclass(frozen=True)
 class NodeProfile:
-    """apiVersion, kind: as here. metadata: what the profile is called. spec: what the node should be. join: how this node joins
+    """apiVersion, kind: always this. metadata: what the profile is called. spec: what the node should be. join: how this node joins
     a cluster, for join-node only; no key of the YAML.
     """
 
