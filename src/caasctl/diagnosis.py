@@ -65,6 +65,12 @@ class Root:
     def signs(self) -> int:
         return 1 + len(self.follows)
 
+    @property
+    def shows(self) -> bool:
+        """Whether something was seen to break: a program said so, or a state is not as it should be; not only a check's claim."""
+        every = (self.sign, *(follow.sign for follow in self.follows))
+        return any(not sign.checked or sign.says is Says.EFFECT for sign in every)
+
 
 @dataclass(frozen=True)
 class RuledOut:
@@ -101,7 +107,7 @@ class Diagnosis:
     notes: reads like trouble and is none. over: was said, and what it would bring about is well now. unknown_lines: sound like trouble,
     and no rule knows them. undetermined: what could not be looked at and could matter, with why. collect: what
     to bring next. looked_at: the sources that were read, with how much of them. changed: what
-    caasctl made and what is no longer as it made it.
+    caasctl made and what is no longer as it made it. established: the host is in a cluster, so that what fails is broken and not only not made yet.
     """
 
     roots: tuple[Root, ...] = ()
@@ -118,3 +124,4 @@ class Diagnosis:
     looked_at: tuple[str, ...] = ()
     changed: tuple[RuledOut, ...] = ()
     rules: int = 0
+    established: bool = True

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timezone
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caasctl.syntax.logs import LONGEST, Entry, parse_dmesg, parse_journal, parse_syslog, this_life
+from caasctl.syntax.logs import LONGEST, Entry, parse_dmesg, parse_journal, parse_syslog, worth
 
 # As systemd 252 prints it with --output-fields
 JOURNAL = r"""
@@ -52,17 +53,34 @@ def entry(at: str, pid: int, speaker: str = "kubelet") -> Entry:
     return Entry(f"{speaker} {pid}", f"2026-11-26T{at}Z", pid, "", speaker)
 
 
-def test_what_ended_the_forerunners_of_a_process_that_runs_for_long_is_over() -> None:
-    said = (entry("07:00:00", 900), entry("07:00:10", 901), entry("07:05:00", 1, "systemd"), entry("07:30:00", 901))
-    assert this_life(said, "kubelet") == said[1:]
+NOW = datetime(2026, 11, 26, 9, 0, tzinfo=timezone.utc)
 
 
-def test_a_process_that_has_just_begun_takes_nothing_away() -> None:
-    said = (entry("07:00:00", 900), entry("07:00:10", 901), entry("07:05:00", 901))
-    assert this_life(said, "kubelet") == said
-    assert this_life((), "kubelet") == ()
+def test_of_a_service_that_runs_for_long_only_the_last_hour_of_this_process_counts() -> None:
+    said = (entry("07:00:00", 900), entry("07:00:10", 901), entry("08:05:00", 1, "systemd"), entry("08:30:00", 901))
+    assert worth(said, "kubelet", NOW) == said[2:]
+    assert worth(said[:2], "kubelet", NOW) == ()
+
+
+def test_of_one_that_keeps_restarting_its_last_hour_counts() -> None:
+    said = (entry("07:00:00", 899), entry("08:50:00", 900), entry("08:55:00", 901), entry("08:55:10", 901))
+    assert worth(said, "kubelet", NOW) == said[1:]
+
+
+def test_of_one_that_ended_long_ago_its_last_words_count() -> None:
+    end = Entry(
+        "kubelet.service: Failed with result 'exit-code'.", "2026-11-26T03:00:01Z", 1, "kubelet.service", "systemd"
+    )
+    said = (entry("01:00:00", 901), entry("03:00:00", 901), end)
+    assert worth(said, "kubelet", NOW) == said[1:]
+    assert worth((entry("03:00:00", 1, "systemd"),), "kubelet", NOW) != ()
+
+
+def test_where_no_time_is_told_everything_counts() -> None:
     untimed = (Entry("a", "", 900, "", "kubelet"), Entry("b", "", 901, "", "kubelet"))
-    assert this_life(untimed, "kubelet") == untimed
+    assert worth(untimed, "kubelet", NOW) == untimed
+    assert worth(untimed, "kubelet", None) == untimed
+    assert worth((), "kubelet", NOW) == ()
 
 
 def test_the_kernel_s_buffer_has_times_in_utc() -> None:
@@ -92,6 +110,6 @@ RECORDS = st.dictionaries(
 
 @given(st.one_of(st.text(), st.lists(RECORDS).map(lambda them: "\n".join(map(json.dumps, them)))))
 def test_whatever_comes_nothing_breaks(text: str) -> None:
-    this_life(parse_journal(text), "kubelet")
+    worth(parse_journal(text), "kubelet", NOW)
     parse_dmesg(text)
     parse_syslog(text)

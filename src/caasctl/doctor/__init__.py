@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from caasctl.diagnosis import Diagnosis, Line, Moment, Root, Says, Sign
-from caasctl.doctor import causes, hearing, matching
+from caasctl.doctor import causes, further, hearing, matching
 from caasctl.doctor.rules import Rules
 from caasctl.model import Finding, Level
 
@@ -43,7 +43,9 @@ def diagnose(case: Case, rules: Rules) -> Diagnosis:
         undetermined=unasked,
         timeline=_timeline(shown),
         looked_at=hearing.sources(case.lines),
+        collect=further.collect(case.findings, case.lines, [*unexplained, *strange]) if not roots else (),
         rules=len(rules.symptoms),
+        established=case.established,
     )
 
 
@@ -54,7 +56,7 @@ def _counts(top: Root) -> bool:
 
 def _split(tops: Sequence[Root], *, established: bool) -> tuple[list[Root], list[Root]]:
     """Roots, and what only is not made yet: on a host in no cluster what fails is no cause while something else is one."""
-    telling = [top for top in tops if top.follows or not top.sign.checked]
+    telling = [top for top in tops if top.shows]
     if established or not telling:
         return list(tops), []
     return telling, [top for top in tops if top not in telling]

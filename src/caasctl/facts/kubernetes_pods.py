@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from caasctl import kubectl
 from caasctl.diagnosis import Line
-from caasctl.hidden import said
 from caasctl.model import Unreadable
 from caasctl.protocol import Probe, Reader
 from caasctl.syntax.kubeadm import ADMIN
@@ -15,7 +14,10 @@ from caasctl.syntax.live.pods import Container, Event, Pod, parse_event, parse_p
 from caasctl.syntax.live.shape import Item
 
 MOST_PODS, MOST_EVENTS = 2000, 500
-_WARNINGS = ("events", "-A", "--field-selector", "type=Warning")
+_EVENTS = ("events", "-A")
+_TOO_LONG = "JSON"  # in the reason of a list that was cut, since it is more than is kept of a command's output
+# Said as if all were well: by the node controller's allocator, the kubelet and the node controller.
+_TELLING = ("CIDRNotAvailable", "CIDRAssignmentFailed", "SandboxChanged", "NodeNotReady")
 _EVERY_START = ("InvalidDiskCapacity",)  # a kubelet says it once whenever it starts, of a healthy node too
 _FIRST, _SEEN = 300, 4  # characters by which two messages are one; messages of one pod that are heard
 
@@ -25,7 +27,7 @@ class LivePods:
     """asked: there is a kubeconfig. node: this host's name. whole: all pods were read; else those of this node, and with an
     administrator's kubeconfig those without a node. unread: why there are no events.
 
-    events: warnings, the last ones first.
+    events: warnings and what is as telling, the last ones first.
     """
 
     asked: bool = False
@@ -61,7 +63,7 @@ class LivePods:
         for pod in self.pods:
             if not pod.well and self.ours(pod.node):
                 for text, when in tuple(dict.fromkeys(_said(pod)))[:_SEEN]:
-                    yield Line("pod", f"pod {pod.full}", said(text), when)
+                    yield Line("pod", f"pod {pod.full}", text, when)
 
     def _of_events(self) -> Iterator[Line]:
         ill = {(pod.namespace, pod.name) for pod in self.pods if not pod.well}
@@ -74,7 +76,7 @@ class LivePods:
                     if one.namespace
                     else f"{one.kind.lower()} {one.name}"
                 )
-                yield Line("event", f"event of {about}", said(f"{one.reason}: {one.message}"), one.at)
+                yield Line("event", f"event of {about}", f"{one.reason}: {one.message}", one.at)
 
 
 def _said(pod: Pod) -> Iterator[tuple[str, str]]:
@@ -104,7 +106,11 @@ def parse_pods(found: Iterable[Item], node: str) -> tuple[Pod, ...]:
 
 def parse_events(found: Iterable[Item]) -> tuple[Event, ...]:
     """At most MOST_EVENTS, the last ones first; one that is repeated under other names once."""
-    events = sorted((parse_event(item) for item in found if warning(item)), key=lambda one: one.at, reverse=True)
+    events = sorted(
+        (parse_event(item) for item in found if warning(item) or item.get("reason") in _TELLING),
+        key=lambda one: one.at,
+        reverse=True,
+    )
     once: dict[tuple[str, ...], Event] = {}
     for one in events:
         once.setdefault((one.kind, one.namespace, one.name, one.reason, one.message[:_FIRST]), one)
@@ -121,9 +127,18 @@ def read_pods(host: Reader) -> LivePods:
     if conf != ADMIN:
         return LivePods(True, name, whole, pods, unread="a kubelet may not see events")
     try:
-        return LivePods(True, name, whole, pods, parse_events(kubectl.items(host, conf, *_WARNINGS)))
+        return LivePods(True, name, whole, pods, parse_events(_events(host, conf)))
     except Unreadable as unreadable:
         return LivePods(True, name, whole, pods, unread=unreadable.reason)
+
+
+def _events(host: Reader, conf: str) -> tuple[Item, ...]:
+    try:
+        return kubectl.items(host, conf, *_EVENTS)
+    except Unreadable as unreadable:
+        if _TOO_LONG not in unreadable.reason:
+            raise
+    return kubectl.items(host, conf, *_EVENTS, "--field-selector", "type=Warning")
 
 
 def _pods(host: Reader, conf: str, name: str) -> tuple[bool, tuple[Item, ...]]:
@@ -133,7 +148,7 @@ def _pods(host: Reader, conf: str, name: str) -> tuple[bool, tuple[Item, ...]]:
     try:
         return True, kubectl.items(host, conf, "pods", "-A")
     except Unreadable as unreadable:
-        if "JSON" not in unreadable.reason:
+        if _TOO_LONG not in unreadable.reason:
             raise
     return False, (*kubectl.items(host, conf, *_of_node(name)), *kubectl.items(host, conf, *_of_node("")))
 

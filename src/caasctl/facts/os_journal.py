@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from caasctl.diagnosis import Line
 from caasctl.model import Unreadable
 from caasctl.protocol import Probe, Reader
-from caasctl.syntax.logs import Entry, parse_dmesg, parse_journal, parse_syslog, this_life
+from caasctl.syntax.clock import now
+from caasctl.syntax.logs import RECENT, Entry, parse_dmesg, parse_journal, parse_syslog, since, worth
 
 _FIELDS = "MESSAGE,PRIORITY,_PID,UNIT,SYSLOG_IDENTIFIER"
 # --all: else a message of more than 4 KiB is null
@@ -106,19 +107,22 @@ def lines_of(entries: Iterable[Entry], kind: str, name: str) -> tuple[Line, ...]
 
 
 def read_kubelet(host: Reader) -> KubeletJournal:
-    found = this_life(_said(host, KUBELET, ("kubelet",)), "kubelet")
+    found = worth(_said(host, KUBELET, ("kubelet",)), "kubelet", now(host))
     return KubeletJournal(lines_of(found, "kubelet", "kubelet"))
 
 
 def read_containerd(host: Reader) -> ContainerdJournal:
-    found = this_life(_said(host, CONTAINERD, ("containerd",)), "containerd")
+    found = worth(_said(host, CONTAINERD, ("containerd",)), "containerd", now(host))
     return ContainerdJournal(
         lines_of((entry for entry in found if entry.speaker != "kata"), "containerd", "containerd")
     )
 
 
 def read_kata(host: Reader) -> KataJournal:
-    return KataJournal(lines_of(_said(host, KATA, ("kata",)), "containerd", "kata"))
+    """A pod that cannot start is tried again within minutes."""
+    found = _said(host, KATA, ("kata",))
+    at = now(host)
+    return KataJournal(lines_of(since(found, at - RECENT) if at else found, "containerd", "kata"))
 
 
 def read_units(host: Reader) -> UnitsJournal:
@@ -128,16 +132,16 @@ def read_units(host: Reader) -> UnitsJournal:
 
 def read_kernel(host: Reader) -> KernelLog:
     """The journal holds all since the boot; the kernel's own buffer, which it overwrites, is second best."""
-    for look in (lambda: _asked(host, KERNEL), lambda: _dmesg(host)):
+    for look, argv in ((_asked, KERNEL), (_dmesg, DMESG)):
         with suppress(Unreadable):
-            if found := look():
+            if found := look(host, argv):
                 return KernelLog(lines_of(found, "kernel", "the kernel"))
     found = tuple(entry for entry in _syslog(host) if entry.speaker == "kernel")
-    return KernelLog(lines_of(found or _dmesg(host), "kernel", "the kernel"))
+    return KernelLog(lines_of(found or _dmesg(host, DMESG), "kernel", "the kernel"))
 
 
-def _dmesg(host: Reader) -> tuple[Entry, ...]:
-    done = host.query(*DMESG, timeout_s=_TIMEOUT_S)
+def _dmesg(host: Reader, argv: tuple[str, ...]) -> tuple[Entry, ...]:
+    done = host.query(*argv, timeout_s=_TIMEOUT_S)
     if not done.ok:
         why = "permission denied (needs root)" if "not permitted" in done.stderr else done.stderr.strip()[:200]
         raise Unreadable("dmesg", why or f"exit status {done.rc}")

@@ -34,12 +34,13 @@ def write(paper: Paper, report: Report, found: Diagnosis, *, verbose: bool) -> N
     _changed(paper, found)
     if verbose:
         _past(paper, found)
+    _collect(paper, found)
     _looked_at(paper, report, found)
 
 
 def _roots(paper: Paper, found: Diagnosis, *, verbose: bool) -> None:
     """In full those that show in something else, or that a program stated; of the others three, then a line each."""
-    plain = [root for root in found.roots if root.sign.checked and not root.follows]
+    plain = [root for root in found.roots if not root.shows]
     folded = [] if verbose else plain[_IN_FULL:]
     for at, root in enumerate(found.roots):
         if root not in folded:
@@ -192,6 +193,15 @@ def _past(paper: Paper, found: Diagnosis) -> None:
     paper.blank()
 
 
+def _collect(paper: Paper, found: Diagnosis) -> None:
+    if not found.collect:
+        return
+    paper.line(("TO LOOK FURTHER", "bold"))
+    for one in found.collect:
+        paper.hang(["  - "], one, 4, keep=True)
+    paper.blank()
+
+
 def _looked_at(paper: Paper, report: Report, found: Diagnosis) -> None:
     checks = len({finding.id for finding in report.findings})
     asked = [*([f"{checks} checks"] if checks else []), f"{found.rules} symptom rules", *found.looked_at]
@@ -200,18 +210,24 @@ def _looked_at(paper: Paper, report: Report, found: Diagnosis) -> None:
 
 def verdict(report: Report) -> str:
     found = of(report) or Diagnosis()
-    names = [root.sign.id for root in found.roots]
     if report.exit_code is Exit.BUG:
         return "A bug in caasctl: the findings that say so are wrong, the others hold. Report it with the recording."
-    if names:
-        return f"Root cause: {names[0]}." if len(names) == 1 else f"{len(names)} root causes: {', '.join(names)}."
+    if found.roots:
+        return _named(found)
     if found.unexplained:
         return f"No cause was found for {', '.join(top.sign.id for top in found.unexplained)}."
     if found.unknown_lines:
         return "Something reads like trouble, and no rule knows it."
-    if report.exit_code is Exit.UNDETERMINED:
-        return "Nothing was found, but not everything could be looked at."
-    return "Nothing was found."
+    unsure = report.exit_code is Exit.UNDETERMINED
+    return "Nothing was found, but not everything could be looked at." if unsure else "Nothing was found."
+
+
+def _named(found: Diagnosis) -> str:
+    names = [root.sign.id for root in found.roots]
+    if not found.established and not any(root.shows for root in found.roots):
+        fail = f"{len(names)} checks fail" if len(names) > 1 else f"{names[0]} fails"
+        return f"Nothing broke: this host is no node yet. {fail}; `caasctl preflight` says what is yours."
+    return f"Root cause: {names[0]}." if len(names) == 1 else f"{len(names)} root causes: {', '.join(names)}."
 
 
 def next_command(report: Report, again: str) -> str:
@@ -229,9 +245,9 @@ def next_command(report: Report, again: str) -> str:
         ):
             return finding.fix.text
         return f"caasctl explain {finding.id}"
-    if any("needs root" in one.found for one in found.undetermined) or _denied(report):
+    if _denied(report):
         return f"sudo {again}"
-    return found.collect[0] if found.collect else again
+    return found.collect[0].split("`")[1] if found.collect else again
 
 
 def _denied(report: Report) -> bool:

@@ -1,4 +1,4 @@
-"""Logs of a host as records: systemd's journal as JSON, the kernel's buffer, and the files of a syslog daemon."""
+"""Logs of a host as records: systemd's journal as JSON, the kernel's buffer, files of a syslog daemon and of containers."""
 
 from __future__ import annotations
 
@@ -13,11 +13,20 @@ from caasctl.formats import FormatError, parse_json
 LONGEST = 4096  # characters of a message; containerd logs its whole configuration in one
 _MOST = 4 * 1024 * 1024  # characters of all messages of a journal, the newest
 _LIFE = timedelta(minutes=10)  # a process that has run so long is not what its service's restarts were about
+_FIRST_YEAR = 1970
+RECENT = timedelta(hours=1)
+_ENDED = re.compile(
+    r"(?:Main process exited|Failed with result|Deactivated successfully|: Succeeded\.|Start request repeated)"
+)
 _DMESG = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)[.,]\d+([+-]\d\d:?\d\d|Z) ?(.*)")
 # RFC 3339 as rsyslog writes it since Debian 12 and Ubuntu 24.04, or `Nov 26 07:00:00`, which names neither year nor zone
 _SYSLOG = re.compile(
     r"(?:(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d) "
     r"\S+ ([\w./-]+)(?:\[(\d+)\])?: (.*)"
+)
+# time, stream, F for a whole record or P for a part of one
+_CONTAINER = re.compile(
+    r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d) (?:stdout|stderr) ([FP])\S* ?(.*)"
 )
 
 
@@ -66,13 +75,17 @@ def _message(said: Any) -> str:
 
 def _utc(microseconds: Any) -> str:
     try:
-        return _iso(datetime.fromtimestamp(int(microseconds) // 1_000_000, timezone.utc))
+        return _told(datetime.fromtimestamp(int(microseconds) // 1_000_000, timezone.utc))
     except (TypeError, ValueError, OverflowError, OSError):
         return ""
 
 
+def _told(at: datetime) -> str:
+    return _iso(at) if at.year >= _FIRST_YEAR else ""
+
+
 def _iso(at: datetime) -> str:
-    return f"{at.replace(tzinfo=None).isoformat(timespec='seconds')}Z"
+    return f"{at.astimezone(timezone.utc).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
 
 
 def _number(word: Any) -> int:
@@ -83,17 +96,29 @@ def _word(said: Any) -> str:
     return said if isinstance(said, str) else ""
 
 
-def this_life(entries: tuple[Entry, ...], speaker: str) -> tuple[Entry, ...]:
-    """Without what was said before a process that has been at work for long: what its forerunners ended of is over."""
-    newest = next((entry.pid for entry in reversed(entries) if entry.speaker == speaker), 0)
-    own = [at for at, entry in enumerate(entries) if entry.pid == newest]
-    if not newest or not own or not _lasted(entries[own[0]].at, entries[own[-1]].at):
-        return entries
-    return entries[own[0] :]
+def worth(entries: tuple[Entry, ...], speaker: str, now: datetime | None) -> tuple[Entry, ...]:
+    """What a service said that can be of what is wrong now. now: of the host.
+
+    Of one that runs for long: what this process said in the last hour, for what is wrong is said again and again. Of one
+    that ended or keeps restarting: its last hour.
+    """
+    own = [at for at, entry in enumerate(entries) if entry.speaker == speaker]
+    first = next((at for at in own if entries[at].pid == entries[own[-1]].pid), 0)
+    ended = any(entry.pid == 1 and _ENDED.search(entry.text) for entry in entries[own[-1] if own else 0 :])
+    begun, last = (_at(entries[at].at) if entries else None for at in (first, -1))
+    if own and not ended and begun and now and now - begun >= _LIFE:
+        return since(entries[first:], now - RECENT)
+    return since(entries, last - RECENT) if last else entries
 
 
-def _lasted(first: str, last: str) -> bool:
-    return bool(first and last) and datetime.fromisoformat(last[:-1]) - datetime.fromisoformat(first[:-1]) >= _LIFE
+def since(entries: tuple[Entry, ...], begin: datetime) -> tuple[Entry, ...]:
+    """Those from then on; one that does not say when stays."""
+    first = _iso(begin)
+    return tuple(entry for entry in entries if not entry.at or entry.at >= first)
+
+
+def _at(text: str) -> datetime | None:
+    return datetime.fromisoformat(text[:-1]).replace(tzinfo=timezone.utc) if text else None
 
 
 def parse_dmesg(text: str) -> tuple[Entry, ...]:
@@ -115,9 +140,21 @@ def parse_syslog(text: str) -> tuple[Entry, ...]:
     )
 
 
+def parse_container(text: str) -> tuple[Entry, ...]:
+    """A container's log file as its runtime writes it, partial records put together."""
+    found: list[Entry] = []
+    begun = ""
+    for said in filter(None, map(_CONTAINER.match, text.splitlines())):
+        begun = (begun + said[4])[:LONGEST]
+        if said[3] == "F":
+            found.append(Entry(begun.strip(), _from_iso(said[1], said[2])))
+            begun = ""
+    return tuple(found)
+
+
 def _from_iso(local: str, zone: str) -> str:
     try:
         at = datetime.strptime(f"{local}{zone.replace('Z', '+0000')}", "%Y-%m-%dT%H:%M:%S%z")
-        return _iso(at.astimezone(timezone.utc))
+        return _told(at)
     except (ValueError, OverflowError):
         return ""
