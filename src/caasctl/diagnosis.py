@@ -65,6 +65,12 @@ class Root:
     def signs(self) -> int:
         return 1 + len(self.follows)
 
+    @property
+    def shows(self) -> bool:
+        """Whether something was seen to break: a program said so, or a state is not as it should be; not only a check's claim."""
+        every = (self.sign, *(follow.sign for follow in self.follows))
+        return any(not sign.checked or sign.says is Says.EFFECT for sign in every)
+
 
 @dataclass(frozen=True)
 class RuledOut:

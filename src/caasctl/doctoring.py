@@ -9,8 +9,9 @@ from datetime import datetime, timedelta, timezone
 from caasctl import doctor, engine, ledger
 from caasctl.checks import ALL_CHECKS, DOCTOR_CHECKS
 from caasctl.commands import Session, pasted
-from caasctl.diagnosis import Diagnosis, Line, RuledOut
+from caasctl.diagnosis import Diagnosis, Line, Link, RuledOut
 from caasctl.doctor import hearing
+from caasctl.doctor.chain import pod_chain, pod_name
 from caasctl.doctor.rules import shipped_rules
 from caasctl.facts import DOCTOR_PROBES
 from caasctl.facts.kubernetes import Cluster
@@ -25,24 +26,37 @@ ELSEWHERE = "wherever it was said"  # pasted output alone: it need not be of thi
 
 @dataclass(frozen=True)
 class Asked:
-    """logs: files of pasted output, - for standard input. host: look at the host (or its recording) as well."""
+    """logs: files of pasted output, - for standard input. target, namespace: a pod whose start is to be followed. host: look at the host (or its recording) as well."""
 
     logs: tuple[str, ...] = ()
     since: timedelta | None = None
     host: bool = True
     words: tuple[str, ...] = ()
+    target: str = ""
+    namespace: str = "default"
 
 
 def examine(session: Session, asked: Asked) -> Report:
     """Raises UsageError for a log that cannot be read."""
     lines = tuple(line for log in asked.logs for line in hearing.pasted(_name(log), user_blocks(log)))
     case = _of_host(session, asked, lines) if asked.host else _Seen(doctor.Case(lines=lines), Facts())
-    found = doctor.diagnose(case.case, shipped_rules())
+    chain, of_pod = _followed(session, case.facts, asked)
+    found = replace(
+        doctor.diagnose(replace(case.case, findings=(*case.case.findings, *of_pod)), shipped_rules()), chain=chain
+    )
     found = replace(found, changed=_changed(session, case.facts, case.case.findings) if asked.host else ())
     code = exit_code(found, case.case.findings)
     report = session.report([WORD, *asked.words], code, case.case.findings, facts=case.facts if asked.host else None)
     report = report if asked.host else replace(report, host=ELSEWHERE, profile="")
     return replace(report, diagnosis=found)
+
+
+def _followed(session: Session, facts: Facts, asked: Asked) -> tuple[tuple[Link, ...], tuple[Finding, ...]]:
+    """The start of the pod that was asked for, link by link, and what is to be done about the first that is broken."""
+    if not asked.target:
+        return (), ()
+    links, broken = pod_chain(facts, session.profile, asked.namespace, pod_name(asked.target))
+    return links, pasted((broken,), session.settings) if broken else ()
 
 
 @dataclass(frozen=True)

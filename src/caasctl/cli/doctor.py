@@ -22,7 +22,11 @@ Here = Annotated[bool, typer.Option("--here", help="Looks at this host as well, 
 
 @app.command()
 def doctor(
+    target: Annotated[str | None, typer.Argument(metavar="[pod/NAME]", help="A pod whose start is followed.")] = None,
     *,
+    namespace: Annotated[
+        str, typer.Option("--namespace", "-n", metavar="NS", help="The namespace of the pod.")
+    ] = "default",
     logs: Logs = None,
     here: Here = False,
     since: Annotated[
@@ -43,9 +47,12 @@ def doctor(
 
     session = commands.Session(profile, settings, facts, root)
     elsewhere = facts is not None or root != "/"
-    words = [word for log in logs or () for word in ("--log", log)]
+    words = [*([target, "-n", namespace] if target else [])]
+    words += [word for log in logs or () for word in ("--log", log)]
     words += [*(["--here"] if here else []), *(["--since", since] if since else [])]
-    asked = doctoring.Asked(tuple(logs or ()), _span(since), here or elsewhere or not logs, tuple(words))
+    asked = doctoring.Asked(
+        tuple(logs or ()), _span(since), here or elsewhere or not logs, tuple(words), target or "", namespace
+    )
     finish(doctoring.examine(session, asked), output, verbose=verbose)
 
 

@@ -56,7 +56,7 @@ def _counts(top: Root) -> bool:
 
 def _split(tops: Sequence[Root], *, established: bool) -> tuple[list[Root], list[Root]]:
     """Roots, and what only is not made yet: on a host in no cluster what fails is no cause while something else is one."""
-    telling = [top for top in tops if top.follows or not top.sign.checked]
+    telling = [top for top in tops if top.shows]
     if established or not telling:
         return list(tops), []
     return telling, [top for top in tops if top not in telling]

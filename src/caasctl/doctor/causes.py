@@ -54,7 +54,11 @@ class _Graph:
     @classmethod
     def of(cls, signs: Iterable[Sign], causes: Mapping[str, tuple[str, ...]]) -> _Graph:
         seen = {sign.id: sign for sign in signs}
-        return cls(seen, {name: tuple(e for e in causes.get(name, ()) if e in seen and e != name) for name in seen})
+        down = {
+            name: tuple(e for e in causes.get(name, ()) if e in seen and e != name and not _too_weak(sign, seen[e]))
+            for name, sign in seen.items()
+        }
+        return cls(seen, down)
 
     def tops(self) -> list[Sign]:
         below = {effect for effects in self.down.values() for effect in effects}
@@ -86,6 +90,12 @@ def roots(signs: Sequence[Sign], rules: Rules) -> tuple[Root, ...]:
         return (fails, bool(root.follows), follows, tell.get(root.sign.id, 5), reach)
 
     return tuple(sorted(found, key=weight, reverse=True))
+
+
+def _too_weak(cause: Sign, effect: Sign) -> bool:
+    """A warning does not take the place of a check that fails and says itself what is wrong."""
+    plain = effect.checked and effect.says is Says.CAUSE and effect.finding.level is Level.FAIL
+    return plain and cause.checked and cause.finding.level is Level.WARN
 
 
 def below(names: Iterable[str], causes: Mapping[str, tuple[str, ...]], far: int = 99) -> dict[str, int]:
