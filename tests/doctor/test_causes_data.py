@@ -46,6 +46,16 @@ SPOKEN_FOR = {
     ("kata.vsock_held", "os.module_missing"): "modprobe's own words stand before the reason",
     ("os.clock_wrong", "kubernetes.cert_expired"): "a wrong clock makes certificates look expired",
     ("os.disk_full", "containerd.no_space"): "one of its samples is of containerd's disk",
+    ("cgroup.guest_killed", "kubernetes.oom_killed"): "a guest is killed by its pod's limit",
+    ("containerd.registry_certificate", "kubernetes.image_tls"): "which of them, the narrower one says",
+    ("containerd.registry_plain_http", "kubernetes.image_tls"): "which of them, the narrower one says",
+    ("containerd.runc_missing", "kubernetes.command_missing"): "runc itself is the command that is missing",
+    ("containerd.sandbox_gone", "kubernetes.command_missing"): "a file below /proc is missing, and no command",
+    ("containerd.shim_other_machine", "kubernetes.wrong_platform"): "the host's program, and no image's",
+    ("kata.file_missing", "kubernetes.command_missing"): "a file of the host's, and no image's",
+    ("kata.no_vhost_vsock", "kubernetes.command_missing"): "a device of the host's, and no image's",
+    ("kubernetes.image_tls", "containerd.registry_certificate"): "which of them, the narrower one says",
+    ("kubernetes.image_tls", "containerd.registry_plain_http"): "which of them, the narrower one says",
 }  # (whose sample, whose rule): why both are right
 
 
