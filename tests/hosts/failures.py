@@ -194,7 +194,10 @@ def cgroup_v1(node: Sick) -> None:
 
 
 def configuration_broken(node: Sick) -> None:
-    node.put(CONFIG, node.read(CONFIG) + "\n[plugins]\n  [plugins.cri]\n")
+    node.put(
+        CONFIG,
+        node.read(CONFIG) + '\n[plugins."io.containerd.grpc.v1.cri".containerd]\ndefault_runtime_name = "kata"\n',
+    )
     words = "containerd: failed to load TOML: /etc/containerd/config.toml: (48, 2): duplicated tables"
     node.living.say("containerd", words, ago=300, every=5)
     node.living.say(
