@@ -418,15 +418,7 @@ def disk_slow(node: Sick) -> None:
             for at in range(7)
         ),
     )
-    node.living.containers = [
-        container(
-            name,
-            at,
-            attempt=4 if name == "kube-controller-manager" else 0,
-            ago=90 if name == "kube-controller-manager" else 182000,
-        )
-        for at, name in enumerate(COMPONENTS, 1)
-    ]
+    node.living.containers[2] = container("kube-controller-manager", 3, state="EXITED", attempt=4, ago=90)
 
 
 def operator_twice(node: Sick) -> None:
