@@ -114,7 +114,12 @@ def _flat(data: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]
 def _rows(section: str) -> Iterator[tuple[str, str, str, str]]:
     for key in all_keys():
         if _section_of(key.path) == section:
-            yield code(key.path.removeprefix(f"{section}.")), key.type, value(key.default) if key.has_default else "", prose(key.meaning)
+            yield (
+                code(key.path.removeprefix(f"{section}.")),
+                key.type,
+                value(key.default) if key.has_default else "",
+                prose(key.meaning),
+            )
 
 
 def _section_of(path: str) -> str:
