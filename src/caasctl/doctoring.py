@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 
-from caasctl import doctor, engine, ledger
+from caasctl import brought, doctor, engine, ledger
 from caasctl.checks import ALL_CHECKS, DOCTOR_CHECKS
 from caasctl.commands import Session, pasted
 from caasctl.diagnosis import Diagnosis, Line, Link, RuledOut
+from caasctl.doctor import files as kinds
 from caasctl.doctor import hearing
 from caasctl.doctor.chain import pod_chain, pod_name
 from caasctl.doctor.rules import shipped_rules
 from caasctl.facts import DOCTOR_PROBES
+from caasctl.facts.given import Given
 from caasctl.facts.kubernetes import Cluster
 from caasctl.facts.os_clock import Clock
 from caasctl.host.stream import STDIN, user_blocks
@@ -26,9 +28,12 @@ ELSEWHERE = "wherever it was said"  # pasted output alone: it need not be of thi
 
 @dataclass(frozen=True)
 class Asked:
-    """logs: files of pasted output, - for standard input. target, namespace: a pod whose start is to be followed. host: look at the host (or its recording) as well."""
+    """logs: files of pasted output, - for standard input. files: configuration to judge. host: look at the host (or its
+    recording) as well. target, namespace: a pod whose start is to be followed.
+    """
 
     logs: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
     since: timedelta | None = None
     host: bool = True
     words: tuple[str, ...] = ()
@@ -37,17 +42,18 @@ class Asked:
 
 
 def examine(session: Session, asked: Asked) -> Report:
-    """Raises UsageError for a log that cannot be read."""
+    """Raises UsageError for a log or file that cannot be read."""
+    files = tuple(kinds.read(path) for path in asked.files)
     lines = tuple(line for log in asked.logs for line in hearing.pasted(_name(log), user_blocks(log)))
-    case = _of_host(session, asked, lines) if asked.host else _Seen(doctor.Case(lines=lines), Facts())
-    chain, of_pod = _followed(session, case.facts, asked)
-    found = replace(
-        doctor.diagnose(replace(case.case, findings=(*case.case.findings, *of_pod)), shipped_rules()), chain=chain
-    )
-    found = replace(found, changed=_changed(session, case.facts, case.case.findings) if asked.host else ())
-    code = exit_code(found, case.case.findings)
-    report = session.report([WORD, *asked.words], code, case.case.findings, facts=case.facts if asked.host else None)
-    report = report if asked.host else replace(report, host=ELSEWHERE, profile="")
+    seen = _of_host(session, asked, lines, files) if asked.host else _brought(session, lines, files)
+    chain, of_pod = _followed(session, seen.facts, asked)
+    case = replace(seen.case, findings=(*seen.case.findings, *of_pod), named=seen.case.named | {f.id for f in of_pod})
+    found = doctor.diagnose(case, shipped_rules())
+    found = replace(found, chain=chain, looked_at=(*brought.sources(files), *found.looked_at))
+    found = replace(found, changed=_changed(session, seen.facts, case.findings) if asked.host else ())
+    code = exit_code(found, case.findings, case.named)
+    report = session.report([WORD, *asked.words], code, case.findings, facts=seen.facts if asked.host else None)
+    report = report if asked.host else replace(report, host=", ".join(asked.files) or ELSEWHERE, profile="")
     return replace(report, diagnosis=found)
 
 
@@ -65,13 +71,22 @@ class _Seen:
     facts: Facts
 
 
-def _of_host(session: Session, asked: Asked, brought: tuple[Line, ...]) -> _Seen:
-    facts = engine.collect(session.host, (*session.probes, *DOCTOR_PROBES))
+def _brought(session: Session, lines: tuple[Line, ...], files: tuple[Given, ...]) -> _Seen:
+    """What was pasted and what is in files, wherever they are from."""
+    found = brought.alone(files, session.profile) if files else ()
+    return _Seen(doctor.Case(found, lines, named=brought.about(files) if files else frozenset()), Facts())
+
+
+def _of_host(session: Session, asked: Asked, said: tuple[Line, ...], files: tuple[Given, ...]) -> _Seen:
+    host = brought.laid_over(session.host, files)
+    facts = brought.with_files(engine.collect(host, (*session.probes, *DOCTOR_PROBES)), files)
     clock, cluster = facts.get(Clock), facts.get(Cluster)
     now = clock.now if clock else datetime.now(timezone.utc)
     found = pasted(engine.examine(facts, session.profile, checks=ALL_CHECKS), session.settings)
-    lines = (*brought, *hearing.heard(facts, asked.since, now))
-    return _Seen(doctor.Case(found, lines, bool(cluster and cluster.kubelet_conf)), facts)
+    lines = (*said, *hearing.heard(facts, asked.since, now))
+    named = brought.about(files) if files else frozenset()
+    case = doctor.Case(brought.told(found, files), lines, bool(cluster and cluster.kubelet_conf), named)
+    return _Seen(case, facts)
 
 
 def _changed(session: Session, facts: Facts, found: Sequence[Finding]) -> tuple[RuledOut, ...]:
@@ -92,13 +107,16 @@ def _changed(session: Session, facts: Facts, found: Sequence[Finding]) -> tuple[
     )
 
 
-def exit_code(found: Diagnosis, findings: Sequence[Finding]) -> Exit:
-    """Precedence 70, 1, 6, 0: a cause; something that cannot be explained, or not be looked at; nothing."""
+def exit_code(found: Diagnosis, findings: Sequence[Finding], named: frozenset[str] = frozenset()) -> Exit:
+    """Precedence 70, 1, 6, 0: a cause; something that cannot be explained, or not be looked at; nothing.
+
+    named: checks that must have been able to look, beside doctor's own.
+    """
     if any(seen.source == engine.TRACEBACK for finding in findings for seen in finding.evidence):
         return Exit.BUG
     if found.roots:
         return Exit.FAILED_CHECK
-    own = {check.id for check in DOCTOR_CHECKS}
+    own = named | {check.id for check in DOCTOR_CHECKS}
     unasked = any(finding.level is Level.UNKNOWN and finding.id in own for finding in findings)
     return Exit.UNDETERMINED if found.unexplained or found.unknown_lines or unasked else Exit.OK
 

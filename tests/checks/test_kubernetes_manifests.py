@@ -22,7 +22,7 @@ CLUSTER: dict[str, Any] = {
     "apiServer": {"extraArgs": [{"name": "profiling", "value": "false"}]},
     "controllerManager": {"extraArgs": {"node-cidr-mask-size": "25"}},
 }  # fmt: skip
-LINKS = Links((Link("eth0", addresses=(Address("192.0.2.2", 24),)),))
+LINKS = Links((Link("eth0", addresses=(Address("192.0.2.2", 24), Address("2001:db8::1", 64))),))
 
 
 def file(
@@ -90,6 +90,8 @@ def test_another_version_and_a_size_that_kubeadm_does_not_know_are_warned_of() -
         one(file("kube-scheduler", version="1.35.0")).level,
         one(file("kube-scheduler", version="1.35.0")).wanted,
     ) == (Level.WARN, "1.36.4")
+    assert text(one(file("kube-scheduler", version="1.35.0"))) == "kubeadm upgrade apply v1.36.4 --force"
+    assert text(one(file("kube-scheduler", version="1.36.10"))) == "kubeadm upgrade apply v1.36.10 --force"
     (size,) = found(file("kube-controller-manager", "node-cidr-mask-size=24"), cluster={"kubernetesVersion": "v1.36.4"})
     assert (size.level, size.found.endswith("not in kubeadm-config")) == (Level.WARN, True)
 
@@ -105,6 +107,10 @@ def test_without_an_api_server_caasctl_s_own_file_says_it() -> None:
 )
 def test_a_configuration_of_another_shape_breaks_nothing(cluster: Any) -> None:
     assert {one.level for one in found(API, MANAGER, ETCD, cluster=cluster)} <= {Level.PASS, Level.WARN}
+
+
+def test_an_address_is_the_same_however_it_is_written() -> None:
+    assert one(file("kube-apiserver", "advertise-address=2001:db8:0::1")).level is Level.PASS
 
 
 def test_arguments_that_may_stand_twice_may() -> None:

@@ -50,6 +50,11 @@ def test_one_that_waits_for_a_cluster_passes_and_says_so() -> None:
     )
 
 
+def test_one_that_was_not_started_before_there_is_a_cluster_passes() -> None:
+    found = one(kubelet_running, service("inactive", "dead"), Kubelet(installed=True), Cluster())
+    assert (found.level, found.found) == (Level.PASS, "inactive (dead): it waits for kubeadm")
+
+
 def test_where_there_is_no_kubelet_nothing_is_said() -> None:
     assert judge(kubelet_running, Services(), Kubelet(installed=False), Cluster()) == []
 

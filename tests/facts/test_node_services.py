@@ -192,6 +192,7 @@ ID = "c9a80c0d59849" + "0" * 51
     [(f"/opt/kata/bin/qemu-system-x86_64\0-name\0sandbox-{ID},debug-threads=on\0", ID),
      (f"/opt/kata/bin/cloud-hypervisor\0--api-socket\0/run/vc/vm/{ID}/clh-api.sock\0", ID),
      (f"/opt/kata/bin/containerd-shim-kata-v2\0-namespace\0k8s.io\0-id\0{ID}\0", ID),
+     (f"/opt/kata/bin/firecracker\0--api-sock\0/run/kata/{ID}/root/fc.sock\0", ID),
      ("/usr/bin/qemu-system-x86_64\0-name\0guest=win11,debug-threads=on\0", ""), ("", "")],
 )  # fmt: skip
 def test_whose_virtual_machine_it_is(cmdline: str, sandbox: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -102,7 +104,11 @@ def _other_version(file: ManifestFile, configuration: Mapping[str, Any]) -> Iter
     if file.pod != _ETCD and wanted and file.version and file.version != wanted:
         yield warned(f"image of {file.version}", wanted=wanted, subject=file.path,
                      cause="An upgrade stopped half way, or somebody edited the image.",
-                     fix=Fix(f"kubeadm upgrade apply v{wanted} --force"))  # fmt: skip
+                     fix=Fix(f"kubeadm upgrade apply v{_newer(file.version, wanted)} --force"))  # fmt: skip
+
+
+def _newer(*releases: str) -> str:
+    return max(releases, key=lambda release: [int(number) for number in re.findall(r"\d{1,6}", release)])
 
 
 def _other_values(file: ManifestFile, configuration: Mapping[str, Any]) -> Iterator[Finding]:
@@ -170,11 +176,18 @@ def _address(facts: Facts) -> Iterator[Finding]:
     given = server.values("advertise-address")[-1:] if server else ()
     own = {address.ip for link in links.links for address in link.addresses} if links else set()
     for address in given:
-        if own and address not in own:
+        if own and _canonical(address) not in own:
             yield failed(f"--advertise-address={address} is no address of this host", wanted="an address that `ip addr` shows",
                          subject=f"{FOLDER}/{_API}.yaml advertise-address", evidence=(Evidence("ip addr", ", ".join(sorted(own))[:300]),),
                          cause="The host's address has changed since the cluster began: its certificates and kubeconfigs name the old one.",
                          fix=Fix(f"give this host {address} back, as a fixed address in place of one by DHCP", FixKind.EDIT))  # fmt: skip
+
+
+def _canonical(address: str) -> str:
+    try:
+        return str(ipaddress.ip_address(address))
+    except ValueError:
+        return address
 
 
 def _configuration(facts: Facts) -> Mapping[str, Any]:

@@ -37,7 +37,10 @@ def kubelet_running(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
     if not facts[Kubelet].installed or service.load == "not-found":
         return
     if not facts[Cluster].begun and facts[Kubelet].config is None:
-        yield passed(f"restarts because no cluster exists yet ({service.restarts} times): it waits for kubeadm")
+        state = (
+            f"restarts because no cluster exists yet ({service.restarts} times)" if service.restarts else service.state
+        )
+        yield passed(f"{state}: it waits for kubeadm")
         return
     if service.load == "masked":
         yield failed("masked", wanted=_WANTED, cause="Nothing can start it.",

@@ -17,6 +17,12 @@ Logs = Annotated[
     list[str] | None,
     typer.Option("--log", metavar="FILE|-", help="What kubeadm, ctr, helm, cilium or anything else printed."),
 ]
+Files = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--file", metavar="FILE", help="A kubeadm, containerd, Kata, CDI, pod or Cilium values file of yours."
+    ),
+]
 Here = Annotated[bool, typer.Option("--here", help="Looks at this host as well, where --log or --file is given.")]
 
 
@@ -28,6 +34,7 @@ def doctor(
         str, typer.Option("--namespace", "-n", metavar="NS", help="The namespace of the pod.")
     ] = "default",
     logs: Logs = None,
+    files: Files = None,
     here: Here = False,
     since: Annotated[
         str | None, typer.Option("--since", metavar="SPAN", help="As 15m or 2h: older lines do not count.")
@@ -41,7 +48,7 @@ def doctor(
 ) -> None:
     """What is wrong at the root, what follows from it, what it is not. Reads only, and needs no network.
 
-    With --log only what is pasted is judged; add --here, --facts or --root to judge it together with a host.
+    With --log or --file only what is given is judged; add --here, --facts or --root to judge it together with a host.
     """
     from caasctl import commands, doctoring  # noqa: PLC0415
 
@@ -49,9 +56,16 @@ def doctor(
     elsewhere = facts is not None or root != "/"
     words = [*([target, "-n", namespace] if target else [])]
     words += [word for log in logs or () for word in ("--log", log)]
+    words += [word for file in files or () for word in ("--file", file)]
     words += [*(["--here"] if here else []), *(["--since", since] if since else [])]
     asked = doctoring.Asked(
-        tuple(logs or ()), _span(since), here or elsewhere or not logs, tuple(words), target or "", namespace
+        tuple(logs or ()),
+        tuple(files or ()),
+        _span(since),
+        here or elsewhere or bool(target) or not (logs or files),
+        tuple(words),
+        target or "",
+        namespace,
     )
     finish(doctoring.examine(session, asked), output, verbose=verbose)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from caasctl.diagnosis import Diagnosis, Line, Moment, Root, Says, Sign
+from caasctl.diagnosis import Diagnosis, Line, Moment, Root, RuledOut, Says, Sign
 from caasctl.doctor import causes, further, hearing, matching
 from caasctl.doctor.rules import Rules
 from caasctl.model import Finding, Level
@@ -13,11 +13,15 @@ from caasctl.model import Finding, Level
 
 @dataclass(frozen=True)
 class Case:
-    """What there is to judge. established: the host is in a cluster, so that what fails is broken, and not only not made yet."""
+    """What there is to judge. established: the host is in a cluster, so that what fails is broken, and not only not made yet.
+
+    named: checks about what the user points at: what they say comes first, and their warnings are shown.
+    """
 
     findings: tuple[Finding, ...] = ()
     lines: tuple[Line, ...] = ()
     established: bool = False
+    named: frozenset[str] = frozenset()
 
 
 def diagnose(case: Case, rules: Rules) -> Diagnosis:
@@ -26,8 +30,10 @@ def diagnose(case: Case, rules: Rules) -> Diagnosis:
     heard, explained = matching.seen(rules.symptoms, case.lines)
     past = causes.over(heard, findings, rules)
     signs = (*causes.checked(findings, rules), *(sign for sign in heard if sign not in past))
-    tops = [top for top in causes.roots(signs, rules) if _counts(top)]
-    roots, beside = _split([top for top in tops if top.sign.says is Says.CAUSE], established=case.established)
+    every = causes.roots(signs, rules)
+    tops = [top for top in every if _counts(top)]
+    pointed = [top for top in every if top.sign.id in case.named and not _counts(top)]
+    roots, beside = _split([top for top in tops if top.sign.says is Says.CAUSE], case)
     unexplained = [top for top in tops if top.sign.says is Says.EFFECT]
     shown = _signs([*roots, *unexplained])
     well, unasked = causes.ruled_out(causes.Found(tuple(shown), findings), rules)
@@ -36,16 +42,16 @@ def diagnose(case: Case, rules: Rules) -> Diagnosis:
         roots=tuple(roots),
         beside=tuple(top.sign for top in beside),
         unexplained=tuple(unexplained),
-        notes=tuple(top for top in tops if top.sign.says is Says.NOTE),
+        notes=(*pointed, *(top for top in tops if top.sign.says is Says.NOTE)),
         over=past,
         unknown_lines=strange,
         ruled_out=well,
-        undetermined=unasked,
+        undetermined=(*unasked, *_unseen(case)),
         timeline=_timeline(shown),
         looked_at=hearing.sources(case.lines),
         collect=further.collect(case.findings, case.lines, [*unexplained, *strange]) if not roots else (),
         rules=len(rules.symptoms),
-        established=case.established,
+        established=case.established or bool(case.named),
     )
 
 
@@ -54,12 +60,19 @@ def _counts(top: Root) -> bool:
     return top.sign.finding.level is Level.FAIL or bool(top.follows)
 
 
-def _split(tops: Sequence[Root], *, established: bool) -> tuple[list[Root], list[Root]]:
+def _unseen(case: Case) -> list[RuledOut]:
+    """What could not be looked at of that which the user points at."""
+    unknown = [one for one in case.findings if one.level is Level.UNKNOWN and one.id in case.named]
+    return [RuledOut(one.id, one.title, one.found) for one in unknown]
+
+
+def _split(tops: Sequence[Root], case: Case) -> tuple[list[Root], list[Root]]:
     """Roots, and what only is not made yet: on a host in no cluster what fails is no cause while something else is one."""
-    telling = [top for top in tops if top.shows]
-    if established or not telling:
-        return list(tops), []
-    return telling, [top for top in tops if top not in telling]
+    first = sorted(tops, key=lambda top: top.sign.id not in case.named)
+    telling = [top for top in first if top.shows or top.sign.id in case.named]
+    if case.established or not telling:
+        return first, []
+    return telling, [top for top in first if top not in telling]
 
 
 def _signs(tops: Iterable[Root]) -> list[Sign]:

@@ -13,7 +13,7 @@ from caasctl.protocol import Probe, Reader
 VFIO = "/dev/vfio"
 _MODULE = "vfio"
 _MODULE_FIELDS = 4
-_SANDBOX = re.compile(r"(?:\bsandbox-|/run/vc/(?:vm/|sbs/)?|\0-id\0)([0-9a-f]{12,64})\b")
+_SANDBOX = re.compile(r"(?:\bsandbox-|/run/vc/(?:vm/|sbs/)?|/run/kata/|\0-id\0)([0-9a-f]{12,64})\b")
 
 
 @dataclass(frozen=True)

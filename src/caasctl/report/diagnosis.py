@@ -155,14 +155,28 @@ def _list(paper: Paper, head: str, those: Sequence[RuledOut], *, verbose: bool) 
     paper.blank()
 
 
+def _noted(sign: Sign) -> str:
+    """Of a program's message what it means; of what was looked at, what was found there."""
+    if not sign.checked:
+        return sign.finding.cause
+    where = f" ({sign.finding.evidence[0].source})" if sign.finding.evidence else ""
+    return f"found {_cut(sign.finding.found, 110)}{where}. {sign.finding.cause}"
+
+
 def _notes(paper: Paper, found: Diagnosis, *, verbose: bool) -> None:
-    if not found.notes:
+    seen = [top for top in found.notes if top.sign.checked]
+    _noted_as(paper, "WORTH A LOOK", seen, verbose=verbose)
+    _noted_as(paper, "NO CAUSE FOR ALARM", [top for top in found.notes if top not in seen], verbose=verbose)
+
+
+def _noted_as(paper: Paper, head: str, tops: Sequence[Root], *, verbose: bool) -> None:
+    if not tops:
         return
-    paper.line(("NO CAUSE FOR ALARM", "bold"))
-    for top in found.notes:
+    paper.line((head, "bold"))
+    for top in tops:
         paper.hang(
             ["  - ", (top.sign.id, "bold"), "  "],
-            f"{one_line(top.sign.finding.title)}: {one_line(top.sign.finding.cause)}",
+            f"{one_line(top.sign.finding.title)}: {one_line(_noted(top.sign))}",
             4,
         )
         if top.sign.finding.fix and verbose:
