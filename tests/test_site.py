@@ -99,6 +99,7 @@ def test_commands_in_a_page_are_commands(page: Path) -> None:
         ("```sh\nsudo caasctl doctor --sinse 15m\n```\n", "--sinse"),
         ("```sh\nx | caasctl doctor --log\n```\n", "--log"),
         ("```sh\ncaasctl preflight -o xml > file\n```\n", "xml"),
+        ("`caasctl doctor --fil`", "--fil"),
         ("so `caasctl init-node\n--dry` does it", "--dry"),
         ("```sh\ncaasctl reset now\n```\n", "now"),
     ],
@@ -109,9 +110,9 @@ def test_commands_that_are_none_are_seen(page: str, said: str) -> None:
 
 
 def test_commands_are_found_wherever_they_are_shown() -> None:
-    page = "`caasctl version`\n```sh\nA=1 caasctl preflight 2>&1 | caasctl doctor --log - > x # caasctl no\n```\n```text\ncaasctl no\n```\n"
+    page = "`caasctl version` `caasctl doctor --log`\n```sh\nA=1 caasctl preflight 2>&1 | caasctl doctor --log - > x # caasctl no\n```\n```text\ncaasctl no\n```\n"
     found = list(shown_commands.shown(page))
-    assert found == [("preflight",), ("doctor", "--log", "-"), ("version",)]
+    assert found == [("preflight",), ("doctor", "--log", "-"), ("version",), ("doctor", "--log", "VALUE")]
 
 
 def test_the_page_of_exit_codes_has_every_one() -> None:

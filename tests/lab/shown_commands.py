@@ -27,7 +27,12 @@ def shown(page: str) -> Iterator[tuple[str, ...]]:
             for line in text.replace("\\\n", " ").splitlines():
                 yield from _in_line(line)
     for said in (*_SPAN.findall(_FENCED.sub("", page)), *_OUTPUT.findall(page)):
-        yield from _in_line(" ".join(said.split()))
+        yield from map(_whole, _in_line(" ".join(said.split())))
+
+
+def _whole(words: tuple[str, ...]) -> tuple[str, ...]:
+    """A sentence may speak of an option without its value."""
+    return (*words, "VALUE") if complaint(words).endswith("requires an argument.") else words
 
 
 def _in_line(line: str) -> Iterator[tuple[str, ...]]:
