@@ -54,9 +54,7 @@ def doctor(
 
     session = commands.Session(profile, settings, facts, root)
     elsewhere = facts is not None or root != "/"
-    words = [*([target, "-n", namespace] if target else [])]
-    words += [word for log in logs or () for word in ("--log", log)]
-    words += [word for file in files or () for word in ("--file", file)]
+    words = [*([target, "-n", namespace] if target else []), *_repeated("--log", logs), *_repeated("--file", files)]
     words += [*(["--here"] if here else []), *(["--since", since] if since else [])]
     asked = doctoring.Asked(
         tuple(logs or ()),
@@ -68,6 +66,10 @@ def doctor(
         namespace,
     )
     finish(doctoring.examine(session, asked), output, verbose=verbose)
+
+
+def _repeated(option: str, values: list[str] | None) -> list[str]:
+    return [word for value in values or () for word in (option, value)]
 
 
 def _span(text: str | None) -> timedelta | None:

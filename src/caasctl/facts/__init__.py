@@ -122,4 +122,5 @@ DOCTOR_PROBES: tuple[Probe, ...] = (
     *kubernetes_readyz.PROBES,
     *kubernetes_static_pods.PROBES,
     *cilium_status.PROBES,
+    *kata.DOCTOR_PROBES,
 )
