@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from functools import cache
 
 import click
 import typer
@@ -50,9 +51,15 @@ def _in_line(line: str) -> Iterator[tuple[str, ...]]:
         simple = []
 
 
+@cache
+def _root() -> click.Command:
+    return typer.main.get_command(app)
+
+
+@cache
 def complaint(words: tuple[str, ...]) -> str:
     """What the command line has against these words; "" where it takes them. Nothing is run."""
-    command, left = typer.main.get_command(app), list(words)
+    command, left = _root(), list(words)
     try:
         while isinstance(command, click.Group) and left and not left[0].startswith("-"):
             name = left.pop(0)
