@@ -137,7 +137,8 @@ def _wrong(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if not isinstance(part, kind):
             yield key, f"is no {_WORDS[kind]}"
             continue
-        for at, value in part.items() if isinstance(part, dict) else enumerate(part):
+        entries: Any = part.items() if isinstance(part, dict) else enumerate(part)
+        for at, value in entries:
             if not isinstance(value, of):
                 yield f"{key}[{at!r}]", f"is no {_WORDS[of]}"
             elif isinstance(value, list) and not all(isinstance(name, str) and _is_name(name) for name in value):
