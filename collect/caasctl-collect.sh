@@ -80,23 +80,26 @@ unread() { printf '%s\0%s\0' "$1" "$2" >>"$WORK/raw/unread"; }
 each() { # each FUNCTION PATTERN...: the function with every path that is there
 	call=$1
 	shift
-	IFS=$NL
 	for pattern in "$@"; do
 		case $pattern in
 		*/PID/*)
 			for pid in $PIDS; do
-				path=${pattern%%/PID/*}/$pid/${pattern#*/PID/}
-				if [ -e "$ROOT$path" ] || [ -L "$ROOT$path" ]; then "$call" "$path"; fi
+				there "$call" "$ROOT${pattern%%/PID/*}/$pid/${pattern#*/PID/}"
 			done
 			;;
 		*)
+			IFS=$NL # names may have blanks
 			for place in $ROOT$pattern; do
-				if [ -e "$place" ] || [ -L "$place" ]; then "$call" "${place#"$ROOT"}"; fi
+				unset IFS
+				there "$call" "$place"
 			done
+			unset IFS
 			;;
 		esac
 	done
-	unset IFS
+}
+there() {
+	if [ -e "$2" ] || [ -L "$2" ]; then "$1" "${2#"$ROOT"}"; fi
 }
 
 a_file() {
@@ -289,9 +292,16 @@ each a_file \
 	'/boot/loader/entries/*.conf' \
 	'/boot/loader/loader.conf' \
 	'/etc/apt/apt.conf' \
+	'/etc/apt/apt.conf.d/*' \
 	'/etc/chrony.conf' \
+	'/etc/chrony.d/*.conf' \
 	'/etc/chrony/chrony.conf' \
+	'/etc/chrony/conf.d/*.conf' \
+	'/etc/chrony/sources.d/*.sources' \
+	'/etc/cni/net.d/*.conf' \
 	'/etc/cni/net.d/*.conflist' \
+	'/etc/cni/net.d/*.json' \
+	'/etc/containerd/certs.d/*/hosts.toml' \
 	'/etc/containerd/config.toml' \
 	'/etc/crictl.yaml' \
 	'/etc/default/grub' \
@@ -320,8 +330,10 @@ each a_file \
 	'/etc/kubernetes/caasctl/kubeadm.yaml' \
 	'/etc/kubernetes/caasctl/tenant-policy.yaml' \
 	'/etc/kubernetes/manifests/*' \
+	'/etc/kubernetes/pki/*.crt' \
 	'/etc/kubernetes/pki/apiserver.crt' \
 	'/etc/kubernetes/pki/ca.crt' \
+	'/etc/kubernetes/pki/etcd/*.crt' \
 	'/etc/modprobe.d/*.conf' \
 	'/etc/modules-load.d/*.conf' \
 	'/etc/nsswitch.conf' \
@@ -329,16 +341,21 @@ each a_file \
 	'/etc/ntpsec/ntp.conf' \
 	'/etc/os-release' \
 	'/etc/passwd' \
+	'/etc/profile.d/*.sh' \
 	'/etc/resolv.conf' \
 	'/etc/ssh/sshd_config' \
 	'/etc/sysconfig/kubelet' \
 	'/etc/sysctl.conf' \
 	'/etc/sysctl.d/*.conf' \
+	'/etc/systemd/system.conf.d/*.conf' \
 	'/etc/systemd/system/caasctl-gpu.service' \
 	'/etc/systemd/system/containerd.service' \
+	'/etc/systemd/system/containerd.service.d/*.conf' \
+	'/etc/systemd/system/kubelet.service.d/*.conf' \
 	'/etc/systemd/system/ssh.socket' \
 	'/etc/systemd/system/sshd.socket' \
 	'/etc/systemd/timesyncd.conf' \
+	'/etc/systemd/timesyncd.conf.d/*.conf' \
 	'/etc/systemd/zram-generator.conf' \
 	'/etc/udev/rules.d/*.rules' \
 	'/etc/ufw/ufw.conf' \
@@ -351,6 +368,7 @@ each a_file \
 	'/modules.dep' \
 	'/opt/kata/.caasctl.json' \
 	'/opt/kata/VERSION' \
+	'/opt/kata/share/defaults/kata-containers/config.d/*.toml' \
 	'/opt/kata/share/defaults/kata-containers/configuration*.toml' \
 	'/proc/1/comm' \
 	'/proc/1/mountinfo' \
@@ -394,6 +412,7 @@ each a_file \
 	'/proc/sys/net/ipv4/conf/all/rp_filter' \
 	'/proc/sys/net/ipv4/conf/default/rp_filter' \
 	'/proc/sys/net/ipv4/ip_forward' \
+	'/proc/sys/net/ipv6/conf/*/accept_ra' \
 	'/proc/sys/net/ipv6/conf/all/disable_ipv6' \
 	'/proc/sys/net/ipv6/conf/all/forwarding' \
 	'/proc/sys/net/ipv6/conf/default/disable_ipv6' \
@@ -404,9 +423,11 @@ each a_file \
 	'/proc/uptime' \
 	'/root/.kube/config' \
 	'/run/caasctl/containerd.json' \
+	'/run/chrony-dhcp/*.sources' \
 	'/run/systemd/generator/ssh.socket' \
 	'/run/systemd/resolve/resolv.conf' \
 	'/run/systemd/system/containerd.service' \
+	'/run/systemd/timesyncd.conf.d/*.conf' \
 	'/run/systemd/zram-generator.conf' \
 	'/sys/bus/pci/devices/*:*:*.*/numa_node' \
 	'/sys/bus/pci/devices/*:*:*.*/uevent' \
@@ -471,6 +492,8 @@ each a_folder \
 	'/etc/kata-containers/caasctl/kata-qemu/config.d' \
 	'/etc/kata-containers/config.d' \
 	'/etc/kata-containers/runtimes' \
+	'/etc/kata-containers/runtimes/*' \
+	'/etc/kata-containers/runtimes/*/config.d' \
 	'/etc/kubernetes/manifests' \
 	'/etc/kubernetes/pki' \
 	'/etc/kubernetes/pki/etcd' \
@@ -499,7 +522,13 @@ each a_folder \
 	'/opt/kata/share/defaults/kata-containers/config.d' \
 	'/opt/kata/share/defaults/kata-containers/runtime-rs' \
 	'/opt/kata/share/defaults/kata-containers/runtime-rs/runtimes' \
+	'/opt/kata/share/defaults/kata-containers/runtime-rs/runtimes/*' \
 	'/opt/kata/share/defaults/kata-containers/runtimes' \
+	'/opt/kata/share/defaults/kata-containers/runtimes/*' \
+	'/opt/kata/share/defaults/kata-containers/runtimes/*/config.d' \
+	'/proc' \
+	'/proc/1/fd' \
+	'/proc/PID/fd' \
 	'/proc/sys/net/ipv4/conf' \
 	'/proc/sys/net/ipv6/conf' \
 	'/run/chrony-dhcp' \
@@ -561,33 +590,49 @@ each a_folder \
 	'/usr/local/share/defaults/kata-containers' \
 	'/usr/local/share/defaults/kata-containers/runtime-rs' \
 	'/usr/local/share/defaults/kata-containers/runtime-rs/runtimes' \
+	'/usr/local/share/defaults/kata-containers/runtime-rs/runtimes/*' \
 	'/usr/local/share/defaults/kata-containers/runtimes' \
+	'/usr/local/share/defaults/kata-containers/runtimes/*' \
 	'/usr/sbin' \
 	'/usr/share/defaults/kata-containers' \
 	'/usr/share/defaults/kata-containers/runtime-rs' \
 	'/usr/share/defaults/kata-containers/runtime-rs/runtimes' \
+	'/usr/share/defaults/kata-containers/runtime-rs/runtimes/*' \
 	'/usr/share/defaults/kata-containers/runtimes' \
+	'/usr/share/defaults/kata-containers/runtimes/*' \
 	'/var/lib/caasctl/runs' \
+	'/var/lib/caasctl/runs/*' \
 	'/var/lib/dkms' \
 	'/var/lib/etcd' \
 	'/var/run/cdi'
 each a_link \
+	'/bin' \
 	'/dev/dm-*' \
 	'/etc/sysctl.conf' \
 	'/etc/sysctl.d/*.conf' \
+	'/etc/systemd/system/*.swap' \
 	'/etc/systemd/system/containerd.service' \
 	'/lib/aarch64-linux-gnu/libc.so.6' \
 	'/lib/systemd/system/containerd.service' \
 	'/lib/x86_64-linux-gnu/libc.so.6' \
 	'/lib64/libc.so.6' \
+	'/opt/containerd/bin' \
+	'/opt/containerd/bin/containerd' \
+	'/opt/containerd/bin/crictl' \
+	'/opt/containerd/bin/dockerd' \
+	'/opt/containerd/bin/runc' \
+	'/proc/1/fd/*' \
+	'/proc/PID/fd/*' \
 	'/proc/self/ns/pid' \
 	'/run/systemd/system/containerd.service' \
+	'/sbin' \
 	'/sys/bus/pci/devices/*:*:*.*' \
 	'/sys/bus/pci/devices/*:*:*.*/driver' \
 	'/sys/bus/pci/devices/*:*:*.*/iommu_group' \
 	'/sys/class/block/*' \
 	'/sys/class/net/*' \
 	'/sys/class/net/*/master' \
+	'/sys/class/vfio-dev/*' \
 	'/usr/bin' \
 	'/usr/bin/containerd' \
 	'/usr/bin/crictl' \
@@ -597,10 +642,19 @@ each a_link \
 	'/usr/lib/systemd/system/containerd.service' \
 	'/usr/local/bin' \
 	'/usr/local/bin/containerd' \
+	'/usr/local/bin/crictl' \
+	'/usr/local/bin/dockerd' \
+	'/usr/local/bin/runc' \
 	'/usr/local/lib/systemd/system/containerd.service' \
 	'/usr/local/sbin' \
+	'/usr/local/sbin/containerd' \
+	'/usr/local/sbin/crictl' \
+	'/usr/local/sbin/dockerd' \
 	'/usr/local/sbin/runc' \
 	'/usr/sbin' \
+	'/usr/sbin/containerd' \
+	'/usr/sbin/crictl' \
+	'/usr/sbin/dockerd' \
 	'/usr/sbin/runc'
 each a_stat \
 	'/bin/containerd' \
@@ -859,6 +913,7 @@ each a_stat \
 each an_lstat \
 	'/boot/grub/grubenv' \
 	'/boot/grub2/grubenv' \
+	'/etc/cdi/*' \
 	'/etc/containerd/conf.d/*.toml' \
 	'/etc/containerd/config.toml' \
 	'/etc/crictl.yaml' \
@@ -883,6 +938,7 @@ each an_lstat \
 	'/etc/modprobe.d/*.conf' \
 	'/etc/modules-load.d/*.conf' \
 	'/etc/sysctl.d/*.conf' \
+	'/etc/systemd/system/*.swap' \
 	'/etc/systemd/system/caasctl-gpu.service' \
 	'/etc/systemd/system/dev-*.swap' \
 	'/etc/systemd/system/multi-user.target.wants/*' \
@@ -900,16 +956,54 @@ each an_lstat \
 	'/var/run/cdi/*'
 if [ -z "$ROOT" ]; then
 	say "caasctl-collect: commands"
+	ask 6 /usr/bin/cilium version --client
 	ask 6 /usr/bin/containerd --config /etc/containerd/config.toml config default
 	ask 6 /usr/bin/containerd --config /etc/containerd/config.toml config dump
 	ask 4 /usr/bin/containerd --version
 	ask 4 /usr/bin/crictl --runtime-endpoint unix:///run/containerd/containerd.sock --timeout 2s info
+	ask 6 /usr/bin/crictl --version
+	ask 6 /usr/bin/docker --version
+	ask 6 /usr/bin/helm version --short
+	ask 6 /usr/bin/kubeadm version -o short
+	ask 6 /usr/bin/kubectl version --client -o yaml
+	ask 6 /usr/bin/kubelet --version
 	ask 6 /usr/bin/runc --version
+	ask 6 /usr/local/bin/cilium version --client
 	ask 6 /usr/local/bin/containerd --config /etc/containerd/config.toml config default
+	ask 6 /usr/local/bin/containerd --config /etc/containerd/config.toml config dump
 	ask 4 /usr/local/bin/containerd --version
+	ask 4 /usr/local/bin/crictl --runtime-endpoint unix:///run/containerd/containerd.sock --timeout 2s info
+	ask 6 /usr/local/bin/crictl --version
+	ask 6 /usr/local/bin/docker --version
 	ask 6 /usr/local/bin/helm version --short
+	ask 6 /usr/local/bin/kubeadm version -o short
+	ask 6 /usr/local/bin/kubectl version --client -o yaml
+	ask 6 /usr/local/bin/kubelet --version
+	ask 6 /usr/local/bin/runc --version
+	ask 6 /usr/local/sbin/cilium version --client
+	ask 6 /usr/local/sbin/containerd --config /etc/containerd/config.toml config default
+	ask 6 /usr/local/sbin/containerd --config /etc/containerd/config.toml config dump
+	ask 4 /usr/local/sbin/containerd --version
+	ask 4 /usr/local/sbin/crictl --runtime-endpoint unix:///run/containerd/containerd.sock --timeout 2s info
+	ask 6 /usr/local/sbin/crictl --version
+	ask 6 /usr/local/sbin/docker --version
+	ask 6 /usr/local/sbin/helm version --short
+	ask 6 /usr/local/sbin/kubeadm version -o short
+	ask 6 /usr/local/sbin/kubectl version --client -o yaml
+	ask 6 /usr/local/sbin/kubelet --version
 	ask 6 /usr/local/sbin/runc --version
-	ask 4 /usr/sbin/runc --version
+	ask 6 /usr/sbin/cilium version --client
+	ask 6 /usr/sbin/containerd --config /etc/containerd/config.toml config default
+	ask 6 /usr/sbin/containerd --config /etc/containerd/config.toml config dump
+	ask 4 /usr/sbin/containerd --version
+	ask 4 /usr/sbin/crictl --runtime-endpoint unix:///run/containerd/containerd.sock --timeout 2s info
+	ask 6 /usr/sbin/crictl --version
+	ask 6 /usr/sbin/docker --version
+	ask 6 /usr/sbin/helm version --short
+	ask 6 /usr/sbin/kubeadm version -o short
+	ask 6 /usr/sbin/kubectl version --client -o yaml
+	ask 6 /usr/sbin/kubelet --version
+	ask 6 /usr/sbin/runc --version
 	ask 6 chronyc -n tracking
 	ask 3 ctr --connect-timeout 1s plugins ls
 	ask 6 dd if=/dev/kvm of=/dev/null count=0 status=none
@@ -973,8 +1067,12 @@ say "caasctl-collect: writing"
 	commands
 	printf ']\n'
 } >"$WORK/recording/commands.json"
-tar -C "$WORK/recording" -czf "$WORK/recording.tar.gz" manifest.json commands.json root || fail "$OUT was not written" "tar failed, above it says why" "make room in ${TMPDIR:-/tmp}, or set TMPDIR"
-(set -C && cat "$WORK/recording.tar.gz" >"$OUT") || fail "$OUT was not written" "the directory cannot be written, or is full" "name another file: sh caasctl-collect.sh FILE.tar.gz"
+if command -v gzip >/dev/null 2>&1; then
+	tar -C "$WORK/recording" -cf - manifest.json commands.json root | gzip >"$WORK/packed" && gzip -t "$WORK/packed"
+else
+	tar -C "$WORK/recording" -cf "$WORK/packed" manifest.json commands.json root # caasctl reads it by its content
+fi || fail "$OUT was not written" "tar or gzip failed, above it says why" "make room in ${TMPDIR:-/tmp}, or set TMPDIR"
+(set -C && cat "$WORK/packed" >"$OUT") || fail "$OUT was not written" "the directory cannot be written, or is full" "name another file: sh caasctl-collect.sh FILE.tar.gz"
 say "caasctl-collect: $OUT, $(($(wc -c <"$OUT"))) bytes, for you only. Where caasctl is installed:"
 say "  caasctl doctor --facts $OUT"
 say "Before you hand it on, hide MAC addresses, serial numbers, public addresses and what is left of secrets:"

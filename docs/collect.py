@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,7 +13,8 @@ from caasctl import __version__, engine, profile_load
 from caasctl.bundle import BundleHost
 from caasctl.facts import DOCTOR_PROBES, PROBES
 from caasctl.phases import ORDER
-from caasctl.protocol import Completed, Reader, Stat
+from caasctl.protocol import Completed, FileKind, Reader, Stat
+from caasctl.recording import RecordingHost
 
 T = TypeVar("T")
 TOP = Path(__file__).resolve().parents[1]
@@ -48,12 +49,18 @@ VARIES = tuple((re.compile(pattern), glob) for pattern, glob in (
     (r"(?<=/cdi/)[^/]+\.(?:yaml|json)$", "*"),
     (r"(?<=/kata-containers/)configuration-[^/]+\.toml$", "configuration*.toml"),
     (r"^/home/[^/]+", "/home/*"),
+    (r"(?<=/)anyname", "*"),
+    (r"(?<=/)98765(?=/|$)", "[0-9]*"),
 ))  # fmt: skip
 # Processes of a node, of which a probe asks for one by its number.
 NAMES = "systemd | containerd* | dockerd | crio* | kubelet | etcd | kube-* | cilium* | qemu* | cloud-hyperv* | virtiofsd | nvidia-* | libvirtd | chronyd | caasctl*"
 # A question that names one host's own things, and says nothing on another.
-OWN = re.compile(r"\b[0-9a-f]{12,}\b|/proc/\d|dev-\S+\.swap|/tmp/")
+OWN = re.compile(r"anyname|98765|\b[0-9a-f]{12,}\b|/proc/\d|dev-\S+\.swap|/tmp/")
+BIN = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin")
 MAX_WAIT_S = 20
+
+
+CURIOUS = ("rhel9-bls", "already-a-node")
 
 
 class Asked:
@@ -90,16 +97,65 @@ class Asked:
         return ask(path)
 
 
+# Names that a probe may meet in a folder that it lists: what it then asks about one, it asks about all such.
+_SUFFIXES = ("", ".conf", ".cfg", ".toml", ".yaml", ".yml", ".json", ".conflist", ".service", ".sh", ".rules", ".xml", ".crt", ".list", ".sources", ".network", ".swap")  # fmt: skip
+_ANY = "anyname"
+_NUMBER = "98765"
+_ALIKE = ("/sys/bus/pci/", "/sys/kernel/iommu_groups")  # what is in them has one form, which VARIES knows
+_PROGRAMS = re.compile(r"/s?bin/[a-z-]+$")
+
+
+class Curious:
+    """A host that has something of each kind in each folder, and each program that is looked for, so that a probe goes on asking."""
+
+    def __init__(self, inner: Reader) -> None:
+        self._inner = inner
+
+    def read_bytes(self, path: str) -> bytes | None:
+        return b"" if _ANY in path or _NUMBER in path else self._inner.read_bytes(path)
+
+    def read(self, path: str) -> str | None:
+        return "" if _ANY in path or _NUMBER in path else self._inner.read(path)
+
+    def list(self, path: str) -> tuple[str, ...] | None:
+        if path.count(_ANY) > 1 or _NUMBER in path:
+            return ()
+        if path.startswith(_ALIKE):
+            return self._inner.list(path)
+        return (*(self._inner.list(path) or ()), *(f"{_ANY}{suffix}" for suffix in _SUFFIXES), _NUMBER)
+
+    def readlink(self, path: str) -> str | None:
+        return self._inner.readlink(path)
+
+    def stat(self, path: str, *, follow: bool = True) -> Stat | None:
+        there = (
+            Stat(FileKind.FILE, 0o755)
+            if _PROGRAMS.search(path)
+            else Stat(FileKind.DIR, 0o755)
+            if _ANY in path
+            else None
+        )
+        return there or self._inner.stat(path, follow=follow)
+
+    def query(self, *argv: str, timeout_s: float = 5.0) -> Completed:
+        return self._inner.query(*argv, timeout_s=timeout_s)
+
+
 def look(host: Reader, name: str) -> Asked:
     """All that preflight, doctor and a plan ask of a host."""
     asked = Asked(host, name)
-    engine.look_through(asked, engine.collect(asked, (*PROBES, *DOCTOR_PROBES)), profile_load.load(), ORDER)
+    once = RecordingHost(asked)
+    engine.look_through(once, engine.collect(once, (*PROBES, *DOCTOR_PROBES)), profile_load.load(), ORDER)
     return asked
 
 
 def recorded() -> list[Asked]:
-    hosts = [BundleHost(str(folder.parent)) for folder in sorted(HOSTS.glob("*/manifest.json"))]
-    return [look(host, str(host.manifest.get("host"))) for host in hosts]
+    asked = []
+    for folder in sorted(path.parent for path in HOSTS.glob("*/manifest.json")):
+        host = BundleHost(str(folder))
+        name = str(host.manifest.get("host"))
+        asked += [look(host, name), *([look(Curious(host), name)] if folder.name in CURIOUS else [])]
+    return asked
 
 
 def general(path: str) -> str:
@@ -112,22 +168,35 @@ def general(path: str) -> str:
 
 def patterns(paths: Iterable[str]) -> str:
     """Words of a shell's line, one on each."""
-    found = sorted({general(path) for path in paths if path.startswith("/")})
-    return " \\\n".join(f"\t{_word(path)}" for path in found).lstrip()
+    found = {general(path) for path in paths if path.startswith("/")}
+    every = [path for path in sorted(found) if not any(wide in found for wide in _wider(path))]
+    return " \\\n\t".join(f"'{path}'" for path in every)
 
 
-def _word(pattern: str) -> str:
-    return f"'{pattern}'"
+def _wider(pattern: str) -> Iterator[str]:
+    """The pattern with one part of it left open."""
+    parts = pattern.split("/")
+    for at, part in enumerate(parts):
+        if part != "*" and ("*" in part):
+            yield "/".join([*parts[:at], "*", *parts[at + 1 :]])
 
 
 def queries(asked: Iterable[Asked]) -> str:
     waits: dict[tuple[str, ...], float] = {}
     for one in asked:
         for argv, seconds in one.commands.items():
-            if not OWN.search(" ".join(argv)):
-                waits[argv] = max(seconds, waits.get(argv, 0))
+            for words in _everywhere(argv) if not OWN.search(" ".join(argv)) else ():
+                waits[words] = max(seconds, waits.get(words, 0))
     lines = (f"\task {min(int(seconds) + 1, MAX_WAIT_S)} {_words(argv)}" for argv, seconds in sorted(waits.items()))
     return "\n".join(lines)
+
+
+def _everywhere(argv: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """The command by each path that its program may have."""
+    folder, _, program = argv[0].rpartition("/")
+    yield from ((f"{other}/{program}", *argv[1:]) for other in (BIN if folder in BIN else (folder,)) if folder)
+    if not folder:
+        yield argv
 
 
 def _words(argv: tuple[str, ...]) -> str:
