@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import lzma
 import os
+import re
+import stat
 import tarfile
 import tempfile
 import weakref
@@ -13,12 +14,12 @@ from typing import Any
 
 from caasctl import formats
 from caasctl.faults import why
-from caasctl.host import LiveHost, decode, last_lines
+from caasctl.host import LiveHost, decode, last_lines, unpacking
 from caasctl.model import Unreadable, UsageError
 from caasctl.protocol import NOT_FOUND, Completed, FileKind, Stat
 
 SCHEMA_VERSION = 1
-MAX_UNPACKED = 512 << 20  # a large host's recording is some MiB; /tmp may be memory
+_MAX_OWN = 64 << 20  # bytes of commands.json, which holds journals, and of manifest.json
 
 
 class BundleHost:
@@ -30,9 +31,8 @@ class BundleHost:
             unpacked = tempfile.TemporaryDirectory(prefix="caasctl-")
             weakref.finalize(self, unpacked.cleanup)
             folder = unpacked.name
-            _unpack(path, folder)
-        outer = LiveHost(folder)
-        manifest = outer.read("/manifest.json")
+            unpack(path, folder)
+        manifest = _own(path, folder, "manifest.json")
         if manifest is None:
             raise UsageError(
                 f"{path} is no recorded host",
@@ -48,10 +48,10 @@ class BundleHost:
                 cause=f"this caasctl reads {SCHEMA_VERSION}",
                 fix="use the caasctl that recorded it",
             )
-        for key, kind in _PARTS.items():
-            if not isinstance(self.manifest.get(key, kind()), kind):
-                raise _damaged(path, f"manifest.json: {key} is no {_WORDS[kind]}")
-        self._commands = _by_argv(_data(outer.read("/commands.json") or "[]", path, "commands.json", list), path)
+        for at, said in _wrong(self.manifest):
+            raise _damaged(path, f"manifest.json: {at} {said}")
+        told = _own(path, folder, "commands.json")
+        self._commands = _by_argv(_data("[]" if told is None else told, path, "commands.json", list), path)
         self._tree = LiveHost(f"{folder}/root")
 
     def _noted(self, kind: str, path: str) -> bool:
@@ -121,14 +121,71 @@ class BundleHost:
         entry = self._commands.get(argv)
         if reason is not None or entry is None:
             raise Unreadable(" ".join(argv), reason or "is not in the recording")
-        rc = int(entry.get("rc", 0))
+        rc = entry.get("rc", 0)
         return Completed(
             argv, rc, entry.get("stdout", ""), entry.get("stderr", ""), bool(entry.get("missing", rc == NOT_FOUND))
         )
 
 
-_WORDS: Mapping[type, str] = {dict: "mapping", list: "list"}
-_PARTS: Mapping[str, type] = {"unread": dict, "absent": list, "listings": dict, "links": dict, "stats": dict}
+_WORDS: Mapping[type, str] = {dict: "mapping", list: "list", str: "text", int: "number"}
+_PARTS: Mapping[str, tuple[type, type]] = {  # and of what
+    "unread": (dict, str), "absent": (list, str), "listings": (dict, list), "links": (dict, str), "stats": (dict, dict),
+}  # fmt: skip
+_LARGEST = 1 << 63
+_NUMBERS = ("uid", "gid", "size", "ctimeNs")
+_MODE = re.compile(r"[0-7]{1,6}")
+_KINDS = [kind.value for kind in FileKind]  # a list: it is asked for what may be no text
+
+
+def _wrong(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """(where, what) of all in a manifest that is not as it should be. Any: whatever a stranger wrote."""
+    for key, (kind, of) in _PARTS.items():
+        part: Any = manifest.get(key, kind())
+        if not isinstance(part, kind):
+            yield key, f"is no {_WORDS[kind]}"
+            continue
+        entries: Any = part.items() if isinstance(part, dict) else enumerate(part)
+        for at, value in entries:
+            if not isinstance(value, of):
+                yield f"{key}[{at!r}]", f"is no {_WORDS[of]}"
+            elif isinstance(value, list) and not all(isinstance(name, str) and _is_name(name) for name in value):
+                yield f"{key}[{at!r}]", "has an entry that is no name"
+            elif isinstance(value, dict) and not _is_stat(value):
+                yield f"{key}[{at!r}]", "is no stat"
+
+
+def _is_name(name: str) -> bool:
+    return "/" not in name and "\0" not in name and name not in ("", ".", "..")
+
+
+def _is_stat(noted: Mapping[str, Any]) -> bool:
+    mode = noted.get("mode")
+    fits = isinstance(mode, str) and _MODE.fullmatch(mode) and noted.get("kind") in _KINDS
+    return bool(fits) and all(_is_number(noted.get(name, 0)) for name in _NUMBERS)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int) and abs(value) < _LARGEST
+
+
+def _own(path: str, folder: str, name: str) -> str | None:
+    """A file of the recording's own; None where there is none. Raises UsageError for a link, a pipe, one that is too large."""
+    try:
+        fd = os.open(f"{folder}/{name}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _damaged(path, f"{name}: {why(error)}") from error
+    here = os.fstat(fd)
+    if not stat.S_ISREG(here.st_mode) or here.st_size > _MAX_OWN:
+        os.close(fd)
+        raise _damaged(path, f"{name} is no file of at most {_MAX_OWN >> 20} MiB")
+    with os.fdopen(fd, "rb") as file:
+        data = file.read(_MAX_OWN)
+    try:
+        return decode(name, data)
+    except Unreadable as error:
+        raise _damaged(path, str(error)) from error
 
 
 def _damaged(path: str, cause: str) -> UsageError:
@@ -153,54 +210,19 @@ def _by_argv(commands: list[Any], path: str) -> dict[tuple[str, ...], dict[str, 
         argv = entry.get("argv") if isinstance(entry, dict) else None
         if not isinstance(argv, list) or not all(isinstance(word, str) for word in argv):
             raise _damaged(path, f"commands.json: entry {at} has no argv that is a list of words")
+        if not (
+            _is_number(entry.get("rc", 0)) and all(isinstance(entry.get(s, ""), str) for s in ("stdout", "stderr"))
+        ):
+            raise _damaged(path, f"commands.json: entry {at} has a status that is no number, or output that is no text")
         known[tuple(argv)] = entry
     return known
 
 
-def _unpack(path: str, folder: str) -> None:
+def unpack(path: str, folder: str) -> None:
     """Unpacks an archive; raises UsageError for one that cannot be read, or leads out of the folder."""
     if os.path.exists(path) and not os.path.isfile(path):
         raise _damaged(path, "it is neither file nor directory")
     try:
-        with tarfile.open(path) as archive:
-            members = list(_members(archive))
-            # Debian 12's Python (3.11.2) has no filters, so that ours judges everywhere and tarfile's stay out of it
-            archive.extraction_filter = lambda entry, _: entry
-            archive.extractall(folder, [_harmless(entry) for entry in members if not entry.issym()])  # noqa: S202
-            _place_links(folder, [entry for entry in members if entry.issym()])
-    except (OSError, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, KeyError) as error:
-        # EOFError, zlib.error: an archive that was cut off; KeyError: a hard link to what is not in it
+        unpacking.unpack(path, folder)
+    except (OSError, tarfile.TarError, EOFError, zlib.error) as error:  # the last two: an archive that was cut off
         raise _damaged(path, why(error) if isinstance(error, OSError) else str(error)) from error
-
-
-def _members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    """What an archive holds, as long as it is no more than a host's recording can be. Raises TarError."""
-    size = 0
-    for entry in archive:
-        size += entry.size
-        if size > MAX_UNPACKED:
-            raise tarfile.TarError(f"unpacked it is larger than {MAX_UNPACKED >> 20} MiB")
-        yield entry
-
-
-def _harmless(entry: tarfile.TarInfo) -> tarfile.TarInfo:
-    """A file or directory inside the archive, as its reader's own and readable. Raises TarError for anything else."""
-    for name in (entry.name, entry.linkname if entry.islnk() else ""):
-        if name.startswith("/") or ".." in name.split("/"):
-            raise tarfile.TarError(f"{name} leads out of the archive")
-    if not (entry.isreg() or entry.isdir() or entry.islnk()):
-        raise tarfile.TarError(f"{entry.name} is neither file nor directory")
-    entry.mode = entry.mode & 0o777 | (0o700 if entry.isdir() else 0o600)
-    entry.uid, entry.gid, entry.uname, entry.gname = os.geteuid(), os.getegid(), "", ""
-    return entry
-
-
-def _place_links(folder: str, links: list[tarfile.TarInfo]) -> None:
-    """Links come last and only where no other link leads, so that nothing is written through one."""
-    for entry in links:
-        place = os.path.normpath(f"{folder}/{entry.name}")
-        parent = os.path.dirname(place)
-        if os.path.realpath(parent) != os.path.realpath(folder) + parent[len(folder) :] or not place.startswith(folder):
-            raise tarfile.TarError(f"{entry.name} leads out of the archive")
-        os.makedirs(parent, exist_ok=True)
-        os.symlink(entry.linkname, place)

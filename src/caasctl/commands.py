@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from caasctl import apply, engine, hidden, joining, ledger, profile_load
 from caasctl.bundle import BundleHost
 from caasctl.checks import ALL_CHECKS
-from caasctl.facts import PROBES
+from caasctl.facts import DOCTOR_PROBES, PROBES
 from caasctl.facts.kubernetes import Cluster
 from caasctl.faults import is_root
 from caasctl.host import LiveHost
@@ -27,7 +27,7 @@ from caasctl.model import CaasError, Exit, Facts, FactUnread, Finding, Fix, Prof
 from caasctl.phases import ORDER
 from caasctl.profile import NodeProfile
 from caasctl.protocol import Phase, PhaseReport, PhaseStatus, Probe, Reader
-from caasctl.recording import RecordingHost
+from caasctl.recording import Recording, RecordingHost
 
 if TYPE_CHECKING:
     from caasctl.needs.gpu.inventory import Gpu
@@ -284,7 +284,7 @@ def gpus(session: Session) -> tuple[tuple[Gpu, ...], tuple[str, ...]]:
         raise Unreadable(path, why or "was not looked at") from unread
 
 
-def record(host: RecordingHost, target: str) -> None:
-    """Records all that preflight and a plan with the default profile look at. Raises UsageError."""
-    engine.look_through(host, engine.collect(host), profile_load.load(), ORDER)
-    host.save(target, name_of(host))
+def recording(host: RecordingHost) -> Recording:
+    """All that preflight, doctor and a plan with the default profile look at, ready to be shown and written."""
+    engine.look_through(host, engine.collect(host, (*PROBES, *DOCTOR_PROBES)), profile_load.load(), ORDER)
+    return host.recording(name_of(host))

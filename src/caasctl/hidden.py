@@ -13,16 +13,13 @@ _SETTING = re.compile(
 )
 _LIST = re.compile(rf"""(?im)(["']?\b{_NAME}["']?[ \t]*[=:][ \t]*)\[[ \t]*["'][^\]\n]*\]""")
 _HEADER = re.compile(r"""(?i)(["'](?:basic|bearer)[ \t]+)[^"'\n]+""")  # of HTTP, as containerd's registries have it
-_IN_URL = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^\s/@:]+:[^\s/@]+@", re.IGNORECASE)
+_IN_URL = re.compile(r"(\b[a-z][a-z0-9+.-]{0,20}://)[^\s/@:]+:[^\s/@]+@", re.IGNORECASE)
 # In what commands print: bootstrap tokens, options of kubeadm and helm, keys in PEM or on a line of their own.
 _TOKEN = re.compile(r"(?<![\w.-])([a-z0-9]{6}\.)(?=[a-z]*[0-9])[a-z0-9]{16}(?![\w.-])")
 _OPTION = re.compile(r"(--(?:(?:discovery-|tls-bootstrap-)?token|certificate-key|password)[ =]+)[^\s\"',]{6,}")
 _FIELD = re.compile(r"""(?i)((?:client-key-data|certificate-?key)["']?[ \t]*[=:][ \t]*)["']?[\w+/=-]{8,}["']?""")
 _LINE = re.compile(r"(?m)^([ \t]*)[A-Za-z0-9+/]{60,}={0,2}[ \t]*$")
 _PEM = re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL)
-# In files that go into a recording, which must stay what they are: TOML, variables of units and shells.
-_QUOTED = re.compile(rf"""(?im)(["']?\b{_NAME}["']?[ \t]*[=:][ \t]*)(?!["']{{2}})("[^"\n]*"|'[^'\n]*')""")
-_VARIABLE = re.compile(r"(\b[A-Z0-9_]*(?:PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY)=)(?![\"'])[^\s\"']+")
 # In the files of a run: what is remembered, so that it is hidden wherever it comes back.
 _OWN = re.compile(
     rf"""(?im)["']?\b(?:{_NAME}|client-key-data|certificatekey)["']?[ \t]*[=:][ \t]*["']?([^\s"',/{{}}\[\]][^\n"',}}]*)"""
@@ -30,7 +27,7 @@ _OWN = re.compile(
 _OWN_KEY = re.compile(
     r"""(?im)\bkeys?["']?:[ \t]*["']?([\w+/=]{20,})["']?[ \t]*$"""
 )  # a taint's key has other characters
-_BEFORE_AT = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s/@:]+:([^\s/@]+)@", re.IGNORECASE)
+_BEFORE_AT = re.compile(r"\b[a-z][a-z0-9+.-]{0,20}://[^\s/@:]+:([^\s/@]+)@", re.IGNORECASE)
 _SHORTEST = 6  # to hide a shorter one everywhere would make riddles of what is said
 
 
@@ -57,14 +54,6 @@ def said(text: str) -> str:
     """What a command printed, with everything hidden that has the form of a secret."""
     text = _PEM.sub(rf"\1 {HIDDEN}", text) if "PRIVATE KEY-----" in text else text
     for pattern in (_TOKEN, _OPTION, _FIELD, _LINE):
-        text = pattern.sub(rf"\1{HIDDEN}", text)
-    return _IN_URL.sub(rf"\1{HIDDEN}@", text)
-
-
-def stored(text: str) -> str:
-    """A file or a command's output for a recording: as well formed as before, and without passwords and tokens."""
-    text = _QUOTED.sub(rf'\1"{HIDDEN}"', text)
-    for pattern in (_HEADER, _VARIABLE, _OPTION):
         text = pattern.sub(rf"\1{HIDDEN}", text)
     return _IN_URL.sub(rf"\1{HIDDEN}@", text)
 

@@ -3,38 +3,29 @@
 from __future__ import annotations
 
 import os
-import re
 import tarfile
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from caasctl import __version__, formats
-from caasctl.bundle import SCHEMA_VERSION
+from caasctl.bundle import SCHEMA_VERSION, unpack
 from caasctl.faults import cannot
-from caasctl.hidden import HIDDEN, stored
 from caasctl.host import LiveHost, decode
-from caasctl.model import Unreadable, UsageError
+from caasctl.model import CaasError, Unreadable, UsageError
 from caasctl.protocol import Completed, Reader, Stat
+from caasctl.redaction.hardware import IDENTITIES
+from caasctl.redaction.leaks import Scan
+from caasctl.redaction.texts import Redaction
 
 T = TypeVar("T")
 _Key = tuple[str, ...]
-# What lets its owner in: private keys in PEM, and in kubeconfigs and a chart's values in base64; tokens; passwords.
-_PEM = re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(-----END [A-Z ]*PRIVATE KEY-----)", re.DOTALL)
-_BEFORE = r"""(?m)((?:^[ \t-]*|[{,]\s*)["']?(?:%s)["']?:[ \t]*)"""
-_SECRET = re.compile(_BEFORE % "client-key-data|(?:id-)?token|password" + r"""("[^"\n]+"|'[^'\n]+'|[^\s"',}]+)""")
-_KEY = re.compile(_BEFORE % "key|secret" + r"""("[\w+/=.-]{40,}"|'[\w+/=.-]{40,}'|[\w+/=.-]{40,})""")
-
-
-def without_keys(text: str) -> str:
-    """The text without private keys, tokens and passwords: a recording is handed around."""
-    for pattern in (_SECRET, _KEY):
-        text = pattern.sub(rf'\1"{HIDDEN}"', text)
-    text = _PEM.sub(rf"\1 {HIDDEN} \2", text) if "PRIVATE KEY-----" in text else text
-    return stored(text)
 
 
 class RecordingHost:
@@ -83,23 +74,42 @@ class RecordingHost:
             raise answer
         return answer  # type: ignore[no-any-return]
 
-    def save(self, target: str, host_name: str) -> None:
-        """Writes the recording: a .tar.gz where `target` ends so, else a new directory. Raises CaasError."""
-        recording = _Recording(host_name)
+    def recording(self, host_name: str) -> Recording:
+        """All that was asked, ready to be written: without secrets, and with other names for hardware and public addresses."""
+        recording = Recording(host_name)
+        for path in IDENTITIES:  # they stand in other programs' output, whether a probe asks for them or not
+            with suppress(Unreadable):
+                recording.redaction.hide(path, self._inner.read(path) or "")
         for (kind, *what), answer in sorted(self._answers.items(), key=lambda item: item[0]):
             recording.take(kind, what, answer)
-        recording.write(os.path.abspath(target))
+        recording.finish()
+        return recording
+
+    def save(self, target: str, host_name: str) -> None:
+        """Writes the recording: a .tar.gz where `target` ends so, else a new directory. Raises CaasError."""
+        self.recording(host_name).write(target)
 
 
-class _Recording:
-    """The parts of a recording while it is put together."""
+@dataclass(frozen=True)
+class Part:
+    """A file or a command's output in a recording. source: the word for what it is."""
+
+    name: str
+    source: str
+    size_bytes: int
+    command: bool = False
+
+
+class Recording:
+    """What is to be written. parts and redaction.counts say what it will hold and what was replaced."""
 
     def __init__(self, host_name: str) -> None:
         when = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        self.redaction = Redaction()
         self.manifest: dict[str, Any] = {
             "schemaVersion": SCHEMA_VERSION,
             "tool": f"caasctl {__version__}",
-            "host": host_name,
+            "host": self.redaction.hide("", host_name),
             "when": when,
             "unread": {},
             "absent": [],
@@ -111,24 +121,25 @@ class _Recording:
         self.files: dict[str, bytes] = {}
         self.links: dict[str, str] = {}
 
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        files = [Part(path, source_of(path), len(data)) for path, data in self.files.items()]
+        return (*files, *(_part_of(entry) for entry in self.commands))
+
     def take(self, kind: str, what: list[str], answer: object) -> None:
+        hide = self.redaction.hide
+        what = [hide("", word) for word in what]
         question, path = " ".join([kind, *what]), what[0]
         if isinstance(answer, Unreadable):
-            self.manifest["unread"][question] = answer.reason
+            self.manifest["unread"][question] = hide("", answer.reason)
         elif isinstance(answer, Completed):
+            argv = [hide("", word) for word in answer.argv]
+            said = {"stdout": hide(" ".join(argv), answer.stdout), "stderr": hide(" ".join(argv), answer.stderr)}
             self.commands.append(
-                {
-                    "argv": list(answer.argv),
-                    "rc": answer.rc,
-                    "stdout": without_keys(answer.stdout),
-                    "stderr": without_keys(answer.stderr),
-                    **({"missing": True} if answer.missing else {}),
-                }
+                {"argv": argv, "rc": answer.rc, **said, **({"missing": True} if answer.missing else {})}
             )
         elif isinstance(answer, bytes):
-            self.files[path] = without_keys(answer.decode("utf-8", "surrogateescape")).encode(
-                "utf-8", "surrogateescape"
-            )
+            self.files[path] = _bytes(hide(path, _text(answer)))
         elif isinstance(answer, Stat):
             self.manifest["stats"][question] = {
                 "kind": answer.kind.value,
@@ -139,16 +150,38 @@ class _Recording:
                 "ctimeNs": answer.ctime_ns,
             }
         elif isinstance(answer, tuple):
-            self.manifest["listings"][path] = list(answer)
+            for name in answer:
+                hide("", f"{path}/{name}")
+            self.manifest["listings"][path] = [hide("", name) for name in answer]
         elif isinstance(answer, str) and kind == "tail":
-            self.files.setdefault(path, without_keys(answer).encode())
+            self.files.setdefault(path, _bytes(hide(path, answer)))
         elif isinstance(answer, str):
-            self.links[path] = answer
+            self.links[path] = hide(path, answer)
         else:
             self.manifest["absent"].append(question)
 
+    def finish(self) -> None:
+        """Gives everything its other name, now that all of it was met."""
+        name, rename = partial(self.redaction.rename, ""), self.redaction.rename
+        self.files = {name(path): _bytes(rename(path, _text(data))) for path, data in self.files.items()}
+        self.links = {name(path): name(aim) for path, aim in self.links.items()}
+        for entry in self.commands:
+            where = " ".join(entry["argv"])
+            entry["argv"] = [name(word) for word in entry["argv"]]
+            entry |= {stream: rename(where, entry[stream]) for stream in ("stdout", "stderr")}
+        told = self.manifest
+        told["host"], told["absent"] = name(told["host"]), [name(question) for question in told["absent"]]
+        told["unread"] = {name(question): name(reason) for question, reason in told["unread"].items()}
+        told["stats"] = {name(question): stat for question, stat in told["stats"].items()}
+        told["listings"] = {name(path): sorted(map(name, names)) for path, names in told["listings"].items()}
+        told["replaced"] = dict(sorted(self.redaction.counts.items()))
+
     def write(self, target: str) -> None:
-        """All or nothing: built in a new directory beside the target, then renamed."""
+        """All or nothing: built in a new directory beside the target, looked through for secrets as it lies there, then renamed.
+
+        Raises CaasError.
+        """
+        target = os.path.abspath(target)
         if os.path.lexists(target):
             raise UsageError(
                 f"{target} is already there", cause="a recording replaces nothing", fix="name another path"
@@ -158,11 +191,25 @@ class _Recording:
                 folder = f"{work}/recording"
                 os.mkdir(folder, 0o700)  # some of it only root may read
                 self._fill(folder)
-                if target.endswith((".tar.gz", ".tgz")):
-                    folder = _packed(folder)
-                os.rename(folder, target)
+                packed = target.endswith((".tar.gz", ".tgz"))
+                written = _packed(folder) if packed else folder
+                if packed:
+                    unpack(written, f"{work}/again")
+                self._refuse_leaks(target, f"{work}/again" if packed else folder)
+                os.rename(written, target)
         except OSError as error:
             raise cannot("record to", target, error) from error
+
+    def _refuse_leaks(self, target: str, folder: str) -> None:
+        scan = Scan(self.redaction)
+        for where, text in _written(folder, scan):
+            for kind in scan.leaks(text):
+                raise CaasError(
+                    f"{target} is not kept: {where} still holds a {kind}",
+                    cause="it stands there in a form that redaction does not know, and a recording is handed around",
+                    fix=f"take the {kind} out of {where} on the host, or report the form that it has there (not its value); "
+                    "`caasctl preflight` and `caasctl doctor` work on the host itself without a recording",
+                )  # fmt: skip
 
     def _fill(self, folder: str) -> None:
         below = {str(parent) for path in self.files for parent in (Path(path), *Path(path).parents)}
@@ -177,6 +224,65 @@ class _Recording:
                 os.symlink(aim, f"{folder}/root{path}")
         tree.write("/commands.json", formats.dump_json(self.commands).encode())
         tree.write("/manifest.json", formats.dump_json(self.manifest).encode())
+
+
+_JOURNALS = ("journalctl", "dmesg")
+_CLUSTER = ("kubectl", "helm", "cilium", "crictl", "ctr")
+_FOLDERS = {"/etc/": "configuration", "/proc/": "kernel", "/sys/": "kernel", "/var/log/": "journals and logs", "/boot/": "configuration"}  # fmt: skip
+
+
+def source_of(path: str) -> str:
+    return next((word for folder, word in _FOLDERS.items() if path.startswith(folder)), "other files")
+
+
+def _part_of(entry: dict[str, Any]) -> Part:
+    program = entry["argv"][0].rpartition("/")[2]
+    logs = program in _JOURNALS or (program == "crictl" and "logs" in entry["argv"])
+    source = "journals and logs" if logs else "cluster and containers" if program in _CLUSTER else "other commands"
+    return Part(" ".join(entry["argv"]), source, len(entry["stdout"]) + len(entry["stderr"]), command=True)
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _written(folder: str, scan: Scan) -> Iterator[tuple[str, str]]:
+    """(where, text) of all that lies in a finished recording: contents, names, links, each answer. where: without what leaks."""
+    for at, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = os.path.relpath(f"{at}/{name}", folder).removeprefix("root")
+            yield f"the name of a file below {os.path.dirname(path) or '/'}", path
+            if os.path.islink(f"{at}/{name}"):
+                yield f"the link {path}", os.readlink(f"{at}/{name}")
+            elif name in files:
+                with open(f"{at}/{name}", "rb") as file:
+                    yield from _in_file(path, _text(file.read()), scan)
+
+
+def _in_file(path: str, text: str, scan: Scan) -> Iterator[tuple[str, str]]:
+    if path not in ("commands.json", "manifest.json"):
+        yield f"the file {path}", text
+        return
+    for entry in formats.parse_json(text, path) if path == "commands.json" else ():
+        words = " ".join("..." if any(scan.leaks(word)) else word for word in entry["argv"])
+        yield from ((f"the command `{words}`", said) for said in (*entry["argv"], entry["stdout"], entry["stderr"]))
+    for key, value in formats.parse_json(text, path).items() if path == "manifest.json" else ():
+        yield from ((f"{path}, {key}", said) for said in _strings(value))
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """Every text in a part of the manifest, each as redaction had it: a path beside its reason reads like a setting."""
+    if isinstance(value, dict):
+        yield from value
+        yield from (text for each in value.values() for text in _strings(each))
+    elif isinstance(value, list):
+        yield from (text for each in value for text in _strings(each))
+    elif isinstance(value, str):
+        yield value
 
 
 def _packed(folder: str) -> str:

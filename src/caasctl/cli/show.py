@@ -46,21 +46,34 @@ def explain(
 @app.command()
 def facts(
     *,
-    record: Annotated[str | None, typer.Option("--record", metavar="FILE", help="Records it for --facts.")] = None,
+    record: Annotated[
+        str | None,
+        typer.Option("--record", metavar="FILE", help="Records it for --facts, without secrets and hardware numbers."),
+    ] = None,
+    collector: Annotated[
+        bool, typer.Option("--collector", help="Prints a shell script that records a host without Python.")
+    ] = False,
     bundle: Bundle = None,
     root: Root = "/",
     output: Output = Format.TEXT,
 ) -> None:
     """What caasctl knows of a host; recorded, it can be looked at elsewhere with --facts."""
-    from caasctl import commands, engine  # noqa: PLC0415
+    from caasctl import commands, engine, shipped  # noqa: PLC0415
     from caasctl.report import facts as text  # noqa: PLC0415
 
+    if collector:
+        print(shipped.text("collect", "caasctl-collect.sh"), end="")
+        return
     host = commands.open_host(bundle, root)
     commands.not_empty("--record", record)
     if record:
-        commands.record(host, record)
+        from caasctl.report import recorded  # noqa: PLC0415
+
+        taken = commands.recording(host)
+        recorded.write(taken.parts, taken.redaction.counts, record, sys.stdout)
+        taken.write(record)
         print(
-            f"recorded in {record}, for you only: it holds configuration files and command output; read it before you share it"
+            f"recorded in {record}, for you only; no secret of a known form is in it, and names are: read it before you share it"
         )
         return
     text.write(engine.collect(host), output.value, sys.stdout)

@@ -1,0 +1,1 @@
+"""What a recording gives away, less what it must not: secrets hidden, hardware and public addresses under other names."""

@@ -1,0 +1,56 @@
+"""What a recording will hold, before it is written: where it comes from, what is largest, what was replaced."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TextIO
+
+from caasctl.recording import Part
+from caasctl.report.paper import open_paper
+
+_LARGEST = 3
+_TEXT = 14  # column
+
+
+def write(
+    parts: Sequence[Part], replaced: Mapping[str, int], target: str, out: TextIO, *, width: int | None = None
+) -> None:
+    paper = open_paper(out, width)
+    commands = [part for part in parts if part.command]
+    files = [part for part in parts if not part.command]
+    sources: Counter[str] = Counter()
+    for part in parts:
+        sources[part.source] += part.size_bytes
+    largest = sorted(parts, key=lambda part: -part.size_bytes)[:_LARGEST]
+    often = sorted(replaced.items(), key=lambda one: (-one[1], one[0]))
+    for head, text in (
+        ("Recording to", target),
+        ("Holds", f"{_count(len(files), 'file')} ({_total(files)}), {_count(len(commands), 'command')} ({_total(commands)})"),
+        ("From", ", ".join(f"{name} {size(count)}" for name, count in sources.most_common()) or "nothing"),
+        ("Largest", "\n".join(f"{size(part.size_bytes)}  {_short(part.name)}" for part in largest) or "nothing"),
+        ("Replaced", ", ".join(f"{kind} {count}x" for kind, count in often) or "nothing: no secret and no hardware number was met"),
+        ("Kept", "names of hosts, users and images, private addresses, UUIDs of file systems: findings need them"),
+    ):  # fmt: skip
+        paper.hang([head], text, _TEXT)
+
+
+def size(count: int) -> str:
+    """A number of bytes as it is read: 900 B, 1.2 KiB, 34.0 MiB."""
+    for unit, shift in (("MiB", 20), ("KiB", 10)):
+        if count >> shift:
+            return f"{count / (1 << shift):.1f} {unit}"
+    return f"{count} B"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _total(parts: Sequence[Part]) -> str:
+    return size(sum(part.size_bytes for part in parts))
+
+
+def _short(name: str) -> str:
+    """A command's first words: some end in a long template."""
+    return name if len(name) <= 52 else f"{name[:49]}..."  # noqa: PLR2004 - what fits beside a size in 80 columns
