@@ -44,7 +44,7 @@ def of_yaml(text: str, what: str) -> tuple[Document, ...]:
     for part in _parts(text, what):
         lines = _walk(part, what)
         if lines:
-            found.append(Document(_data(part, what), lines))
+            found.append(Document(formats.parse_yaml(part, what, quick=True), lines))
     return tuple(found)
 
 
@@ -96,13 +96,6 @@ def _parts(text: str, what: str) -> Iterator[str]:
     ends = [*(match.start() for match in _BETWEEN.finditer(text)), len(text)]
     for start, end in zip(starts, ends, strict=True):
         yield "\n" * text.count("\n", 0, start) + text[start:end]
-
-
-def _data(text: str, what: str) -> Any:
-    try:
-        return formats.parse_yaml(text, what, quick=True)
-    except FormatError as error:
-        raise _with_tab(text, what, error) from error
 
 
 def _with_tab(text: str, what: str, error: FormatError) -> FormatError:

@@ -6,6 +6,7 @@ import json
 import os
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.lab.given import diagnosed
 
-from caasctl import documents, formats
+from caasctl import doctor, documents, formats
 from caasctl.checks import FILE_CHECKS
 from caasctl.commands import Session
 from caasctl.doctor import files
+from caasctl.doctor.rules import shipped_rules
 from caasctl.doctoring import Asked, examine
 from caasctl.formats import FormatError
 from caasctl.host.overlay import Overlay
-from caasctl.model import UsageError
+from caasctl.model import Fix, UsageError, failed
 
 KINDS = {
     "apiVersion: kubeadm.k8s.io/v1beta3\nkind: ClusterConfiguration\n": "kubeadm configuration",
@@ -107,6 +109,23 @@ def test_a_hostile_file_is_judged_or_refused_soon(text: str) -> None:
     with suppress(UsageError):
         diagnosed(text)
     assert time.monotonic() - start < 20
+
+
+def test_aliases_count_for_what_they_stand_for() -> None:
+    assert documents.of_yaml(aliases(5), "x")
+    with pytest.raises(FormatError, match="aliases"):
+        documents.of_yaml(aliases(7), "x")
+
+
+def test_what_a_user_points_at_comes_before_what_else_is_wrong() -> None:
+    host, named = (failed("x", wanted="y", fix=Fix("z")) for _ in range(2))
+    found = (replace(host, id="containerd.cri_enabled"), replace(named, id="kata.file_ports"))
+    for pointed, first in (
+        (frozenset({"kata.file_ports"}), "kata.file_ports"),
+        (frozenset[str](), "containerd.cri_enabled"),
+    ):
+        case = doctor.Case(found, established=True, named=pointed)
+        assert doctor.diagnose(case, shipped_rules()).roots[0].sign.id == first
 
 
 def test_a_file_that_is_broken_in_its_third_document_says_the_line() -> None:
