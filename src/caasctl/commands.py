@@ -92,7 +92,7 @@ class Session:
         command = shlex.join([*words, *self._options])
         found = pasted(found, self.settings)
         phases = tuple(replace(phase, findings=pasted(phase.findings, self.settings)) for phase in phases)
-        drawn = partial(_pictures, self.host, facts, self.profile) if facts else None
+        drawn = None if facts is None else partial(_pictures, self.host, facts, self.profile)
         return Report(
             command, name, name_of(self.host), self._started_at, took, code, found, phases, notes, pictures=drawn
         )

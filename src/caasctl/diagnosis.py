@@ -40,6 +40,7 @@ class Sign:
     first: str = ""
     last: str = ""
     checked: bool = False  # by a look at the host, not by what a program said
+    lasting: bool = False  # said by what speaks of now, or was true from then on: the kernel, a cluster's objects
 
     @property
     def id(self) -> str:
@@ -64,6 +65,12 @@ class Root:
     @property
     def signs(self) -> int:
         return 1 + len(self.follows)
+
+    @property
+    def shows(self) -> bool:
+        """Whether something was seen to break: a program said so, or a state is not as it should be; not only a check's claim."""
+        every = (self.sign, *(follow.sign for follow in self.follows))
+        return any(not sign.checked or sign.says is Says.EFFECT for sign in every)
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ from datetime import datetime, timedelta, timezone
 from caasctl import brought, doctor, engine, ledger
 from caasctl.checks import ALL_CHECKS, DOCTOR_CHECKS
 from caasctl.commands import Session, pasted
-from caasctl.diagnosis import Diagnosis, Line, RuledOut
+from caasctl.diagnosis import Diagnosis, Line, Link, RuledOut
 from caasctl.doctor import files as kinds
 from caasctl.doctor import hearing
+from caasctl.doctor.chain import pod_chain, pod_name
 from caasctl.doctor.rules import shipped_rules
 from caasctl.facts import DOCTOR_PROBES
 from caasctl.facts.given import Given
@@ -28,7 +29,7 @@ ELSEWHERE = "wherever it was said"  # pasted output alone: it need not be of thi
 @dataclass(frozen=True)
 class Asked:
     """logs: files of pasted output, - for standard input. files: configuration to judge. host: look at the host (or its
-    recording) as well.
+    recording) as well. target, namespace: a pod whose start is to be followed.
     """
 
     logs: tuple[str, ...] = ()
@@ -36,20 +37,32 @@ class Asked:
     since: timedelta | None = None
     host: bool = True
     words: tuple[str, ...] = ()
+    target: str = ""
+    namespace: str = "default"
 
 
 def examine(session: Session, asked: Asked) -> Report:
     """Raises UsageError for a log or file that cannot be read."""
     files = tuple(kinds.read(path) for path in asked.files)
     lines = tuple(line for log in asked.logs for line in hearing.pasted(_name(log), user_blocks(log)))
-    case = _of_host(session, asked, lines, files) if asked.host else _brought(session, lines, files)
-    found = doctor.diagnose(case.case, shipped_rules())
-    found = replace(found, looked_at=(*brought.sources(files), *found.looked_at))
-    found = replace(found, changed=_changed(session, case.facts, case.case.findings) if asked.host else ())
-    code = exit_code(found, case.case.findings, case.case.named)
-    report = session.report([WORD, *asked.words], code, case.case.findings, facts=case.facts if asked.host else None)
+    seen = _of_host(session, asked, lines, files) if asked.host else _brought(session, lines, files)
+    chain, of_pod = _followed(session, seen.facts, asked)
+    case = replace(seen.case, findings=(*seen.case.findings, *of_pod), named=seen.case.named | {f.id for f in of_pod})
+    found = doctor.diagnose(case, shipped_rules())
+    found = replace(found, chain=chain, looked_at=(*brought.sources(files), *found.looked_at))
+    found = replace(found, changed=_changed(session, seen.facts, case.findings) if asked.host else ())
+    code = exit_code(found, case.findings, case.named)
+    report = session.report([WORD, *asked.words], code, case.findings, facts=seen.facts if asked.host else None)
     report = report if asked.host else replace(report, host=", ".join(asked.files) or ELSEWHERE, profile="")
     return replace(report, diagnosis=found)
+
+
+def _followed(session: Session, facts: Facts, asked: Asked) -> tuple[tuple[Link, ...], tuple[Finding, ...]]:
+    """The start of the pod that was asked for, link by link, and what is to be done about the first that is broken."""
+    if not asked.target:
+        return (), ()
+    links, broken = pod_chain(facts, session.profile, asked.namespace, pod_name(asked.target))
+    return links, pasted((broken,), session.settings) if broken else ()
 
 
 @dataclass(frozen=True)

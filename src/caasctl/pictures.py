@@ -25,7 +25,7 @@ class Version:
 
 @dataclass(frozen=True)
 class Span:
-    """A range on the scale. left, width: percent of it. origin: how the range of pods or services came about, "" for others.
+    """A range on the scale. whose: of the cluster's pods or services, or the host's. left, width: percent of the scale.
 
     overlaps: what of the cluster's ranges it shares addresses with, in words. possible: nobody has it now, somebody may.
     """
@@ -42,11 +42,12 @@ class Span:
 
 @dataclass(frozen=True)
 class Scale:
-    """The ranges of one family, in the order of their addresses. left_out: how many were not drawn, none of which overlaps."""
+    """The ranges of one family, in the order of their addresses. left_out: how many were not drawn; clashes: those of them that overlap."""
 
     family: int
     spans: tuple[Span, ...]
     left_out: int = 0
+    clashes: int = 0
 
     @property
     def overlapping(self) -> tuple[Span, ...]:

@@ -111,6 +111,14 @@ def test_a_warning_counts_only_where_something_seen_follows_from_it() -> None:
     assert names(judge(found("network.dns", Level.WARN), lines=(TAINT,)).roots) == ["network.dns"]
 
 
+def test_a_warning_does_not_take_the_place_of_a_check_that_fails_and_says_what_is_wrong() -> None:
+    rules = replace(RULES, causes={**RULES.causes, "os.swap": ("gpu.bound",)})
+    made = diagnose(Case((found("os.swap", Level.WARN), found("gpu.bound")), (), established=True), rules)
+    assert names(made.roots) == ["gpu.bound"]
+    made = diagnose(Case((found("os.swap"), found("gpu.bound")), (), established=True), rules)
+    assert names(made.roots) == ["os.swap"]
+
+
 def test_what_could_have_been_the_cause_and_is_well_is_ruled_out() -> None:
     made = judge(found("kubernetes.node_ready"), found("network.dns", Level.PASS, "10.96.0.10 answers"),
                  found("kubernetes.api_answers", Level.UNKNOWN, "permission denied (needs root)"), lines=(TAINT,))  # fmt: skip

@@ -314,3 +314,24 @@ def test_this_machine_recorded_says_the_same_as_this_machine(tmp_path: Path) -> 
     host.save(str(tmp_path / "host"), "here")
     replayed = BundleHost(str(tmp_path / "host"))
     assert [probe.read(replayed) for probe in (*kata.PROBES, *kata_host.PROBES)] == live
+
+
+def test_the_files_that_containerds_handlers_name_are_read_wherever_they_are(tmp_path: Path) -> None:
+    files = {
+        "etc/containerd/config.toml": 'version = 3\n[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.kata.options]\n'
+        '  ConfigPath = "/srv/kata/a.toml"\n[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.b.options]\n  ConfigPath = "/srv/gone.toml"\n',
+        "srv/kata/a.toml": '[hypervisor.qemu]\npath = "/srv/qemu"\nkernel = "/srv/vmlinux"\n',
+        "etc/kata-containers/configuration.toml": '[hypervisor.clh]\npath = "/srv/clh"\n',
+        "srv/qemu": "",
+    }
+    for path, text in files.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    found = kata.read_named(LiveHost(str(tmp_path)))
+    assert [(one.path, one.hypervisor, one.missing) for one in found.configs] == [
+        ("/srv/kata/a.toml", "qemu", ("kernel /srv/vmlinux",)),
+        ("/etc/kata-containers/configuration.toml", "clh", ("path /srv/clh",)),
+    ]
+    assert found.absent == ("/srv/gone.toml",)
+    assert found.of("/srv/gone.toml") is None
+    assert kata.read_named(LiveHost(str(tmp_path / "empty"))) == kata.NamedKataConfigs()

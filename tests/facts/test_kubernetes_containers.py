@@ -118,7 +118,9 @@ def test_of_a_container_that_runs_what_is_older_than_an_hour_is_over(tmp_path: P
     log(tmp_path, "etcd", 9, "2026-11-26T07:00:00Z stderr F refused")
     log(tmp_path, "etcd", 10, "2026-11-26T07:01:00Z stderr F begun", "2026-11-26T11:30:00Z stderr F compacted")
     clock(tmp_path, "12:00")
-    assert said(Host(tmp_path, {"json": ps(listed("etcd", attempt=10))})) == [("log of etcd", "compacted")]
+    log(tmp_path, "kube-scheduler", 3, "2026-11-26T07:01:00Z stderr F refused")
+    runs = ps(listed("etcd", attempt=10), listed("kube-scheduler", attempt=3))
+    assert said(Host(tmp_path, {"json": runs})) == [("log of etcd", "compacted")]
 
 
 def test_of_a_container_that_ended_the_last_hour_of_its_life_is_heard(tmp_path: Path) -> None:

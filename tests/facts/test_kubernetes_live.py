@@ -244,3 +244,12 @@ def test_a_node_that_is_not_ready_is_heard_in_the_words_of_its_kubelet() -> None
     assert (line.kind, line.source, line.at) == ("node", "node node1", "2026-08-15T11:00:00Z")
     assert line.text == "Ready: KubeletNotReady: container runtime network not ready: NetworkReady=false"
     assert len(parse(items, "host1", whole=True).lines) == 2
+
+
+def test_no_secret_that_a_message_quotes_is_kept() -> None:
+    url = "dial https://robot:hunter2@registry.example/v2/: EOF"
+    waits = [{"name": "a", "state": {"waiting": {"reason": "ErrImagePull", "message": url}}}]
+    found = parse_pod(pod("p", message=url, containerStatuses=waits, conditions=[{"type": "Ready", "message": url}]))
+    event = parse_event({"involvedObject": {"kind": "Pod"}, "message": url})
+    assert "registry.example" in repr((found, event))
+    assert "hunter2" not in repr((found, event))

@@ -65,6 +65,8 @@ def test_systemd_s_words_on_kubelet_and_containerd_are_in_their_own_journals(tmp
 
 
 def test_a_journal_without_a_word_is_no_failure(tmp_path: Path) -> None:
+    (tmp_path / "run/log/journal/3d12").mkdir(parents=True)
+    (tmp_path / "run/log/journal/3d12/system.journal").write_text("")
     assert os_journal.read_kubelet(Host(with_syslog(tmp_path), {KUBELET: ""})).lines == ()
 
 
@@ -73,6 +75,7 @@ def test_a_journal_without_a_word_is_no_failure(tmp_path: Path) -> None:
     [(refused("Hint: You are currently not seeing messages from other users and the system."), "needs root"),
      (refused("No journal files were found."), "No journal files were found"),
      (refused("Failed to add match: x", 1), "Failed to add match"),
+     (Completed((), 0), "there are no journal files"),
      (Completed((), 127, missing=True), "no systemd journal")],
 )  # fmt: skip
 def test_a_journal_that_cannot_be_read_says_why_and_syslog_stands_in(

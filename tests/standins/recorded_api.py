@@ -36,6 +36,7 @@ KINDS = {  # version -> resource -> (kind, namespaced)
     "node.k8s.io/v1": {"runtimeclasses": ("RuntimeClass", False)},
     "storage.k8s.io/v1": {"storageclasses": ("StorageClass", False)},
     "discovery.k8s.io/v1": {"endpointslices": ("EndpointSlice", True)},
+    "cilium.io/v2": {"ciliumnodes": ("CiliumNode", False)},
 }  # fmt: skip
 
 
@@ -44,9 +45,20 @@ def name_of(item: Object) -> str:
     return f"{item['kind']} {'/'.join(filter(None, (item['metadata'].get('namespace'), item['metadata']['name'])))}"
 
 
+def described(name: str) -> dict[str, Any]:
+    """objects; files: path -> text, of the host; expected: check -> worst level, where it is not pass."""
+    return yaml.safe_load((RECORDINGS / name / "objects.yaml").read_text())  # type: ignore[no-any-return]
+
+
+def files_of(name: str) -> dict[str, str]:
+    """Files of the host, its own over those of the one that it is made `from`."""
+    data = described(name)
+    return {**(files_of(data["from"]) if "from" in data else {}), **data.get("files", {})}
+
+
 def recorded(name: str) -> list[Object]:
     """The objects of a recording: its own, over those of the one that it is made `from`, without those `gone`."""
-    data = yaml.safe_load((RECORDINGS / name / "objects.yaml").read_text())
+    data = described(name)
     found = {name_of(item): item for item in (recorded(data["from"]) if "from" in data else ())}
     for gone in data.get("gone", ()):
         del found[gone]

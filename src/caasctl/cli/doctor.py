@@ -28,7 +28,11 @@ Here = Annotated[bool, typer.Option("--here", help="Looks at this host as well, 
 
 @app.command()
 def doctor(
+    target: Annotated[str | None, typer.Argument(metavar="[pod/NAME]", help="A pod whose start is followed.")] = None,
     *,
+    namespace: Annotated[
+        str, typer.Option("--namespace", "-n", metavar="NS", help="The namespace of the pod.")
+    ] = "default",
     logs: Logs = None,
     files: Files = None,
     here: Here = False,
@@ -50,13 +54,22 @@ def doctor(
 
     session = commands.Session(profile, settings, facts, root)
     elsewhere = facts is not None or root != "/"
-    words = [word for log in logs or () for word in ("--log", log)]
-    words += [word for file in files or () for word in ("--file", file)]
+    words = [*([target, "-n", namespace] if target else []), *_repeated("--log", logs), *_repeated("--file", files)]
     words += [*(["--here"] if here else []), *(["--since", since] if since else [])]
     asked = doctoring.Asked(
-        tuple(logs or ()), tuple(files or ()), _span(since), here or elsewhere or not (logs or files), tuple(words)
+        tuple(logs or ()),
+        tuple(files or ()),
+        _span(since),
+        here or elsewhere or bool(target) or not (logs or files),
+        tuple(words),
+        target or "",
+        namespace,
     )
     finish(doctoring.examine(session, asked), output, verbose=verbose)
+
+
+def _repeated(option: str, values: list[str] | None) -> list[str]:
+    return [word for value in values or () for word in (option, value)]
 
 
 def _span(text: str | None) -> timedelta | None:

@@ -28,9 +28,11 @@ def diagnose(case: Case, rules: Rules) -> Diagnosis:
     """Roots first; nothing is a root that was not seen, and nothing is explained by what was not seen."""
     findings = causes.by_id(case.findings)
     heard, explained = matching.seen(rules.symptoms, case.lines)
-    past = causes.over(heard, findings, rules)
-    signs = (*causes.checked(findings, rules), *(sign for sign in heard if sign not in past))
-    every = causes.roots(signs, rules)
+    checks = causes.checked(findings, rules)
+    known = _explained(causes.roots((*checks, *heard), rules, findings))
+    past = causes.over((sign for sign in heard if sign.id not in known), findings, rules)
+    signs = (*checks, *(sign for sign in heard if sign not in past))
+    every = causes.roots(signs, rules, findings)
     tops = [top for top in every if _counts(top)]
     pointed = [top for top in every if top.sign.id in case.named and not _counts(top)]
     roots, beside = _split([top for top in tops if top.sign.says is Says.CAUSE], case)
@@ -55,6 +57,12 @@ def diagnose(case: Case, rules: Rules) -> Diagnosis:
     )
 
 
+def _explained(tops: Iterable[Root]) -> set[str]:
+    """What follows from a check that fails: it is not over, whatever else is well."""
+    certain = (top for top in tops if top.sign.checked and top.sign.finding.level is Level.FAIL)
+    return {follow.sign.id for top in certain for follow in top.follows}
+
+
 def _counts(top: Root) -> bool:
     """A warning from which nothing follows that was seen is preflight's business."""
     return top.sign.finding.level is Level.FAIL or bool(top.follows)
@@ -69,7 +77,7 @@ def _unseen(case: Case) -> list[RuledOut]:
 def _split(tops: Sequence[Root], case: Case) -> tuple[list[Root], list[Root]]:
     """Roots, and what only is not made yet: on a host in no cluster what fails is no cause while something else is one."""
     first = sorted(tops, key=lambda top: top.sign.id not in case.named)
-    telling = [top for top in first if top.follows or not top.sign.checked or top.sign.id in case.named]
+    telling = [top for top in first if top.shows or top.sign.id in case.named]
     if case.established or not telling:
         return first, []
     return telling, [top for top in first if top not in telling]

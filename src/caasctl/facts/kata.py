@@ -10,6 +10,7 @@ from caasctl.host import glob
 from caasctl.model import Unreadable
 from caasctl.protocol import FileKind, Probe, Reader
 from caasctl.syntax import kata_release, links
+from caasctl.syntax.containerd import host as containerd_host
 
 SHIM = kata_release.SHIM
 _HANDLERS = tuple(handler.removeprefix("kata-") for handler in kata_release.HANDLERS)
@@ -17,6 +18,7 @@ _PARTS = ("path", "kernel", "image", "initrd", "firmware", "virtio_fs_daemon")
 _ROW = re.compile(r"""^\s*(?P<key>\w+)\s*=\s*(?P<value>"[^"]*"|'[^']*'|\[[^\]]*\]|[^#\s]+)""")
 _TEXT = re.compile(r""""([^"]*)"|'([^']*)'""")
 _SECTION = re.compile(r"^\s*\[(?P<name>[^\[\]]+)\]")
+_CONFIG_PATHS = re.compile(r"""^\s*["']?ConfigPath["']?\s*=\s*["'](/[^"']+)["']""", re.MULTILINE)
 _NEEDS = re.compile(r"GLIBC_(\d+)\.(\d+)")
 
 
@@ -95,6 +97,20 @@ class KataConfigs:
         """What a handler runs on: caasctl's own, else what the tree has for it."""
         own = self.of(kata_release.own_configuration(handler))
         return own or (self.of(tree.runs(handler)[1]) if tree else None)
+
+    def of(self, path: str) -> KataConfig | None:
+        return next((config for config in self.configs if config.path == path), None)
+
+
+@dataclass(frozen=True)
+class NamedKataConfigs:
+    """configs: of the files that containerd's handlers name as ConfigPath, and that a shim takes where it is told none.
+
+    absent: those named that are not there.
+    """
+
+    configs: tuple[KataConfig, ...] = ()
+    absent: tuple[str, ...] = ()
 
     def of(self, path: str) -> KataConfig | None:
         return next((config for config in self.configs if config.path == path), None)
@@ -198,6 +214,15 @@ def read_configs(host: Reader) -> KataConfigs:
     return KataConfigs(tuple(_read_config(host, path) for path in (*paths, *own)))
 
 
+def read_named(host: Reader) -> NamedKataConfigs:
+    files = containerd_host.config_files(host)
+    named = dict.fromkeys(path for file in files for path in _CONFIG_PATHS.findall(file.text or ""))
+    usual = [path for path in kata_release.USUAL if host.stat(path) is not None]
+    there = {path: host.stat(path) is not None for path in (*named, *usual)}
+    configs = tuple(_read_config(host, path) for path, is_there in there.items() if is_there)
+    return NamedKataConfigs(configs, tuple(path for path, is_there in there.items() if not is_there))
+
+
 def _read_config(host: Reader, path: str) -> KataConfig:
     drop_ins = glob(host, f"{path.rpartition('/')[0]}/config.d", ".toml")
     found = parse_config(path, *(host.read(one) or "" for one in (path, *drop_ins)))
@@ -223,3 +248,4 @@ PROBES: tuple[Probe, ...] = (
     Probe(KataConfigs, read_configs),
     Probe(ShimGlibc, read_shim_glibc),
 )
+DOCTOR_PROBES: tuple[Probe, ...] = (Probe(NamedKataConfigs, read_named),)

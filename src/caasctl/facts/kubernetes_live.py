@@ -8,7 +8,6 @@ from typing import TypeVar
 
 from caasctl import kubectl
 from caasctl.diagnosis import Line
-from caasctl.hidden import said
 from caasctl.protocol import Probe, Reader
 from caasctl.syntax.kubeadm import ADMIN
 from caasctl.syntax.live import others
@@ -44,7 +43,7 @@ class LiveObjects:
         """Conditions of this node that are not as they should be; of all nodes where it is none of them by name."""
         own = [node for node in self.nodes if node.name == self.name] or self.nodes
         return tuple(
-            Line("node", f"node {node.name}", said(f"{one.kind}: {one.reason}: {one.message}"), one.since)
+            Line("node", f"node {node.name}", f"{one.kind}: {one.reason}: {one.message}", one.since)
             for node in own
             for one in node.troubles
         )

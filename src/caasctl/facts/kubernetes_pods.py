@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from caasctl import kubectl
 from caasctl.diagnosis import Line
-from caasctl.hidden import said
 from caasctl.model import Unreadable
 from caasctl.protocol import Probe, Reader
 from caasctl.syntax.kubeadm import ADMIN
@@ -64,7 +63,7 @@ class LivePods:
         for pod in self.pods:
             if not pod.well and self.ours(pod.node):
                 for text, when in tuple(dict.fromkeys(_said(pod)))[:_SEEN]:
-                    yield Line("pod", f"pod {pod.full}", said(text), when)
+                    yield Line("pod", f"pod {pod.full}", text, when)
 
     def _of_events(self) -> Iterator[Line]:
         ill = {(pod.namespace, pod.name) for pod in self.pods if not pod.well}
@@ -77,7 +76,7 @@ class LivePods:
                     if one.namespace
                     else f"{one.kind.lower()} {one.name}"
                 )
-                yield Line("event", f"event of {about}", said(f"{one.reason}: {one.message}"), one.at)
+                yield Line("event", f"event of {about}", f"{one.reason}: {one.message}", one.at)
 
 
 def _said(pod: Pod) -> Iterator[tuple[str, str]]:

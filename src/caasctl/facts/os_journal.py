@@ -24,6 +24,7 @@ DMESG = ("dmesg", "--time-format", "iso")
 _TIMEOUT_S = 5.0
 SYSLOGS = ("/var/log/syslog", "/var/log/messages", "/var/log/kern.log")
 SYSLOG_BYTES = 1024 * 1024
+_JOURNALS = ("/run/log/journal", "/var/log/journal")
 _OURS = ("kubelet.service", "containerd.service")
 _NOT_ALL = ("not seeing messages from other users", "insufficient permissions", "permission denied")
 
@@ -73,7 +74,14 @@ def _asked(host: Reader, argv: tuple[str, ...]) -> tuple[Entry, ...]:
         raise Unreadable(what, "permission denied (needs root)")
     if not done.ok or "No journal files were found" in done.stderr:
         raise Unreadable(what, (done.stderr.strip().splitlines() or [f"exit status {done.rc}"])[-1][:200])
+    if not done.stdout and not _journals(host):
+        raise Unreadable(what, "there are no journal files")
     return parse_journal(done.stdout)
+
+
+def _journals(host: Reader) -> bool:
+    """Whether journald has written anything, in its folder of this machine: without it journalctl is content and silent."""
+    return any(host.list(f"{top}/{machine}") for top in _JOURNALS for machine in host.list(top) or ())
 
 
 def _said(host: Reader, argv: tuple[str, ...], speakers: tuple[str, ...]) -> tuple[Entry, ...]:

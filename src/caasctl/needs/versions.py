@@ -43,7 +43,7 @@ def _runtime(facts: Facts) -> Iterator[Version]:
 
 def _said(fact: ContainerdVersion | RuncVersion) -> str:
     number = ".".join(map(str, fact.version)) if any(fact.version) else ""
-    told = number if not fact.text or number == fact.text else f"{number} ({fact.text})"
+    told = number if not fact.text or fact.text.endswith(number) else f"{number} ({fact.text})"
     return f"{told}, does not run here: {fact.broken}" if fact.broken else told if number else ""
 
 

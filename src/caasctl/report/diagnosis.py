@@ -40,7 +40,7 @@ def write(paper: Paper, report: Report, found: Diagnosis, *, verbose: bool) -> N
 
 def _roots(paper: Paper, found: Diagnosis, *, verbose: bool) -> None:
     """In full those that show in something else, or that a program stated; of the others three, then a line each."""
-    plain = [root for root in found.roots if root.sign.checked and not root.follows]
+    plain = [root for root in found.roots if not root.shows]
     folded = [] if verbose else plain[_IN_FULL:]
     for at, root in enumerate(found.roots):
         if root not in folded:
@@ -238,7 +238,7 @@ def verdict(report: Report) -> str:
 
 def _named(found: Diagnosis) -> str:
     names = [root.sign.id for root in found.roots]
-    if not found.established and not any(root.follows or not root.sign.checked for root in found.roots):
+    if not found.established and not any(root.shows for root in found.roots):
         fail = f"{len(names)} checks fail" if len(names) > 1 else f"{names[0]} fails"
         return f"Nothing broke: this host is no node yet. {fail}; `caasctl preflight` says what is yours."
     return f"Root cause: {names[0]}." if len(names) == 1 else f"{len(names)} root causes: {', '.join(names)}."

@@ -14,6 +14,9 @@ PROGRAMS = ("bin/", "runtime-rs/bin/")
 OWN = "/etc/kata-containers/caasctl"  # configuration of caasctl's, a folder for each handler
 HANDLERS = ("kata-qemu", "kata-clh", "kata-qemu-nvidia-gpu")
 SHIM = "containerd-shim-kata-v2"
+# What a shim reads where no ConfigPath is given, the first that is there: src/runtime/pkg/katautils/config.go, Makefile
+USUAL = ("/etc/kata-containers/configuration.toml", "/usr/share/defaults/kata-containers/configuration.toml",
+         "/opt/kata/share/defaults/kata-containers/configuration.toml")  # fmt: skip
 # e_machine of ELF (elf.h) by the word of a release's name
 MACHINES = {"amd64": 62, "arm64": 183, "s390x": 22, "ppc64le": 21}
 WORDS = {"x86_64": "amd64", "aarch64": "arm64"}  # of uname, where a release has another word

@@ -68,8 +68,11 @@ def _driver(gpu: Gpu) -> Link:
 
 
 def _node(gpu: Gpu, facts: Facts) -> Link:
-    if facts.get(VfioNodes) is None:
+    nodes = facts.get(VfioNodes)
+    if nodes is None:
         return Link("VFIO device", _why(facts, VfioNodes), unknown=True)
+    if not (nodes.groups or nodes.devices or nodes.container):  # as where /dev is a container's, or was not recorded
+        return Link("VFIO device", f"{gpu.node or 'none'}: nothing of /dev/vfio was seen", unknown=True)
     there = "" if gpu.node_exists else " is not there" if gpu.node else "none"
     return Link("VFIO device", f"{gpu.node}{there}", broken=not gpu.node_exists)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from caasctl.model import Facts
@@ -52,29 +54,26 @@ def _range(one: Range, network: Network, found: Plan) -> Span:
 
 
 def _scale(family: int, ranges: Iterable[Span], taken: Sequence[Obstacle], found: Plan) -> Scale:
-    fit = [one for one in taken if one.network.version == family]
-    kept = _kept(fit, found)
-    spans = {network: [span for span in ranges if span.cidr == str(network)] for one in found.both
-             for network in one.networks if network.version == family}  # fmt: skip
-    for one in kept:
-        overlaps = _overlaps(one.network, found, "")
-        spans.setdefault(one.network, []).append(
-            Span(str(one.network), one.what, one.source, overlaps=overlaps, possible=one.possible)
-        )
-    at = placed(spans)
-    every = [_at(span, *at[network]) for network in at for span in spans[network]]
-    return Scale(family, tuple(every), len(fit) - len(kept))
+    fit = [_taken(one, found) for one in taken if one.network.version == family]
+    bad, good = [span for span in fit if span.overlaps], [span for span in fit if not span.overlaps]
+    # The widest: hosts with a routing daemon have routes by the hundred.
+    kept = bad[:MOST] + good[: max(0, MOST - len(bad))]
+    spans = [span for span in ranges if ipaddress.ip_network(span.cidr).version == family] + kept
+    at = placed(ipaddress.ip_network(span.cidr) for span in spans)
+    drawn = [_at(span, *at[ipaddress.ip_network(span.cidr)]) for span in spans]
+    order = {str(network): place for place, network in enumerate(at)}
+    drawn.sort(key=lambda span: order[span.cidr])
+    return Scale(family, tuple(drawn), len(fit) - len(kept), max(0, len(bad) - MOST))
 
 
-def _kept(fit: Sequence[Obstacle], found: Plan) -> list[Obstacle]:
-    """All that overlaps; of the rest the widest, which hosts with a routing daemon have by the hundred."""
-    bad = [one for one in fit if _overlaps(one.network, found, "")]
-    rest = [one for one in fit if one not in bad]
-    return bad + rest[: max(0, MOST - len(bad))]
+def _taken(one: Obstacle, found: Plan) -> Span:
+    return Span(
+        str(one.network), one.what, one.source, overlaps=_overlaps(one.network, found, ""), possible=one.possible
+    )
 
 
 def _at(span: Span, left: float, width: float) -> Span:
-    return Span(span.cidr, span.what, span.source, span.whose, left, width, span.overlaps, span.possible)
+    return replace(span, left=left, width=width)
 
 
 def placed(networks: Iterable[Network]) -> Placed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from caasctl.syntax.live.shape import Item, at, each, listed, place, text, texts, when
+from caasctl.syntax.live.shape import Item, at, each, listed, message, place, text, texts, when
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def conditions(item: Item) -> tuple[Condition, ...]:
 
 def _condition(one: Item) -> Condition:
     since = when(one.get("lastTransitionTime"))
-    return Condition(text(one, "type"), text(one, "status"), text(one, "reason"), text(one, "message"), since)
+    return Condition(text(one, "type"), text(one, "status"), text(one, "reason"), message(one, "message"), since)
 
 
 def parse_node(item: Item) -> Node:

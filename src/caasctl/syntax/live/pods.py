@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from caasctl.syntax.live.nodes import Condition, conditions
-from caasctl.syntax.live.shape import Item, at, each, place, text, texts, when, whole
+from caasctl.syntax.live.shape import Item, at, each, message, place, text, texts, when, whole
 
 _KEPT = ("cdi.k8s.io/", "io.katacontainers.")
 _GPUS = "NVIDIA_VISIBLE_DEVICES"
@@ -114,7 +114,7 @@ def parse_pod(item: Item) -> Pod:
         text(item, "status", "phase"),
         text(item, "spec", "runtimeClassName"),
         text(item, "status", "reason"),
-        text(item, "status", "message"),
+        message(item, "status", "message"),
         {key: value for key, value in notes.items() if key.startswith(_KEPT)},
         tuple(_containers(item)),
         conditions(item),
@@ -147,7 +147,7 @@ def _container(spec: Item, status: Item, *, init: bool) -> Container:
         {key: value for key, value in limits.items() if "/" in key},
         next((text(one, "value") for one in each(spec, "env") if one.get("name") == _GPUS), ""),
         text(status, "state", "waiting", "reason"),
-        text(status, "state", "waiting", "message"),
+        message(status, "state", "waiting", "message"),
         _ended(at(status, "state", "terminated")),
         _ended(at(status, "lastState", "terminated")),
     )
@@ -156,7 +156,7 @@ def _container(spec: Item, status: Item, *, init: bool) -> Container:
 def _ended(item: Item) -> Ended | None:
     if not item:
         return None
-    return Ended(whole(item, "exitCode"), text(item, "reason"), text(item, "message"), when(item.get("finishedAt")))
+    return Ended(whole(item, "exitCode"), text(item, "reason"), message(item, "message"), when(item.get("finishedAt")))
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ def parse_event(item: Item) -> Event:
         text(about, "namespace") or ("" if text(about, "kind") == "Node" else text(item, "metadata", "namespace")),
         text(about, "name"),
         text(item, "reason"),
-        text(item, "message"),
+        message(item, "message"),
         text(item, "source", "host") or (text(item, "reportingInstance") if component == "kubelet" else ""),
         max(whole(item, "count"), whole(series, "count"), 1),
         when(series.get("lastObservedTime"), item.get("lastTimestamp"), item.get("eventTime"), item.get("firstTimestamp"),

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from caasctl.hidden import said
+
 Item = Mapping[str, Any]
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 _MAX_SAID = 2000  # characters of a message; a scheduler's of a large cluster has hundreds
@@ -28,6 +30,11 @@ def each(item: object, *path: str) -> Iterator[Item]:
 def text(item: object, *path: str) -> str:
     found = at(item, *path[:-1]).get(path[-1])
     return found[:_MAX_SAID] if isinstance(found, str) else ""
+
+
+def message(item: object, *path: str) -> str:
+    """What a program said, without what has the form of a secret."""
+    return said(text(item, *path))
 
 
 def whole(item: object, *path: str) -> int:
