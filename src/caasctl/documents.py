@@ -16,6 +16,7 @@ _NODES = 300_000
 _KEYS = 5_000  # of one mapping
 _DEEP = 100
 _DOCUMENTS = 300
+_DOTS = 100
 _BETWEEN = re.compile(r"^---(?=\s|$)[^\n]*$", re.MULTILINE)
 _HEADER = re.compile(r"""^\s*\[{1,2}\s*([^\[\]]+(?:"[^"]*"[^\[\]]*)*)\]{1,2}\s*(?:#.*)?$""")
 _KEY = re.compile(r"""^\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""")
@@ -43,12 +44,12 @@ def of_yaml(text: str, what: str) -> tuple[Document, ...]:
     for part in _parts(text, what):
         lines = _walk(part, what)
         if lines:
-            found.append(Document(_data(part, what), lines))
+            found.append(Document(formats.parse_yaml(part, what, quick=True), lines))
     return tuple(found)
 
 
 def of_json(text: str, what: str) -> tuple[Document, ...]:
-    data = formats.parse_json(text, what, unique=True)
+    data = _bounded(formats.parse_json(text, what, unique=True), what)
     try:
         return (Document(data, _walk(text, what)),)
     except FormatError:
@@ -56,7 +57,33 @@ def of_json(text: str, what: str) -> tuple[Document, ...]:
 
 
 def of_toml(text: str, what: str) -> tuple[Document, ...]:
-    return (Document(formats.parse_toml(text, what), _lines_of_toml(text)),)
+    for number, line in enumerate(text.splitlines(), 1):
+        # The time that a parser takes grows with the square of a dotted key's length.
+        if line.count(".") > _DOTS and not line.lstrip().startswith("#") and _dotted_too_long(line):
+            raise _too(what, f"a key of more than {_DOTS} parts in line {number}")
+    return (Document(_bounded(formats.parse_toml(text, what), what), _lines_of_toml(text)),)
+
+
+def _dotted_too_long(line: str) -> bool:
+    return any(part.count(".") > _DOTS for part in re.split(r"[=,{}\[\]#]", line))
+
+
+def _bounded(data: Any, what: str) -> Any:
+    """The data, where a check may walk through it. Raises FormatError."""
+    level, count = [data], 0
+    for _ in range(_DEEP):
+        tables = [one for one in level if isinstance(one, dict)]
+        if any(len(table) > _KEYS for table in tables):
+            raise _too(what, f"a table of more than {_KEYS} keys")
+        level = [value for table in tables for value in table.values()] + [
+            value for one in level if isinstance(one, list) for value in one
+        ]
+        count += len(level)
+        if count > _NODES:
+            raise _too(what, f"more than {_NODES} values")
+        if not level:
+            return data
+    raise _too(what, f"nested more than {_DEEP} levels deep")
 
 
 def _parts(text: str, what: str) -> Iterator[str]:
@@ -69,13 +96,6 @@ def _parts(text: str, what: str) -> Iterator[str]:
     ends = [*(match.start() for match in _BETWEEN.finditer(text)), len(text)]
     for start, end in zip(starts, ends, strict=True):
         yield "\n" * text.count("\n", 0, start) + text[start:end]
-
-
-def _data(text: str, what: str) -> Any:
-    try:
-        return formats.parse_yaml(text, what, quick=True)
-    except FormatError as error:
-        raise _with_tab(text, what, error) from error
 
 
 def _with_tab(text: str, what: str, error: FormatError) -> FormatError:

@@ -176,4 +176,31 @@ def file_taints(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
                          fix=Fix(f"in {file.name} line {document.line(*path)}: nodeRegistration.taints: []", FixKind.EDIT))  # fmt: skip
 
 
-CHECKS: tuple[Check, ...] = (file_values, file_secrets, file_taints)
+@check(
+    "kubernetes.file_cgroup_driver",
+    "The kubelet of a given file uses systemd's cgroups",
+    reads=(),
+    why="With cgroupfs on a host that systemd runs two programs manage one tree: `expected cgroupsPath to be of format"
+    ' "slice:prefix:name"`, or pods that end under memory pressure.',
+    fix="cgroupDriver: systemd in KubeletConfiguration, SystemdCgroup = true in containerd's.",
+    source="https://kubernetes.io/docs/setup/production-environment/container-runtimes/#cgroup-drivers",
+)
+def file_cgroup_driver(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
+    """The cgroupDriver of KubeletConfiguration; beside kubeadm's documents kubeadm fills it in."""
+    for file, document in _documents(facts, "KubeletConfiguration"):
+        said, path = text(document.data, "cgroupDriver"), ("cgroupDriver",)
+        by_kubeadm = any(
+            text(other.data, "kind") in ("ClusterConfiguration", "InitConfiguration") for other in file.documents
+        )
+        fix = Fix(f"in {file.name} line {document.line(*path)}: cgroupDriver: systemd", FixKind.EDIT)
+        evidence = (file.at(document, path, f"cgroupDriver: {said or 'not given'}"),)
+        if said and said != "systemd":
+            yield failed(said, wanted="systemd", subject=file.name, fix=fix, evidence=evidence)
+        elif not said and not by_kubeadm:
+            yield warned("not given: cgroupfs, where containerd does not tell the kubelet", wanted="systemd", subject=file.name,
+                         fix=fix, evidence=evidence)  # fmt: skip
+        else:
+            yield passed(said or "kubeadm's", subject=file.name)
+
+
+CHECKS: tuple[Check, ...] = (file_values, file_cgroup_driver, file_secrets, file_taints)

@@ -23,8 +23,10 @@ _KEYS = ("disabled_plugins", "required_plugins", "oom_score", "imports", "root",
 def _known(data: Any) -> bool:
     if not isinstance(data, dict) or "apiVersion" in data or any(str(key).startswith("hypervisor") for key in data):
         return False
+    tables = [value for value in data.values() if isinstance(value, dict)]
     return (
-        any(isinstance(data.get(key), dict) for key in _TABLES[:5])
+        any(str(key).startswith("io.containerd.") for table in tables for key in table)
+        or any(isinstance(data.get(key), dict) for key in _TABLES[:5])
         or any(key in data for key in _KEYS[:4])
         or (set(data) <= {*_TABLES, *_KEYS} and "version" in data)
     )

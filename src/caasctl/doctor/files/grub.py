@@ -20,7 +20,7 @@ def _world(given: Given) -> World:
     files = {
         _DEFAULTS: given.text,
         "/proc/cmdline": "",
-        "/proc/mounts": "",
+        "/proc/mounts": "cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n",
         "/boot/grub/grub.cfg": "",
         "/etc/debian_version": "",
     }
