@@ -54,7 +54,7 @@ NODES = {
     "mount": (POD, event("FailedMount", "MountVolume.SetUp failed for volume: rpc error"), "mount a volume"),
     "account": (POD, event("FailedMount", 'configmap "kube-root-ca.crt" not found'), "controller manager"),
     "registry": (waiting("ImagePullBackOff", BACK_OFF + "dial tcp: lookup docker.io: no such host"), None, "does not reach the registry"),
-    "registry in the event": (waiting("ImagePullBackOff", "Back-off pulling image"), event("Failed", "Failed to pull image: i/o timeout"), "registry"),
+    "registry in the event": (waiting("ImagePullBackOff", "Back-off pulling image"), event("Failed", "Failed to pull image: i/o timeout"), "does not reach the registry"),
     "certificate": (waiting("ErrImagePull", "x509: certificate signed by unknown authority"), None, "does not trust"),
     "disk": (waiting("ErrImagePull", "write /var/lib/containerd: no space left on device"), None, "disk is full"),
     "runtime": (waiting("RunContainerError", "failed to create shim task: Creating watcher returned error"), None, "could not start"),

@@ -30,6 +30,7 @@ from caasctl.facts.kubernetes_manifests import ControlPlane
 from caasctl.facts.kubernetes_pods import LivePods
 from caasctl.model import Facts, Finding, Level, findings
 from caasctl.profile_load import load
+from caasctl.syntax.kubeadm import ADMIN
 
 NAMES = sorted(path.name for path in RECORDINGS.glob("cluster-*"))
 WANTED = (
@@ -80,8 +81,7 @@ def _look(name: str, folder: Path) -> Facts:
             facts = engine.collect(Node(folder / "root", kubeconfig), probes)
     except Unavailable as reason:
         pytest.skip(str(reason))
-    refused = [one for one in api.refused if "cilium" not in one]  # a cluster without Cilium has none of its kinds
-    assert (refused, dict(facts.unread())) == ([], {})
+    assert (api.refused, dict(facts.unread())) == ([], {})
     assert not any("secrets" in path for path in api.asked)
     return facts
 
@@ -157,4 +157,24 @@ def test_what_the_node_controller_says_as_if_all_were_well_is_heard(look: Cluste
     lines = look("cluster-pod-cidrs")[LivePods].lines
     assert [(line.source, line.text) for line in lines] == [
         ("event of node node1", "CIDRNotAvailable: Node node1 status is now: CIDRNotAvailable")
+    ]
+
+
+def test_the_stand_in_answers_nothing_that_it_is_not_made_for(tmp_path: Path) -> None:
+    api = Api(recorded("cluster-healthy"))
+    try:
+        with serving(api, tmp_path / "ca") as kubeconfig:
+            host = Node(tmp_path / "root", kubeconfig)
+            for words in (
+                ("get", "--raw=/api/v1/secrets"),
+                ("delete", "--raw=/api/v1/nodes/node1"),
+                ("get", "--raw=/apis/x/v1/y"),
+            ):
+                assert not host.query("kubectl", "--kubeconfig", ADMIN, "--request-timeout=6s", *words).ok
+    except Unavailable as reason:
+        pytest.skip(str(reason))
+    assert [one.partition("?")[0] for one in api.refused] == [
+        "GET /api/v1/secrets",
+        "DELETE /api/v1/nodes/node1",
+        "GET /apis/x/v1/y",
     ]
