@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from caasctl.bundle import BundleHost
 from caasctl.faults import cannot
 from caasctl.host import LiveHost, glob, user_file
 from caasctl.model import CaasError, CommandError, Unreadable, UsageError
 from caasctl.protocol import FileKind
+from caasctl.recording import RecordingHost
 
 
 @pytest.fixture
@@ -224,3 +226,32 @@ def test_a_file_the_user_named_must_be_there(tmp_path: Path) -> None:
         user_file(str(tmp_path / "nothing"))
     with pytest.raises(UsageError, match="is a directory"):
         user_file(str(tmp_path))
+
+
+# -- ends of large files ------------------------------------------------------------------------------------------------
+def test_of_a_large_file_the_last_whole_lines_are_read(tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(b"first\n" + b"x" * (17 << 20) + b"\nl\xffast\nend\n")
+    host = LiveHost(str(tmp_path))
+    assert host.tail("/log", 16) == "l\ufffdast\nend\n"
+    assert host.tail("/log", 10) == "l\ufffdast\nend\n"
+    assert host.tail("/log", 9) == "end\n"
+    assert host.tail("/none", 9) is None
+    with pytest.raises(Unreadable, match="is a directory"):
+        host.tail("/", 9)
+
+
+def test_a_small_file_is_its_own_end(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("a\nb")
+    assert LiveHost(str(tmp_path)).tail("/log", 3) == "a\nb"
+    assert LiveHost(str(tmp_path)).tail("/log", 2) == "b"
+
+
+def test_a_recording_has_the_end_of_a_large_file(tmp_path: Path) -> None:
+    (tmp_path / "host/var").mkdir(parents=True)
+    (tmp_path / "host/var/log").write_bytes(b"x" * (17 << 20) + b"\nlast\nend\n")
+    recording = RecordingHost(LiveHost(str(tmp_path / "host")))
+    assert [recording.tail("/var/log", 10), recording.tail("/none", 10)] == ["last\nend\n", None]
+    recording.save(str(tmp_path / "recording"), "node")
+    bundle = BundleHost(str(tmp_path / "recording"))
+    assert [bundle.tail("/var/log", 10), bundle.tail("/none", 10)] == ["last\nend\n", None]
+    assert bundle.tail("/var/log", 5) == "end\n"

@@ -117,6 +117,17 @@ def test_a_flood_is_kept_in_bounds() -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 150 * 1024  # KiB; it says gigabytes
 
 
+def test_a_query_that_prints_100_megabytes_is_kept_to_its_end_in_bounded_memory() -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with at_most(5):
+        done = LiveHost().query(
+            "sh", "-c", "yes 0123456789012345678901234567890123456789 | head -c 100000000; echo end", timeout_s=5
+        )
+    assert done.stdout.endswith("end\n")
+    assert len(done.stdout) <= running.MAX_CHARS
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 150 * 1024
+
+
 def test_a_flood_without_a_line_is_cut_into_lines() -> None:
     heard: list[str] = []
     error = late("echo begun; tr '\\0' x </dev/zero", 1.0)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-HEAVY = ("rich", "jinja2", "yaml", "tomlkit", "sh", "asyncio", "cattrs", "pydantic")
+HEAVY = ("rich", "jinja2", "yaml", "tomlkit", "sh", "asyncio", "cattrs", "pydantic", "caasctl.mapping")
+HOST = str(Path(__file__).parent / "hosts/debian12-plain-vm")
 REPORT = f"import sys; print(*sorted(set({HEAVY!r}) & set(sys.modules)))"
 
 
@@ -25,6 +27,12 @@ def test_importing_the_command_line_loads_nothing_heavy() -> None:
 def test_a_command_without_work_loads_nothing_heavy(argv: list[str]) -> None:
     run = f"import sys; sys.argv[1:] = {argv!r}\nfrom caasctl.__main__ import main\nassert main() == 0"
     assert loaded_by(run) == []
+
+
+def test_a_report_that_nobody_draws_loads_no_pictures() -> None:
+    look = f"from caasctl.commands import Session\nreport = Session('single-node', (), {HOST!r}).preflight((), strict=False)"
+    assert "caasctl.mapping" not in loaded_by(look)
+    assert "caasctl.mapping" in loaded_by(f"{look}\nreport.pictures()")
 
 
 def test_a_heavy_import_is_seen() -> None:

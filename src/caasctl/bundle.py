@@ -13,7 +13,7 @@ from typing import Any
 
 from caasctl import formats
 from caasctl.faults import why
-from caasctl.host import LiveHost, decode
+from caasctl.host import LiveHost, decode, last_lines
 from caasctl.model import Unreadable, UsageError
 from caasctl.protocol import NOT_FOUND, Completed, FileKind, Stat
 
@@ -77,6 +77,13 @@ class BundleHost:
     def read(self, path: str) -> str | None:
         data = self.read_bytes(path)
         return None if data is None else decode(path, data)
+
+    def tail(self, path: str, size_bytes: int) -> str | None:
+        """Of a file that was recorded, be it whole or only its end."""
+        if self._noted("tail", path):
+            return None
+        data = self.read_bytes(path)
+        return None if data is None else last_lines(data, size_bytes).decode("utf-8", "replace")
 
     def list(self, path: str) -> tuple[str, ...] | None:
         if self._noted("list", path):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from difflib import get_close_matches
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ from caasctl.recording import RecordingHost
 
 if TYPE_CHECKING:
     from caasctl.needs.gpu.inventory import Gpu
+    from caasctl.pictures import Pictures
 
 Say = Callable[[str], None]
 STOPS = "stopping as soon as this step is done; the same command goes on from there"
@@ -83,19 +85,23 @@ class Session:
         found: tuple[Finding, ...],
         phases: tuple[PhaseReport, ...] = (),
         notes: tuple[str, ...] = (),
+        facts: Facts | None = None,
     ) -> Report:
         took = round((time.monotonic() - self._start) * 1000)
         name = self.profile.metadata.name
         command = shlex.join([*words, *self._options])
         found = pasted(found, self.settings)
         phases = tuple(replace(phase, findings=pasted(phase.findings, self.settings)) for phase in phases)
-        return Report(command, name, name_of(self.host), self._started_at, took, code, found, phases, notes)
+        drawn = None if facts is None else partial(_pictures, self.host, facts, self.profile)
+        return Report(
+            command, name, name_of(self.host), self._started_at, took, code, found, phases, notes, pictures=drawn
+        )
 
     def preflight(self, only: Sequence[str], *, strict: bool) -> Report:
-        found = engine.examine(engine.collect(self.host, self.probes), self.profile, only=only)
-        return self.report(
-            ["preflight", *(["--strict"] if strict else [])], engine.preflight_exit(found, strict=strict), found
-        )
+        facts = engine.collect(self.host, self.probes)
+        found = engine.examine(facts, self.profile, only=only)
+        words = ["preflight", *(["--strict"] if strict else [])]
+        return self.report(words, engine.preflight_exit(found, strict=strict), found, facts=facts)
 
     def plan(self, phases: Sequence[Phase], words: Sequence[str] = ("init-node",)) -> tuple[Facts, Report]:
         """The facts that a run starts from, and what it would do."""
@@ -103,7 +109,7 @@ class Session:
         found = engine.examine(facts, self.profile)
         planned = engine.plan(self.host, facts, self.profile, found, phases)
         return facts, self.report(
-            [*words, "--dry-run"], engine.plan_exit(planned), found, planned, self._notes(words, facts)
+            [*words, "--dry-run"], engine.plan_exit(planned), found, planned, self._notes(words, facts), facts
         )
 
     def apply(self, phases: Sequence[Phase], facts: Facts, words: Sequence[str], step: Say, hear: Say) -> Report:
@@ -126,7 +132,7 @@ class Session:
             self.host = open_host(None, "/") if changed else self.host
             facts = made.fresh or engine.collect(self.host, self.probes) if changed else facts
             found = engine.examine(facts, self.profile)
-            report = self.report(words, apply.exit_code(reports), found, reports, self._notes(words, facts))
+            report = self.report(words, apply.exit_code(reports), found, reports, self._notes(words, facts), facts)
             self._keep(host, report)
         return report
 
@@ -147,6 +153,12 @@ class Session:
         if words[0] != "init-node" or self.profile.spec.role != "worker" or (cluster and cluster.kubelet_conf):
             return ()
         return (JOIN_NEXT,)
+
+
+def _pictures(host: Reader, facts: Facts, profile: NodeProfile) -> Pictures:
+    from caasctl import mapping  # noqa: PLC0415 - a report that draws nothing does not pay for it
+
+    return mapping.pictures(host, facts, profile)
 
 
 def pasted(found: Sequence[Finding], settings: str) -> tuple[Finding, ...]:

@@ -12,13 +12,14 @@ from caasctl.model import Finding
 class Line:
     """A record of a log, or what a program said. kind: which stream, as rules name it. source: as a reader would call it.
 
-    at: when, in UTC, as ISO 8601 to the second; "" where the line does not say.
+    at: when, in UTC, as ISO 8601 to the second; "" where the line does not say. times: of lines alike but for figures, how many.
     """
 
     kind: str
     source: str
     text: str
     at: str = ""
+    times: int = 1
 
 
 class Says(str, Enum):
@@ -55,7 +56,7 @@ class Follow:
 
 @dataclass(frozen=True)
 class Root:
-    """A cause that was found, and what follows from it, nearest first. signs: in how many ways it shows."""
+    """A sign that follows from no other, and what follows from it, nearest first. signs: in how many ways it shows."""
 
     sign: Sign
     follows: tuple[Follow, ...] = ()
@@ -63,6 +64,12 @@ class Root:
     @property
     def signs(self) -> int:
         return 1 + len(self.follows)
+
+    @property
+    def shows(self) -> bool:
+        """Whether something was seen to break: a program said so, or a state is not as it should be; not only a check's claim."""
+        every = (self.sign, *(follow.sign for follow in self.follows))
+        return any(not sign.checked or sign.says is Says.EFFECT for sign in every)
 
 
 @dataclass(frozen=True)
@@ -97,18 +104,24 @@ class Moment:
 class Diagnosis:
     """roots: most telling first. beside: fails, but nothing that was seen follows from it. unexplained: most telling first.
 
-    notes: reads like trouble and is none. undetermined: what could not be looked at and could matter, with why. collect: what
-    to bring next. looked_at: the sources that were read, with how much of them.
+    notes: reads like trouble and is none. over: was said, and what it would bring about is well now. unknown_lines: sound like trouble,
+    and no rule knows them. undetermined: what could not be looked at and could matter, with why. collect: what
+    to bring next. looked_at: the sources that were read, with how much of them. changed: what
+    caasctl made and what is no longer as it made it. established: the host is in a cluster, so that what fails is broken and not only not made yet.
     """
 
     roots: tuple[Root, ...] = ()
     beside: tuple[Sign, ...] = ()
-    unexplained: tuple[Sign, ...] = ()
-    notes: tuple[Sign, ...] = ()
+    unexplained: tuple[Root, ...] = ()
+    notes: tuple[Root, ...] = ()
+    over: tuple[Sign, ...] = ()
+    unknown_lines: tuple[Line, ...] = ()
     ruled_out: tuple[RuledOut, ...] = ()
     undetermined: tuple[RuledOut, ...] = ()
     chain: tuple[Link, ...] = ()
     timeline: tuple[Moment, ...] = ()
     collect: tuple[str, ...] = ()
     looked_at: tuple[str, ...] = ()
+    changed: tuple[RuledOut, ...] = ()
     rules: int = 0
+    established: bool = True

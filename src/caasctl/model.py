@@ -294,3 +294,7 @@ class Report:
     findings: tuple[Finding, ...] = ()
     phases: tuple[Any, ...] = ()  # protocol.PhaseReport, a layer above
     notes: tuple[str, ...] = field(default=())
+    diagnosis: Any = None  # diagnosis.Diagnosis, of doctor
+    pictures: Callable[[], Any] | None = field(
+        default=None, compare=False
+    )  # makes pictures.Pictures, for who draws them

@@ -1,4 +1,7 @@
-"""What a node should be: the NodeProfile, frozen values with the field names of its YAML. Reading it is profile_load's."""
+"""What a node should be: the NodeProfile, frozen values with the field names of its YAML. Reading it is profile_load's.
+
+A class's docstring says `key: meaning.` of each of its keys: docs/generate.py makes the profile's page of it.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ GPU_HANDLER = "kata-qemu-nvidia-gpu"  # the only one that passes GPUs through: d
 
 @dataclasses.dataclass(frozen=True)
 class Metadata:
+    """name: of the profile, shown in reports."""
+
     name: str
 
 
@@ -20,8 +25,11 @@ class Metadata:
 class Kubernetes:
     """version: vMAJOR.MINOR.PATCH. controlPlaneEndpoint: HOST or HOST:PORT that stays when control planes come and go.
 
-    kubelet: fields of KubeletConfiguration laid over ours. podSecurity: the level that namespaces without a label of their
-    own enforce. kubeconfigFor: a user of this host who gets admin.conf beside root; "" for none.
+    imageRepository: the registry of Kubernetes' own images. kubelet: fields of KubeletConfiguration laid over ours.
+    apiServerCertSANs: more names and addresses that the API server's certificate is good for. auditLog: the API server
+    logs who changed what. encryptSecrets: secrets in etcd are encrypted, with a key that is made on the host. podSecurity:
+    the level that namespaces without a label of their own enforce. kubeconfigFor: a user of this host who gets admin.conf
+    beside root; "" for none.
     """
 
     version: str
@@ -43,9 +51,12 @@ class Kubernetes:
 
 @dataclasses.dataclass(frozen=True)
 class NetworkSpec:
-    """CIDRs and nodeIP are `auto` or a value; two CIDRs of different families, with a comma between, are dual stack.
+    """podCIDR: the pods' network, or `auto`, which keeps clear of all that this host knows; two of different families, with a
+    comma between, are dual stack. serviceCIDR: the services' network, in the same words.
 
-    nodeCIDRMaskSize, nodeCIDRMaskSizeIPv6: prefix lengths of each node's share of the pods' network.
+    nodeCIDRMaskSize, nodeCIDRMaskSizeIPv6: prefix length of each node's share of the pods' network. dnsDomain: of the
+    cluster's names. nodeIP: the node's address, or `auto`: the one that the default route leaves from. avoid: networks
+    that this host cannot see and `auto` must keep clear of.
     """
 
     podCIDR: str = AUTO
@@ -67,7 +78,9 @@ class HugepagesSpec:
 
 @dataclasses.dataclass(frozen=True)
 class Boot:
-    """iommu: `required` fails without a working IOMMU, `auto` only where a GPU is to be passed through, `off` leaves it alone.
+    """cgroup: the only version that today's kubelet runs on. iommu: `required` fails without a working IOMMU, `auto` only
+    where a GPU is to be passed through, `off` leaves it alone. passthroughMode: `iommu=pt`, no translation of the host's
+    own devices. kernelArgs: more arguments for the kernel. hugepages: pages that the kernel sets aside at boot.
 
     applyBLS: run grubby on hosts with Boot Loader Specification entries instead of printing the command.
     trialBoot: `auto` tries new kernel arguments once before they are permanent, where GRUB can; `off` writes them at once.
@@ -84,7 +97,9 @@ class Boot:
 
 @dataclasses.dataclass(frozen=True)
 class ContainerdSpec:
-    """sandboxImage: `auto` is the pause image of the Kubernetes version in its image repository."""
+    """sandboxImage: `auto` is the pause image of the Kubernetes version in its image repository. defaultRuntime: the handler
+    of pods without a runtimeClassName.
+    """
 
     sandboxImage: str = AUTO
     defaultRuntime: str = "runc"
@@ -93,6 +108,7 @@ class ContainerdSpec:
 @dataclasses.dataclass(frozen=True)
 class KataSpec:
     """source: the path or https address of a release's tarball, "" to take the tree that is there. sha256: of that file.
+    prefix: where the tree is.
 
     annotations: names of the hypervisor's that a pod may set (io.katacontainers.config.hypervisor.NAME); by default Kata's own.
     """
@@ -105,7 +121,9 @@ class KataSpec:
 
 @dataclasses.dataclass(frozen=True)
 class GpuSelector:
-    """Hex without 0x: vendor 4 digits, device 4, class a prefix of 6. address: a PCI address."""
+    """vendor: 4 hex digits, without 0x. device: 4 hex digits. class: the first of its 6 hex digits, 03 is every display. address:
+    a PCI address, as 0000:01:00.0.
+    """
 
     vendor: str = ""
     device: str = ""
@@ -125,6 +143,12 @@ class DevicePluginSpec:
 
 @dataclasses.dataclass(frozen=True)
 class GpuSpec:
+    """passthrough: `required` fails where no GPU can be passed through, `auto` passes those there are where a runtime starts
+    guests, `off` leaves them to the host. select: which PCI functions are meant, those that fit all keys of any entry.
+    exclude: PCI addresses that stay with the host. resourceName: by which pods ask for a GPU. devicePlugin: what offers
+    them to pods.
+    """
+
     passthrough: Literal["auto", "required", "off"] = "auto"
     select: tuple[GpuSelector, ...] = (GpuSelector(vendor="10de", class_="03"),)
     exclude: tuple[str, ...] = ()
@@ -134,9 +158,12 @@ class GpuSpec:
 
 @dataclasses.dataclass(frozen=True)
 class CiliumSpec:
-    """chart: a name in `repository`, an address oci://..., or the path of a local chart (folder or .tgz).
+    """version: of the chart. repository: where Helm finds it. chart: a name in `repository`, an address oci://..., or the path
+    of a local chart (folder or .tgz).
 
-    values: laid over ours. encryption: of traffic between nodes.
+    kubeProxyReplacement: Cilium does kube-proxy's work, and there is none. encryption: of traffic between nodes. devices:
+    the interfaces that Cilium works on; without any it finds them. mtu: of the pods' interfaces; `auto` leaves it to
+    Cilium, and takes off what tunnel and encryption add where Kata's guests run. values: of the chart, laid over ours.
     """
 
     version: str = "1.20.5"
@@ -158,6 +185,12 @@ class SmokeSpec:
 
 @dataclasses.dataclass(frozen=True)
 class Spec:
+    """kubernetes: the cluster. role: what this node is in it. network: its ranges. boot: what the kernel is started with.
+    containerd: the container runtime. runtimes: the handlers that pods can ask for. kata: where Kata's tree is from. gpu:
+    which GPUs guests get. cilium: the cluster's network. smoke: the proof by pods. waivers: checks to live with, each until
+    a date.
+    """
+
     kubernetes: Kubernetes
     role: Literal["single-node", "control-plane", "worker"] = "single-node"
     network: NetworkSpec = dataclasses.field(default_factory=NetworkSpec)
@@ -193,7 +226,9 @@ class Join:
 
 @dataclasses.dataclass(frozen=True)
 class NodeProfile:
-    """join: how this node joins a cluster, for join-node only; no key of the YAML."""
+    """apiVersion, kind: always this. metadata: what the profile is called. spec: what the node should be. join: how this node joins
+    a cluster, for join-node only; no key of the YAML.
+    """
 
     apiVersion: Literal["caasctl.io/v1alpha1"]
     kind: Literal["NodeProfile"]

@@ -59,6 +59,9 @@ class Reader(Protocol):
     def read_bytes(self, path: str) -> bytes | None:
         """As `read`, undecoded."""
 
+    def tail(self, path: str, size_bytes: int) -> str | None:
+        """The last whole lines of a file that may be large, at most so much of it; bytes that are no UTF-8 are replaced."""
+
     def list(self, path: str) -> tuple[str, ...] | None:
         """Names in a directory, sorted; None where there is none. Raises Unreadable."""
 
@@ -76,10 +79,7 @@ class Writer(Reader, Protocol):
     """Changes a host. Only the engine's apply holds one."""
 
     def write(self, path: str, data: bytes, mode: int = 0o644, owner: tuple[int, int] | None = None) -> None:
-        """Replaces a file whole and atomically (temporary file, fsync, rename); makes missing parents.
-
-        owner: (uid, gid) of the file and of the parents that are made; None keeps that of the file before, else root's.
-        """
+        """Replaces a file whole, in one step; makes parents. owner: (uid, gid) of all; None: of the file before, else root's."""
 
     def write_value(self, path: str, text: str) -> None:
         """Writes into a kernel file (/proc/sys, /sys) in place."""

@@ -53,6 +53,10 @@ class RecordingHost:
         data = self.read_bytes(path)
         return None if data is None else decode(path, data)
 
+    def tail(self, path: str, size_bytes: int) -> str | None:
+        """A path has one size in caasctl: whoever asks for it first says how much of it is kept."""
+        return self._once(("tail", path), lambda: self._inner.tail(path, size_bytes))
+
     def list(self, path: str) -> tuple[str, ...] | None:
         return self._once(("list", path), lambda: self._inner.list(path))
 
@@ -136,6 +140,8 @@ class _Recording:
             }
         elif isinstance(answer, tuple):
             self.manifest["listings"][path] = list(answer)
+        elif isinstance(answer, str) and kind == "tail":
+            self.files.setdefault(path, without_keys(answer).encode())
         elif isinstance(answer, str):
             self.links[path] = answer
         else:

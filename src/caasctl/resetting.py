@@ -44,6 +44,7 @@ class ResetSession(Session):
         found: tuple[Finding, ...],  # noqa: ARG002 - what a node needs is no matter for one that is taken out of caasctl's hands
         phases: tuple[PhaseReport, ...] = (),
         notes: tuple[str, ...] = (),
+        facts: Facts | None = None,  # noqa: ARG002 - too few to draw a host of
     ) -> Report:
         return replace(super().report(words, code, (), phases, notes), profile="")
 

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from tests.hosts import aftermath, cluster
+from tests.hosts import aftermath, cluster, living
 
 from caasctl import engine, profile_load
 from caasctl.bundle import BundleHost
@@ -139,7 +139,7 @@ def the_cluster() -> None:
     found = data(NODE, "manifest.json")
     found["stats"] |= cluster.stats()
     save(NODE, "manifest.json", found)
-    told = cluster.commands(NODE)
+    told = [*cluster.commands(NODE), *living.Living().commands()]
     replaced = {tuple(one["argv"]) for one in told}
     save(
         NODE,
@@ -190,6 +190,10 @@ class AskingHost(BundleHost):
     def read_bytes(self, path: str) -> bytes | None:
         self.asked.add(f"read {path}")
         return super().read_bytes(path)
+
+    def tail(self, path: str, size_bytes: int) -> str | None:
+        self.asked.add(f"tail {path}")
+        return super().tail(path, size_bytes)
 
     def list(self, path: str) -> tuple[str, ...] | None:
         self.asked.add(f"list {path}")

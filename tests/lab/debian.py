@@ -54,6 +54,26 @@ def fetch(tree: Path, suite: str, packages: tuple[str, ...], *says: str) -> None
     (tree / _COMPLETE).write_text(_run(*says))
 
 
+def fetch_missing(tree: Path, packages: tuple[str, ...], *says: str) -> None:
+    """Unpacks packages, and of what they need all that this machine lacks, as its own apt chooses; installs nothing."""
+    work = tree.with_name(f"{tree.name}.work")
+    shutil.rmtree(work, ignore_errors=True)
+    shutil.rmtree(tree, ignore_errors=True)
+    (work / "archives/partial").mkdir(parents=True)
+    options = (f"Dir::Cache::archives={work}/archives", "APT::Sandbox::User=root", "Acquire::Retries=2")
+    apt = ("apt-get", "-qq", *(word for option in options for word in ("-o", option)))
+    download = (*apt, "install", "--yes", "--download-only", "--no-install-recommends", *packages)
+    try:
+        _run(*download)
+    except Unavailable:  # its lists may be old, or not there yet
+        _run(*apt, "update")
+        _run(*download)
+    for deb in sorted((work / "archives").glob("*.deb")):
+        _run("dpkg", "-x", str(deb), str(tree))
+    shutil.rmtree(work)
+    (tree / _COMPLETE).write_text(_run(*says))
+
+
 def _apt(work: Path) -> tuple[str, ...]:
     """apt with directories of its own; signatures are checked with the machine's own Debian keys."""
     options = (

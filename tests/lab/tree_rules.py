@@ -16,7 +16,7 @@ HOMES = {
     "rich": ("report/",),
     "jinja2": ("formats.py",),
     "tomlkit": ("formats.py",),
-    "yaml": ("formats.py",),
+    "yaml": ("formats.py", "documents.py"),
     "cattrs": ("profile_load.py",),
     "fastjsonschema": ("formats.py",),
     "asn1crypto": ("x509.py",),

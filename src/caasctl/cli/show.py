@@ -15,11 +15,16 @@ from caasctl.model import UsageError
 @app.command()
 def explain(
     check_id: Annotated[
-        str | None, typer.Argument(metavar="ID", help="A check, or a topic such as gpu; without it all are listed.")
+        str | None,
+        typer.Argument(
+            metavar="ID",
+            help="A check, a symptom, a topic such as gpu, or `symptoms`; without it all checks are listed.",
+        ),
     ] = None,
 ) -> None:
-    """What a check looks at, why it matters, how to mend it, and where the rule comes from."""
+    """What a check looks at, or a symptom means, why it matters, how to mend it, and where the rule comes from."""
     from caasctl.checks import ALL_CHECKS  # noqa: PLC0415
+    from caasctl.doctor.rules import shipped_rules  # noqa: PLC0415
     from caasctl.report import explain as text  # noqa: PLC0415
     from caasctl.syntax.cluster.smoke import TITLES  # noqa: PLC0415
 
@@ -27,8 +32,13 @@ def explain(
         text.write_claim(check_id, TITLES[check_id], sys.stdout)
     elif check_id and (topic := text.of_topic(check_id, ALL_CHECKS)):
         text.listing(topic, sys.stdout)
+    elif check_id == "symptoms":
+        text.listing(shipped_rules().symptoms, sys.stdout)
+    elif check_id and (rule := shipped_rules().find(check_id)):
+        text.write_symptom(rule, shipped_rules(), sys.stdout)
     elif check_id:
-        text.write(text.find(check_id, ALL_CHECKS), sys.stdout)
+        every: list[text.Named] = [*ALL_CHECKS, *shipped_rules().symptoms]  # a near miss may be either
+        text.write(text.find(text.find(check_id, every).id, ALL_CHECKS), sys.stdout)
     else:
         text.listing(ALL_CHECKS, sys.stdout)
 

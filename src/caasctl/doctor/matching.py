@@ -96,12 +96,13 @@ def sign(rule: Rule, found: Sequence[Hit]) -> Sign:
     times = sorted(hit.line.at for hit in found if hit.line.at)
     last_of = {hit.line.source: hit for hit in found}
     evidence = tuple(Evidence(_where(hit), hit.excerpt) for hit in list(last_of.values())[:_SHOWN])
-    often = f"{len(found)} times" if len(found) > 1 else "once"
+    number = sum(hit.line.times for hit in found)
+    often = f"{number} times" if number > 1 else "once"
     finding = Finding(
         Level.FAIL, f"said {often} in {', '.join(list(last_of)[:_SHOWN])}", cause=rule.cause, fix=rule.fix, fixed_by="",
         evidence=evidence, id=rule.id, title=rule.title, topic=rule.topic,
     )  # fmt: skip
-    return Sign(finding, rule.says, len(found), times[0] if times else "", times[-1] if times else "")
+    return Sign(finding, rule.says, number, times[0] if times else "", times[-1] if times else "")
 
 
 def _where(hit: Hit) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 GAP = 300  # characters of a squeezed text; "." stops at the line break that stands between records
-_DROPPED = re.compile(r"[\s\"'`\\\u2018\u2019\u201c\u201d\u00b4]+")
+_DROPPED = dict.fromkeys(map(ord, " \t\r\n\x0b\x0c\u00a0\u00b4\u2018\u2019\u201c\u201d\"'`\\"))
 _ESCAPED = re.compile(r"\\+[ntr](?=[\s\"'A-Z\\]|$|\\)")  # line breaks of messages inside messages
 _COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _SIGNS = re.compile(r"<\*>|<#>|<[^<>|]+(?:\|[^<>|]+)+>")
@@ -33,17 +33,18 @@ class Phrase:
 
 def squeeze(text: str) -> str:
     """The text as phrases see it."""
-    return _DROPPED.sub("", _ESCAPED.sub(" ", _COLOURS.sub("", text))).lower()
+    return plain(text).translate(_DROPPED).lower()
 
 
 def places(text: str) -> list[int]:
     """Of each character of the squeezed text its place in the text itself; the text is one of `plain`."""
-    return [at for at, sign in enumerate(text) for _ in squeeze(sign)]
+    return [at for at, sign in enumerate(text) for _ in sign.translate(_DROPPED).lower()]
 
 
 def plain(text: str) -> str:
-    """The text without colours, and line breaks that are written out made spaces, so that `places` can count it."""
-    return _ESCAPED.sub(lambda found: " " * len(found[0]), _COLOURS.sub("", text))
+    """The text without colours, and line breaks that are written out made spaces of the same length."""
+    text = _COLOURS.sub("", text) if "\x1b" in text else text
+    return _ESCAPED.sub(lambda found: " " * len(found[0]), text) if "\\" in text else text
 
 
 @lru_cache(maxsize=4096)

@@ -46,10 +46,11 @@ class Rule:
 
 @dataclass(frozen=True)
 class Rules:
-    """causes: id of a check or symptom -> ids of what follows from it."""
+    """causes: id of a check or symptom -> ids of what follows from it. effects: checks whose failure states no cause."""
 
     symptoms: tuple[Rule, ...]
     causes: Mapping[str, tuple[str, ...]]
+    effects: frozenset[str] = frozenset()
 
     def find(self, name: str) -> Rule | None:
         return next((rule for rule in self.symptoms if rule.id == name), None)
@@ -63,7 +64,8 @@ def shipped_rules() -> Rules:
     for topic in topics:
         for name, follows in (topic.get("causes") or {}).items():
             causes[name] = tuple(dict.fromkeys([*causes.get(name, ()), *follows]))
-    return Rules(tuple(_rule(data) for topic in topics for data in topic["symptoms"]), causes)
+    effects = frozenset(name for topic in topics for name in topic.get("effects") or ())
+    return Rules(tuple(_rule(data) for topic in topics for data in topic["symptoms"]), causes, effects)
 
 
 def _topic(name: str) -> dict[str, Any]:

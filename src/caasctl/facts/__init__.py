@@ -27,6 +27,7 @@ from caasctl.facts import (
     kubernetes_api,
     kubernetes_certificates,
     kubernetes_config,
+    kubernetes_containers,
     kubernetes_join,
     kubernetes_kubelet,
     kubernetes_leftovers,
@@ -34,6 +35,8 @@ from caasctl.facts import (
     kubernetes_manifests,
     kubernetes_objects,
     kubernetes_pods,
+    kubernetes_readyz,
+    kubernetes_static_pods,
     kubernetes_tools,
     network,
     network_bridges,
@@ -48,6 +51,8 @@ from caasctl.facts import (
     network_sysctl,
     os,
     os_clock,
+    os_journal,
+    os_services,
     os_swap,
     os_sysctl,
     os_system,
@@ -109,8 +114,13 @@ PROBES: tuple[Probe, ...] = (
 )
 # What only doctor and recordings look at: logs, containers, a cluster's objects. A fact of these that has `lines` is heard.
 DOCTOR_PROBES: tuple[Probe, ...] = (
+    *os_journal.PROBES,
     *kubernetes_live.PROBES,
     *kubernetes_pods.PROBES,
-    *kata.DOCTOR_PROBES,
+    *kubernetes_containers.PROBES,
+    *os_services.PROBES,
+    *kubernetes_readyz.PROBES,
+    *kubernetes_static_pods.PROBES,
     *cilium_status.PROBES,
+    *kata.DOCTOR_PROBES,
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from caasctl.model import Unreadable
@@ -11,15 +13,22 @@ from caasctl.protocol import Probe, Reader
 VFIO = "/dev/vfio"
 _MODULE = "vfio"
 _MODULE_FIELDS = 4
+_SANDBOX = re.compile(r"(?:\bsandbox-|/run/vc/(?:vm/|sbs/)?|/run/kata/|\0-id\0)([0-9a-f]{12,64})\b")
 
 
 @dataclass(frozen=True)
 class Holder:
-    """A process that has a node open. node: /dev/vfio/25 or /dev/vfio/devices/vfio0. command: as in /proc/PID/comm."""
+    """A process that has a node open. node: /dev/vfio/25 or /dev/vfio/devices/vfio0. command: as in /proc/PID/comm.
+
+    sandbox: id of the pod's sandbox whose virtual machine it is, as its command line says, "" where that names none.
+    state: of the kernel, as D for one that waits inside the kernel and cannot be killed, "" where it is not known.
+    """
 
     node: str
     pid: int
     command: str
+    sandbox: str = ""
+    state: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,7 +89,29 @@ def _held(host: Reader, pid: str) -> Iterator[Holder]:
     nodes = sorted(link for link in links if link.startswith(f"{VFIO}/") and link != f"{VFIO}/vfio")
     if nodes:
         command = (host.read(f"/proc/{pid}/comm") or "").strip()
-        yield from (Holder(node, int(pid), command) for node in nodes)
+        sandbox, state = (
+            parse_sandbox(_quietly(host, f"/proc/{pid}/cmdline")),
+            parse_state(_quietly(host, f"/proc/{pid}/stat")),
+        )
+        yield from (Holder(node, int(pid), command, sandbox, state) for node in nodes)
+
+
+def _quietly(host: Reader, path: str) -> str:
+    """More about a holder that is known already."""
+    with suppress(Unreadable):
+        return (host.read_bytes(path) or b"").decode("utf-8", "replace")
+    return ""
+
+
+def parse_sandbox(cmdline: str) -> str:
+    """QEMU's `-name sandbox-ID`, the folder of a virtual machine of Kata's, a shim's `-id ID`."""
+    found = _SANDBOX.search(cmdline)
+    return found[1] if found else ""
+
+
+def parse_state(stat: str) -> str:
+    """The letter behind the name in /proc/PID/stat; the name itself may hold anything."""
+    return stat.rpartition(")")[2].strip()[:1]
 
 
 PROBES = (Probe(VfioNodes, _read),)

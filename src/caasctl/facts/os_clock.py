@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 
 from caasctl.model import Unreadable
 from caasctl.protocol import Probe, Reader
+from caasctl.syntax.clock import moment
 
 # Of a boot: a kubelet that failed once for a containerd that was late, its static pods, leases of a control plane.
 COMES_UP_S = 240
@@ -31,11 +31,10 @@ class Clock:
 
 def parse_clock(stat: str, uptime: str) -> Clock:
     """Of /proc/stat and /proc/uptime. Raises Unreadable."""
-    boot = re.search(r"^btime (\d+)$", stat, re.MULTILINE)
-    up = re.match(r"(\d+)(?:\.\d+)? ", uptime)
-    if not boot or not up:
+    found = moment(stat, uptime)
+    if found is None:
         raise Unreadable("/proc/stat and /proc/uptime", "do not tell the time of the boot and since then")
-    return Clock(datetime.fromtimestamp(int(boot[1]) + int(up[1]), timezone.utc), int(up[1]))
+    return Clock(*found)
 
 
 def read_clock(host: Reader) -> Clock:

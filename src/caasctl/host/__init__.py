@@ -62,6 +62,13 @@ class LiveHost(Trees):
         self._runs: tuple[str, float] | None = None
 
     def read_bytes(self, path: str) -> bytes | None:
+        return self._taken(path, _content)
+
+    def tail(self, path: str, size_bytes: int) -> str | None:
+        data = self._taken(path, lambda path, fd: last_lines(_end(path, fd, size_bytes + 1), size_bytes))
+        return None if data is None else data.decode("utf-8", "replace")
+
+    def _taken(self, path: str, take: Callable[[str, int], bytes]) -> bytes | None:
         try:
             fd = os.open(self._inside(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError):
@@ -69,7 +76,7 @@ class LiveHost(Trees):
         except OSError as error:
             raise Unreadable(path, why(error)) from error
         try:
-            return _content(path, fd)
+            return take(path, fd)
         except OSError as error:
             raise Unreadable(path, why(error)) from error
         finally:
@@ -236,10 +243,26 @@ class LiveHost(Trees):
         return path if self.root == "/" else tree.inside(self.root, path, follow=follow)
 
 
-def _content(path: str, fd: int) -> bytes:
+def _must_be_file(path: str, fd: int) -> None:
     kind = os.fstat(fd).st_mode
     if not stat_module.S_ISREG(kind):
         raise Unreadable(path, "is a directory" if stat_module.S_ISDIR(kind) else "is no file")
+
+
+def _end(path: str, fd: int, size_bytes: int) -> bytes:
+    _must_be_file(path, fd)
+    return os.pread(fd, size_bytes, max(0, os.fstat(fd).st_size - size_bytes))
+
+
+def last_lines(data: bytes, size_bytes: int) -> bytes:
+    """The end of a text without the line that is cut: what comes before it may be more than `size_bytes`."""
+    if len(data) <= size_bytes:
+        return data
+    return data[-size_bytes - 1 :].partition(b"\n")[2]
+
+
+def _content(path: str, fd: int) -> bytes:
+    _must_be_file(path, fd)
     data = bytearray()
     while block := os.read(fd, 1 << 20):
         data += block

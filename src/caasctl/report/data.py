@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from caasctl import __version__
+from caasctl.diagnosis import Diagnosis, Line, Root, RuledOut, Sign
 from caasctl.hidden import masked
 from caasctl.model import Finding, Level, Report, Waiver
 from caasctl.protocol import Absent, Change, Known, PhaseReport, State, Undo, Unknown
@@ -31,6 +32,8 @@ def tree(report: Report) -> Data:
         "results": [result(finding) for finding in order.ordered(report.findings)],
         "phases": [phase(each) for each in order.phases(report)],
     }
+    if isinstance(report.diagnosis, Diagnosis):
+        data["diagnosis"] = diagnosis(report.diagnosis)
     stored = _storable(data)
     assert isinstance(stored, dict)  # noqa: S101 - a dict goes in
     return stored
@@ -66,6 +69,45 @@ def result(finding: Finding) -> Data:
         "waiver": _waiver(finding.waiver),
         "durationMs": finding.duration_ms,
     }
+
+
+def diagnosis(found: Diagnosis) -> Data:
+    """What doctor came to; a root is a result with what follows from it."""
+    return {
+        "roots": [root(each) for each in found.roots],
+        "beside": [sign(each) for each in found.beside],
+        "unexplained": [root(each) for each in found.unexplained],
+        "unknownLines": [_line(each) for each in found.unknown_lines],
+        "notes": [root(each) for each in found.notes],
+        "over": [sign(each) for each in found.over],
+        "ruledOut": [_ruled_out(each) for each in found.ruled_out],
+        "undetermined": [_ruled_out(each) for each in found.undetermined],
+        "chain": [{"name": e.name, "found": e.found, "broken": e.broken, "unknown": e.unknown} for e in found.chain],
+        "timeline": [{"at": each.at, "id": each.id, "said": each.said} for each in found.timeline],
+        "changed": [_ruled_out(each) for each in found.changed],
+        "collect": list(found.collect),
+        "lookedAt": list(found.looked_at),
+        "rules": found.rules,
+    }
+
+
+def root(top: Root) -> Data:
+    follows = [{**sign(follow.sign), "by": follow.by} for follow in top.follows]
+    return {**sign(top.sign), "signs": top.signs, "follows": follows}
+
+
+def sign(seen: Sign) -> Data:
+    """A result, and how it was seen. says: whether it states a cause, follows from something, or is no cause for alarm."""
+    how = {"says": seen.says.value, "checked": seen.checked, "times": seen.times}
+    return {**result(seen.finding), **how, "firstSeen": seen.first or None, "lastSeen": seen.last or None}
+
+
+def _line(line: Line) -> Data:
+    return {"source": line.source, "text": masked(line.text), "at": line.at or None}
+
+
+def _ruled_out(one: RuledOut) -> Data:
+    return {"id": one.id, "title": one.title, "found": one.found}
 
 
 def phase(report: PhaseReport) -> Data:

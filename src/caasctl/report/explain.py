@@ -1,16 +1,37 @@
-"""What a check is about: `caasctl explain ID`, and the list of all checks."""
+"""What a check or a symptom is about: `caasctl explain ID`, and the lists of all of them."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import TextIO
+from typing import Protocol, TextIO, TypeVar
 
+from caasctl.diagnosis import Says
+from caasctl.doctor.rules import Rule, Rules
 from caasctl.model import Check, UsageError
 from caasctl.report.order import TOPICS, place
 from caasctl.report.paper import Paper, open_paper
 
 VALUE = 12
+_SAYS = {
+    Says.CAUSE: "what is wrong, by itself",
+    Says.EFFECT: "something that follows from a cause: see below",
+    Says.NOTE: "nothing that is wrong with the node",
+}
+
+
+class Named(Protocol):
+    """A check or a symptom."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def topic(self) -> str: ...
+
+
+N = TypeVar("N", bound=Named)
 
 
 def of_topic(name: str, checks: Iterable[Check]) -> tuple[Check, ...]:
@@ -18,8 +39,8 @@ def of_topic(name: str, checks: Iterable[Check]) -> tuple[Check, ...]:
     return tuple(check for check in checks if check.topic == name.strip().lower())
 
 
-def find(name: str, checks: Iterable[Check]) -> Check:
-    """The check of that id. Raises UsageError that names the ids near it."""
+def find(name: str, checks: Iterable[N]) -> N:
+    """The check or symptom of that id. Raises UsageError that names the ids near it."""
     known = {check.id: check for check in checks}
     if name in known:
         return known[name]
@@ -53,6 +74,27 @@ def write(check: Check, out: TextIO, *, width: int | None = None) -> None:
         paper.hang([(label, "dim")], said, VALUE)
 
 
+def write_symptom(rule: Rule, rules: Rules, out: TextIO, *, width: int | None = None) -> None:
+    """All that is known of one symptom."""
+    paper = open_paper(out, width)
+    paper.hang([(rule.id, "bold"), "  "], rule.title, 2)
+    paper.blank()
+    causes = [name for name, effects in rules.causes.items() if rule.id in effects]
+    said = [
+        ("looks for", "; ".join(f"`{one.text}`" for one in rule.match)),
+        ("in", ", ".join(rule.kinds) or "all that programs said, and what is pasted"),
+        ("says", _SAYS[rule.says]),
+        ("why", rule.cause),
+        ("fix", rule.fix.text),
+        ("follows from", ", ".join(causes)),
+        ("brings about", ", ".join(rules.causes.get(rule.id, ()))),
+        ("source", rule.source),
+    ]
+    for label, text in said:
+        if text:
+            paper.hang([(label, "dim")], text, VALUE + 2)
+
+
 def write_claim(name: str, title: str, out: TextIO, *, width: int | None = None) -> None:
     """What is proven by pods, and by no check."""
     paper = open_paper(out, width)
@@ -62,8 +104,8 @@ def write_claim(name: str, title: str, out: TextIO, *, width: int | None = None)
     paper.hang([("judged by", "dim")], "`caasctl smoke`, whose finding says the cause and the fix", VALUE)
 
 
-def listing(checks: Iterable[Check], out: TextIO, *, width: int | None = None) -> None:
-    """Every check by topic, with what it claims."""
+def listing(checks: Iterable[Named], out: TextIO, *, width: int | None = None) -> None:
+    """Every check or symptom by topic, with what it claims."""
     paper = open_paper(out, width)
     ordered = sorted(checks, key=lambda check: (place(check.topic, TOPICS), check.id))
     indent = min(max((len(check.id) for check in ordered), default=0) + 4, 36)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as ET
 
+from caasctl.diagnosis import Diagnosis, Root
 from caasctl.model import Finding, Level, Report
 from caasctl.protocol import PhaseReport, PhaseStatus
 from caasctl.report import order
@@ -29,6 +30,8 @@ def text(report: Report) -> str:
         for finding in findings:
             if order.topic(finding) == topic:
                 _finding(suite, finding)
+    if isinstance(report.diagnosis, Diagnosis):
+        _diagnosis(_suite(root, "doctor", report), report.diagnosis)
     if report.phases:
         suite = _suite(root, "phases", report)
         for phase in order.phases(report):
@@ -44,6 +47,23 @@ def _suite(root: ET.Element, name: str, report: Report) -> ET.Element:
     return ET.SubElement(
         root, "testsuite", {"name": _safe(name), "hostname": _safe(report.host), "timestamp": _safe(report.started_at)}
     )
+
+
+def _diagnosis(suite: ET.Element, found: Diagnosis) -> None:
+    """A cause is a failure; what has none that was seen is an error."""
+    for top in found.roots:
+        _top(suite, "failure", f"root cause: {top.sign.finding.title}", top)
+    for top in found.unexplained:
+        _top(suite, "error", f"no cause was seen for: {top.sign.finding.title}", top)
+    if not (found.roots or found.unexplained):
+        _case(suite, "caasctl.doctor", "nothing found", 0)
+
+
+def _top(suite: ET.Element, outcome: str, message: str, top: Root) -> None:
+    case = _case(suite, "caasctl.doctor", top.sign.id, 0)
+    told = ET.SubElement(case, outcome, {"message": _safe(message), "type": top.sign.says.value})
+    follows = [f"follows: {follow.sign.id} (from {follow.by})" for follow in top.follows]
+    told.text = _safe("\n".join([*_told(top.sign.finding), *follows]))
 
 
 def _finding(suite: ET.Element, finding: Finding) -> None:

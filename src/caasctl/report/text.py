@@ -6,7 +6,7 @@ from typing import TextIO
 
 from caasctl import __version__
 from caasctl.model import Exit, Finding, Level, Report
-from caasctl.report import banner, findings, order, phases, reset, smoke
+from caasctl.report import banner, diagnosis, findings, order, phases, reset, smoke
 from caasctl.report.paper import Paper, open_paper
 from caasctl.report.verdict import counts, elsewhere, next_command, several, verdict
 
@@ -17,7 +17,10 @@ def write(report: Report, out: TextIO, *, verbose: bool = False, width: int | No
     """The whole report, plain where `out` is no terminal."""
     paper = open_paper(out, width)
     header(paper, report)
-    if _runs_phases(report):
+    diagnosed = diagnosis.of(report)
+    if diagnosed:
+        diagnosis.write(paper, report, diagnosed, verbose=verbose)
+    elif _runs_phases(report):
         phases.blocks(paper, report, verbose=verbose)
         _beyond_phases(paper, report, verbose=verbose)
         _act_list(paper, report)
@@ -44,7 +47,7 @@ def header(paper: Paper, report: Report) -> None:
 def footer(paper: Paper, report: Report) -> None:
     for note in report.notes:
         paper.hang(["Note: "], note, 6)
-    if not reset.is_reset(report):
+    if not reset.is_reset(report) and (order.everything(report) or not diagnosis.of(report)):
         paper.hang([], f"{counts(report)}.", 0)
     if (
         order.dry(report)

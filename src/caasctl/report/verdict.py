@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from caasctl.model import Exit, Level, Report
 from caasctl.protocol import PhaseReport, PhaseStatus
-from caasctl.report import order, reset, smoke
+from caasctl.report import diagnosis, order, reset, smoke
 
 DEFAULT_PROFILE = "single-node"
 _OPTIONS = ("--dry-run", "--strict", "--deep", "--auto-reboot", "--yes")
@@ -46,6 +46,8 @@ def verdict(report: Report) -> str:
         return reset.verdict(report, several(_changes(report), "change"), _where(report))
     if word == smoke.WORD:
         return smoke.verdict(report)
+    if word == diagnosis.WORD:
+        return diagnosis.verdict(report)
     if word in _RUNS:
         return _planned(report) if order.dry(report) else _applied(report)
     return _checked(report)
@@ -61,11 +63,19 @@ def next_command(report: Report) -> str:
         return "caasctl facts --record caasctl-bug.tar.gz"
     if report.exit_code is Exit.UNDETERMINED and _denied(report):
         return "sudo caasctl facts --record host.tar.gz" if "--facts" in _words(report) else f"sudo {again}"
-    if word == smoke.WORD:
-        return command(report, word if report.exit_code is not Exit.OK else "preflight", smoke.options(report))
+    if word in _OWN_NEXT:
+        return _OWN_NEXT[word](report, again)
     if word == "preflight" and report.exit_code is Exit.OK:
         return command(report, "init-node", ["--dry-run"])
     return _next_of_run(report, word) if word in _RUNS else again
+
+
+def _after_smoke(report: Report, again: str) -> str:
+    options = smoke.options(report)
+    return command(report, "preflight" if report.exit_code is Exit.OK else smoke.WORD, options) or again
+
+
+_OWN_NEXT = {smoke.WORD: _after_smoke, diagnosis.WORD: diagnosis.next_command}
 
 
 def command(report: Report, word: str, options: Sequence[str] | None = None, *, here: bool = False) -> str:

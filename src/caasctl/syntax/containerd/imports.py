@@ -161,11 +161,11 @@ def _at(path: KeyPath, value: Any) -> Data:
 def _replace_plugins(whole: dict[str, Any], data: Data) -> None:
     for key, value in data.items():
         if key in ("plugins", "proxy_plugins", "stream_processors", "timeouts"):
-            whole[key] = {**whole.get(key, {}), **deepcopy(dict(table(value)))}
+            whole[key] = {**table(whole, key), **deepcopy(dict(table(value)))}
         elif isinstance(value, list):
-            whole[key] = [*whole.get(key, []), *value]
+            whole[key] = [*(whole[key] if isinstance(whole.get(key), list) else ()), *value]
         elif isinstance(value, Mapping):
-            whole[key] = {**whole.get(key, {}), **{k: v for k, v in value.items() if v}}
+            whole[key] = {**table(whole, key), **{k: v for k, v in value.items() if v}}
         elif value or key not in whole:
             whole[key] = value
 

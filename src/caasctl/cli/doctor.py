@@ -1,0 +1,86 @@
+"""The command for a node that broke: doctor."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from caasctl.cli.app import Bundle, Format, Output, Profile, Root, Settings, Verbose, app, finish
+from caasctl.model import UsageError
+
+_SPAN = re.compile(r"(\d{1,6})(s|m|h|d)")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+Logs = Annotated[
+    list[str] | None,
+    typer.Option("--log", metavar="FILE|-", help="What kubeadm, ctr, helm, cilium or anything else printed."),
+]
+Files = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--file", metavar="FILE", help="A kubeadm, containerd, Kata, CDI, pod or Cilium values file of yours."
+    ),
+]
+Here = Annotated[bool, typer.Option("--here", help="Looks at this host as well, where --log or --file is given.")]
+
+
+@app.command()
+def doctor(
+    target: Annotated[str | None, typer.Argument(metavar="[pod/NAME]", help="A pod whose start is followed.")] = None,
+    *,
+    namespace: Annotated[
+        str, typer.Option("--namespace", "-n", metavar="NS", help="The namespace of the pod.")
+    ] = "default",
+    logs: Logs = None,
+    files: Files = None,
+    here: Here = False,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="SPAN", help="As 15m or 2h: older lines do not count.")
+    ] = None,
+    profile: Profile = "single-node",
+    settings: Settings = None,
+    facts: Bundle = None,
+    root: Root = "/",
+    output: Output = Format.TEXT,
+    verbose: Verbose = False,
+) -> None:
+    """What is wrong at the root, what follows from it, what it is not. Reads only, and needs no network.
+
+    With --log or --file only what is given is judged; add --here, --facts or --root to judge it together with a host.
+    """
+    from caasctl import commands, doctoring  # noqa: PLC0415
+
+    session = commands.Session(profile, settings, facts, root)
+    elsewhere = facts is not None or root != "/"
+    words = [*([target, "-n", namespace] if target else []), *_repeated("--log", logs), *_repeated("--file", files)]
+    words += [*(["--here"] if here else []), *(["--since", since] if since else [])]
+    asked = doctoring.Asked(
+        tuple(logs or ()),
+        tuple(files or ()),
+        _span(since),
+        here or elsewhere or bool(target) or not (logs or files),
+        tuple(words),
+        target or "",
+        namespace,
+    )
+    finish(doctoring.examine(session, asked), output, verbose=verbose)
+
+
+def _repeated(option: str, values: list[str] | None) -> list[str]:
+    return [word for value in values or () for word in (option, value)]
+
+
+def _span(text: str | None) -> timedelta | None:
+    """Raises UsageError."""
+    if text is None:
+        return None
+    found = _SPAN.fullmatch(text.strip())
+    if not found:
+        raise UsageError(
+            f"--since {text} is no span of time",
+            cause="it says how far back lines count",
+            fix="write it as 15m, 2h or 1d",
+        )
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})

@@ -1,0 +1,146 @@
+"""Which of the signs are roots: over the graph of what follows from what, by signs that were all seen."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from caasctl.diagnosis import Follow, Root, RuledOut, Says, Sign
+from caasctl.doctor.rules import Rules
+from caasctl.model import Evidence, Finding, Level
+
+_FAR = 3  # steps back from a complaint to what may have caused it: further off everything causes everything
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found of one host: the signs, and the findings of every check that was asked, by id."""
+
+    signs: tuple[Sign, ...]
+    findings: Mapping[str, tuple[Finding, ...]]
+
+
+def by_id(findings: Iterable[Finding]) -> dict[str, tuple[Finding, ...]]:
+    made: dict[str, tuple[Finding, ...]] = {}
+    for finding in findings:
+        made[finding.id] = (*made.get(finding.id, ()), finding)
+    return made
+
+
+def checked(findings: Mapping[str, tuple[Finding, ...]], rules: Rules) -> tuple[Sign, ...]:
+    """A sign of each check that fails or warns, its subjects together."""
+    bad = {name: [f for f in found if f.level in (Level.FAIL, Level.WARN)] for name, found in findings.items()}
+    return tuple(_of_check(name, found, rules) for name, found in bad.items() if found)
+
+
+def _of_check(name: str, found: Sequence[Finding], rules: Rules) -> Sign:
+    worst = min(found, key=lambda finding: finding.level is not Level.FAIL)
+    alike = [finding for finding in found if finding.level is worst.level]
+    subjects = ", ".join(dict.fromkeys(finding.subject for finding in alike if finding.subject))
+    seen: tuple[Evidence, ...] = tuple(dict.fromkeys(one for finding in alike for one in finding.evidence))
+    others = "; ".join(dict.fromkeys(finding.found for finding in alike))
+    says = Says.EFFECT if name in rules.effects else Says.CAUSE
+    return Sign(replace(worst, subject=subjects, found=others, evidence=seen[:3]), says, len(alike), checked=True)
+
+
+@dataclass(frozen=True)
+class _Graph:
+    """The part of what follows from what whose ends were both seen."""
+
+    signs: Mapping[str, Sign]
+    down: Mapping[str, tuple[str, ...]]
+
+    @classmethod
+    def of(cls, signs: Iterable[Sign], causes: Mapping[str, tuple[str, ...]]) -> _Graph:
+        seen = {sign.id: sign for sign in signs}
+        down = {
+            name: tuple(e for e in causes.get(name, ()) if e in seen and e != name and not _too_weak(sign, seen[e]))
+            for name, sign in seen.items()
+        }
+        return cls(seen, down)
+
+    def tops(self) -> list[Sign]:
+        below = {effect for effects in self.down.values() for effect in effects}
+        return [sign for name, sign in self.signs.items() if name not in below]
+
+    def root(self, top: Sign) -> Root:
+        """All that follows from a sign, nearest first."""
+        by, nearest, queue = {top.id: ""}, [], [top.id]
+        while queue:
+            name = queue.pop(0)
+            for effect in self.down[name]:
+                if effect not in by:
+                    by[effect] = name
+                    nearest.append(Follow(self.signs[effect], name))
+                    queue.append(effect)
+        return Root(top, tuple(nearest))
+
+
+def roots(signs: Sequence[Sign], rules: Rules) -> tuple[Root, ...]:
+    """Every sign that follows from no other, with what follows from it; the most telling first."""
+    tell = {rule.id: rule.telling for rule in rules.symptoms}
+    graph = _Graph.of(signs, rules.causes)
+    found = [graph.root(top) for top in graph.tops()]
+
+    def weight(root: Root) -> tuple[int, int, int, int, int]:
+        follows = sum(tell.get(follow.sign.id, 6) for follow in root.follows)
+        fails = root.sign.finding.level is Level.FAIL
+        reach = len(below([root.sign.id], rules.causes))
+        return (fails, bool(root.follows), follows, tell.get(root.sign.id, 5), reach)
+
+    return tuple(sorted(found, key=weight, reverse=True))
+
+
+def _too_weak(cause: Sign, effect: Sign) -> bool:
+    """A warning does not take the place of a check that fails and says itself what is wrong."""
+    plain = effect.checked and effect.says is Says.CAUSE and effect.finding.level is Level.FAIL
+    return plain and cause.checked and cause.finding.level is Level.WARN
+
+
+def below(names: Iterable[str], causes: Mapping[str, tuple[str, ...]], far: int = 99) -> dict[str, int]:
+    """All that may follow from these, with the number of steps."""
+    steps: dict[str, int] = {}
+    edge = list(dict.fromkeys(names))
+    for step in range(1, far + 1):
+        edge = [e for name in edge for e in causes.get(name, ()) if e not in steps]
+        steps.update(dict.fromkeys(edge, step))
+        if not edge:
+            break
+    return steps
+
+
+def turned(causes: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """Of each id what it may follow from."""
+    up: dict[str, list[str]] = defaultdict(list)
+    for name, effects in causes.items():
+        for effect in effects:
+            up[effect].append(name)
+    return {name: tuple(of) for name, of in up.items()}
+
+
+def ruled_out(found: Found, rules: Rules) -> tuple[tuple[RuledOut, ...], tuple[RuledOut, ...]]:
+    """What could have caused something that was seen: the checks that are well, and those that could not be asked; nearest first."""
+    seen = [sign.id for sign in found.signs if sign.says is not Says.NOTE]
+    steps = below(seen, turned(rules.causes), _FAR)
+    near = sorted((step, name) for name, step in steps.items() if name not in set(seen))
+    well, unasked = [], []
+    for _, name in near:
+        judged = found.findings.get(name, ())
+        if judged and all(finding.level is Level.PASS for finding in judged):
+            well.append(RuledOut(name, judged[0].title, "; ".join(dict.fromkeys(f.found for f in judged))))
+        elif any(finding.level is Level.UNKNOWN for finding in judged):
+            unasked += [RuledOut(name, f.title, f.found) for f in judged if f.level is Level.UNKNOWN][:1]
+    return tuple(well), tuple(unasked)
+
+
+def over(signs: Iterable[Sign], found: Mapping[str, tuple[Finding, ...]], rules: Rules) -> tuple[Sign, ...]:
+    """Symptoms of the past: something was said, and every state that it could come from or lead to is well now."""
+    up = turned(rules.causes)
+
+    def past(sign: Sign) -> bool:
+        around = {*below([sign.id], rules.causes), *below([sign.id], up)} & rules.effects
+        judged = [finding for name in around for finding in found.get(name, ())]
+        return bool(judged) and all(finding.level is Level.PASS for finding in judged)
+
+    return tuple(sign for sign in signs if past(sign))

@@ -1,0 +1,93 @@
+"""What there is to hear: the lines of the facts that have some, how much of it counts, and what sounds like trouble."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from itertools import groupby
+
+from caasctl.diagnosis import Line
+from caasctl.doctor.rules import TEXT
+from caasctl.model import Facts
+
+BOOT = ("kernel",)  # said once, at the boot or when it happened, and true until the next one
+WINDOW = timedelta(hours=1)
+PLAIN = 20_000  # lines of a pasted text that are taken as they are
+SHAPES = 50_000  # of a longer one, how many that are not alike
+_TROUBLE = re.compile(
+    r"(?i)^[EF]\d{4} \d\d:|\blevel=(?:error|fatal|panic)|\b(?:error|fatal|panic|fail(?:ed|ure)?|cannot|could ?n[o']t|unable to|refused|"
+    r"denied|invalid|not found|no such|timed? ?out|unsupported|segfault|traceback|corrupt\w*|killed|exceeded)\b"
+)
+_WORST = re.compile(r"(?i)\b(?:fatal|panic|segfault|corrupt\w*|emerg|crit)\b|^F\d{4} |level=(?:fatal|panic)")
+_NO_FIGURES = dict.fromkeys(
+    map(ord, "0123456789abcdef")
+)  # numbers and ids; quick, and the rest of a line still tells it
+_FIGURES = re.compile(r"0x[0-9a-f]+|[0-9a-f]{8,}|\d+|\"[^\"]*\"|'[^']*'", re.IGNORECASE)
+
+
+def heard(facts: Facts, since: timedelta | None = None, now: datetime | None = None) -> tuple[Line, ...]:
+    """The lines that count: with `since`, those from then on; else of each source the last hour that it said something."""
+    said = [line for fact in facts.known() for line in getattr(fact, "lines", ())]
+    lines = [line for line in said if isinstance(line, Line)]  # other facts have lines of other kinds
+    made: list[Line] = []
+    for (kind, _), group in groupby(sorted(lines, key=_source), key=_source):
+        here = list(group)
+        last = max((line.at for line in here if line.at), default="")
+        after = _before(now, since) if since is not None else "" if kind in BOOT else _before(_time(last), WINDOW)
+        made += [line for line in here if not line.at or line.at >= after]
+    return tuple(made)
+
+
+def _source(line: Line) -> tuple[str, str]:
+    return line.kind, line.source
+
+
+def _time(at: str) -> datetime | None:
+    return datetime.fromisoformat(at.replace("Z", "+00:00")) if at else None
+
+
+def _before(when: datetime | None, span: timedelta | None) -> str:
+    if when is None or span is None:
+        return ""
+    return (when - span).astimezone(timezone.utc).isoformat(timespec="seconds")
+
+
+def pasted(name: str, blocks: Iterable[str]) -> tuple[Line, ...]:
+    """What a user brought, line by line. Of a long text lines that differ in figures only are one, with how often they came."""
+    kept: dict[str, Line] = {}
+    plain: list[Line] = []
+    for block in blocks:
+        lines = [line for line in block.splitlines() if line.strip()]
+        if not kept and len(plain) + len(lines) <= PLAIN:
+            plain += [Line(TEXT, name, line) for line in lines]
+            continue
+        for line in (*(each.text for each in plain), *lines):
+            shape = line.translate(_NO_FIGURES)
+            if shape in kept:
+                kept[shape] = replace(kept[shape], times=kept[shape].times + 1)
+            elif len(kept) < SHAPES:
+                kept[shape] = Line(TEXT, name, line)
+        plain = []
+    return (*kept.values(), *plain)
+
+
+def strange(lines: Sequence[Line], explained: Iterable[int], most: int = 5) -> tuple[Line, ...]:
+    """Lines that sound like trouble and that no rule knows; alike ones once, the worst and the rarest first."""
+    known = set(explained)
+    left = [line for at, line in enumerate(lines) if at not in known and _TROUBLE.search(line.text)]
+    shapes = [_FIGURES.sub("#", line.text) for line in left]
+    often = Counter(shapes)
+    first = dict(reversed(list(zip(shapes, left, strict=True))))
+    ranked = sorted(first, key=lambda shape: (not _WORST.search(first[shape].text), often[shape]))
+    return tuple(first[shape] for shape in ranked[:most])
+
+
+def sources(lines: Iterable[Line]) -> tuple[str, ...]:
+    """What was read, and how much of it."""
+    many: Counter[str] = Counter()
+    for line in lines:
+        many[line.source] += line.times
+    return tuple(f"{name} ({number} {'line' if number == 1 else 'lines'})" for name, number in many.items())
