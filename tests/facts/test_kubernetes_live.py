@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -210,10 +211,14 @@ def test_a_container_that_ended_is_read_with_how_often_and_why() -> None:
         Ended(1, "Error", "", "2026-08-15T11:00:00Z"),
     )
     assert (one.gpus, found.annotations) == ("all", {"cdi.k8s.io/gpu": "nvidia.com/pgpu=0"})
-    lines = LivePods(True, "node1", True, (found,)).lines
+    backing_off = Event("Pod", "ns", "p", "BackOff", "Back-off restarting", "node1")
+    assert LivePods(True, "node1", True, (found,), (backing_off,)).lines == (), (
+        "what a tenant's application does by itself"
+    )
+    lines = LivePods(True, "node1", True, (replace(found, namespace="kube-system"),)).lines
     assert [(line.kind, line.source, line.text, line.at) for line in lines] == [
-        ("pod", "pod ns/p", "CrashLoopBackOff: back-off 5m0s restarting failed container", ""),
-        ("pod", "pod ns/p", "Error (exit code 1): ", "2026-08-15T11:00:00Z"),
+        ("pod", "pod kube-system/p", "CrashLoopBackOff: back-off 5m0s restarting failed container", ""),
+        ("pod", "pod kube-system/p", "Error (exit code 1): ", "2026-08-15T11:00:00Z"),
     ]
 
 
