@@ -68,7 +68,7 @@ class Asked:
 
     def __init__(self, inner: Reader, hostname: str) -> None:
         self._inner, self._name = inner, hostname
-        self.paths: dict[str, set[str]] = {kind: set() for kind in ("read", "list", "link", "stat", "lstat")}
+        self.paths: dict[str, set[str]] = {kind: set() for kind in ("read", "list", "link", "stat", "lstat", "tail")}
         self.commands: dict[tuple[str, ...], float] = {}
 
     def read_bytes(self, path: str) -> bytes | None:
@@ -86,6 +86,10 @@ class Asked:
     def stat(self, path: str, *, follow: bool = True) -> Stat | None:
         self.paths["stat" if follow else "lstat"].add(path)
         return self._inner.stat(path, follow=follow)
+
+    def tail(self, path: str, size_bytes: int) -> str | None:
+        self.paths["tail"].add(path)
+        return self._inner.tail(path, size_bytes)
 
     def query(self, *argv: str, timeout_s: float = 5.0) -> Completed:
         words = tuple("@HOST@" if word == self._name else word for word in argv)
@@ -136,6 +140,9 @@ class Curious:
             else None
         )
         return there or self._inner.stat(path, follow=follow)
+
+    def tail(self, path: str, size_bytes: int) -> str | None:
+        return "" if _ANY in path or _NUMBER in path else self._inner.tail(path, size_bytes)
 
     def query(self, *argv: str, timeout_s: float = 5.0) -> Completed:
         return self._inner.query(*argv, timeout_s=timeout_s)

@@ -89,6 +89,9 @@ class Saying:
     def stat(self, path: str, *, follow: bool = True) -> None:
         return None
 
+    def tail(self, path: str, size_bytes: int) -> str | None:
+        return None
+
 
 def asked(answer: str) -> RecordingHost:
     host = RecordingHost(Saying(answer))

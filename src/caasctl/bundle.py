@@ -144,7 +144,7 @@ def _wrong(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if not isinstance(part, kind):
             yield key, f"is no {_WORDS[kind]}"
             continue
-        entries: Any = part.items() if isinstance(part, dict) else enumerate(part)
+        entries: Any = part.items() if isinstance(part, dict) else enumerate(list(manifest.get(key, ())))
         for at, value in entries:
             if not isinstance(value, of):
                 yield f"{key}[{at!r}]", f"is no {_WORDS[of]}"

@@ -49,9 +49,14 @@ def items(host: Reader, kubeconfig: str, *words: str) -> tuple[dict[str, Any], .
     what = f"kubectl get {words[0]}"
     done = _done(host, argv, kubeconfig)
     if done is None or not done.ok:
-        lines = done.stderr.strip().splitlines() if done else []
-        raise Unreadable(what, f"the API server does not answer: {lines[-1][:_LONGEST] if lines else 'without a word'}")
+        raise Unreadable(what, _silence(done.stderr if done else ""))
     return parse_items(done.stdout, what)
+
+
+def _silence(stderr: str) -> str:
+    """One that answers, and does not give it, is no dead one."""
+    last = (stderr.strip().splitlines() or ["without a word"])[-1][:_LONGEST]
+    return last if last.startswith("Error from server") else f"the API server does not answer: {last}"
 
 
 def parse_items(text: str, what: str) -> tuple[dict[str, Any], ...]:

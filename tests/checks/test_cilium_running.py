@@ -37,9 +37,15 @@ def test_an_agent_and_an_operator_that_are_ready_pass() -> None:
 
 def test_without_cilium_a_node_that_is_not_ready_lacks_it_and_one_that_is_has_another_network() -> None:
     objects = replace(OBJECTS, workloads=())
-    assert judge(objects) == []
-    (found,) = judge(replace(objects, nodes=(Node("node1", (Condition("Ready", "False"),)),)))
-    assert (found.level, found.found) == (Level.FAIL, "no DaemonSet cilium")
+    waits = replace(objects, nodes=(Node("node1", (Condition("Ready", "False"),)),))
+    assert judge(waits) == judge(objects) == []
+
+    def installed(found: LiveObjects) -> list[Finding]:
+        return list(findings(cilium_running.installed, Facts([found]), load()))
+
+    assert [one.level for one in installed(OBJECTS)] == [Level.PASS]
+    assert installed(objects) == installed(LiveObjects()) == installed(replace(waits, whole=False)) == []
+    assert [(one.level, one.found) for one in installed(waits)] == [(Level.FAIL, "no DaemonSet cilium")]
 
 
 def test_an_agent_that_crashes_says_where_its_log_is() -> None:

@@ -44,8 +44,11 @@ def test_pods_that_run_or_are_done_or_leave_or_begin_are_well() -> None:
         waiting("ContainerCreating"),
     )
     (found,) = judge("kubernetes.pods", *pods)
+    assert judge("kubernetes.pods_own", *pods) == [
+        replace(found, id="kubernetes.pods_own", title="Tenants' pods ask for what there is")
+    ]
     assert (found.level, found.found) == (Level.PASS, "3 run or are done, 1 are being started")
-    for name in ("kubernetes.pods", "kubernetes.system_pods"):
+    for name in ("kubernetes.pods", "kubernetes.pods_own", "kubernetes.system_pods"):
         assert judge(name) == judge(name, *pods, asked=False) == []
 
 
@@ -54,7 +57,7 @@ NODES = {
     "mount": (POD, event("FailedMount", "MountVolume.SetUp failed for volume: rpc error"), "mount a volume"),
     "account": (POD, event("FailedMount", 'configmap "kube-root-ca.crt" not found'), "controller manager"),
     "registry": (waiting("ImagePullBackOff", BACK_OFF + "dial tcp: lookup docker.io: no such host"), None, "does not reach the registry"),
-    "registry in the event": (waiting("ImagePullBackOff", "Back-off pulling image"), event("Failed", "Failed to pull image: i/o timeout"), "registry"),
+    "registry in the event": (waiting("ImagePullBackOff", "Back-off pulling image"), event("Failed", "Failed to pull image: i/o timeout"), "does not reach the registry"),
     "certificate": (waiting("ErrImagePull", "x509: certificate signed by unknown authority"), None, "does not trust"),
     "disk": (waiting("ErrImagePull", "write /var/lib/containerd: no space left on device"), None, "disk is full"),
     "runtime": (waiting("RunContainerError", "failed to create shim task: Creating watcher returned error"), None, "could not start"),
@@ -77,21 +80,21 @@ def test_what_the_node_cannot_do_fails(pod: Pod, about: Event | None, cause: str
 
 
 OWN = {
-    "no image": (waiting("ImagePullBackOff", BACK_OFF + "docker.io/library/busybox:nope: not found"), "the pod's own: ImagePullBackOff", "busybox"),
-    "no name": (waiting("InvalidImageName", "couldn't parse image name"), "the pod's own: InvalidImageName", "mend the image's name"),
-    "no secret": (waiting("CreateContainerConfigError", 'secret "db" not found'), "the pod's own: CreateContainerConfigError", "get secrets"),
+    "no image": (waiting("ImagePullBackOff", BACK_OFF + "docker.io/library/busybox:nope: not found"), "ImagePullBackOff", "busybox"),
+    "no name": (waiting("InvalidImageName", "couldn't parse image name"), "InvalidImageName", "mend the image's name"),
+    "no secret": (waiting("CreateContainerConfigError", 'secret "db" not found'), "CreateContainerConfigError", "get secrets"),
     "no program": (waiting("CrashLoopBackOff", "", restarts=3, last=Ended(128, "StartError", 'exec: "serve": executable file not found in $PATH: unknown')),
-                   "the pod's own: StartError", "command and args"),
-    "no memory": (waiting("CrashLoopBackOff", "", restarts=3, last=Ended(137, "OOMKilled")), "the application's own: container app took more", "limits.memory"),
-    "no CPU": (unplaced("0/1 nodes are available: 1 Insufficient cpu."), "the pod's own: 0/1 nodes", "resources.requests"),
-    "no volume": (unplaced("0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims."), "the pod's own: 0/1", "get storageclass"),
-    "no node": (unplaced("1 node(s) didn't match Pod's node affinity/selector."), "the pod's own: 1 node(s)", "nodeSelector"),
+                   "StartError", "command and args"),
+    "no CPU": (unplaced("0/1 nodes are available: 1 Insufficient cpu."), "0/1 nodes", "resources.requests"),
+    "no volume": (unplaced("0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims."), "0/1", "get storageclass"),
+    "no node": (unplaced("1 node(s) didn't match Pod's node affinity/selector."), "1 node(s)", "nodeSelector"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("pod", "said", "fix"), OWN.values(), ids=OWN)
 def test_what_the_pod_asks_for_wrongly_is_no_failure_of_the_node(pod: Pod, said: str, fix: str) -> None:
-    (found,) = judge("kubernetes.pods", pod)
+    assert judge("kubernetes.pods", pod) == []
+    (found,) = judge("kubernetes.pods_own", pod)
     assert found.level is Level.WARN
     assert found.found.startswith(said)
     assert found.fix
@@ -99,30 +102,28 @@ def test_what_the_pod_asks_for_wrongly_is_no_failure_of_the_node(pod: Pod, said:
 
 
 def test_an_application_that_ends_by_itself_is_said_with_where_its_log_is() -> None:
-    (found,) = judge(
-        "kubernetes.pods", waiting("CrashLoopBackOff", "back-off 5m0s", restarts=14, last=Ended(1, "Error"))
+    crash = waiting("CrashLoopBackOff", "back-off 5m0s", restarts=14, last=Ended(1, "Error"))
+    (found,) = judge("kubernetes.pods", crash)
+    assert (found.level, found.subject) == (Level.PASS, "tenant-a/web-1")
+    assert found.found == (
+        "not the node's matter: container app started and ended by itself with exit code 1, 14 times; its own log says why:"
+        " kubectl -n tenant-a logs web-1 -c app --previous"
     )
-    assert (found.level, found.found) == (
-        Level.WARN,
-        "the application's own: container app started and ended by itself with exit code 1, 14 times",
-    )
-    assert found.fix
-    assert found.fix.text == "kubectl -n tenant-a logs web-1 -c app --previous"
+    assert judge("kubernetes.pods_own", crash) == []
+    (memory,) = judge("kubernetes.pods", waiting("CrashLoopBackOff", "", restarts=3, last=Ended(137, "OOMKilled")))
+    assert "container app took more memory than its limit (OOMKilled), 3 times" in memory.found
 
 
 def test_between_two_crashes_it_is_no_other_matter_and_a_missing_secret_of_a_volume_is_the_pods_own() -> None:
     again = replace(POD, phase="Running", containers=(replace(APP, running=True, restarts=3, last=Ended(2, "Error")),))
     assert "exit code 2, 3 times" in judge("kubernetes.pods", again)[0].found
-    (found,) = judge(
-        "kubernetes.pods", POD, events=(event("FailedMount", 'MountVolume.SetUp failed: secret "tls" not found'),)
-    )
-    assert found.level is Level.WARN
+    mount = (event("FailedMount", 'MountVolume.SetUp failed: secret "tls" not found'),)
+    assert judge("kubernetes.pods", POD, events=mount) == []
+    assert judge("kubernetes.pods_own", POD, events=mount)[0].level is Level.WARN
     probe = replace(POD, phase="Running", containers=(replace(APP, running=True),))
     (found,) = judge("kubernetes.pods", probe, events=(event("Unhealthy", "Readiness probe failed: HTTP 503"),))
-    assert (found.level, found.found) == (
-        Level.WARN,
-        "the application's own: Unhealthy: Readiness probe failed: HTTP 503",
-    )
+    assert found.level is Level.PASS
+    assert "Unhealthy: Readiness probe failed: HTTP 503" in found.found
 
 
 def test_a_pod_of_the_system_fails_whosever_matter_it_is_and_cilium_has_a_check_of_its_own() -> None:

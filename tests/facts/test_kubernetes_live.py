@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,9 +20,10 @@ from caasctl.facts.kubernetes_pods import MOST_PODS, LivePods, parse_events, par
 from caasctl.host import LiveHost
 from caasctl.model import Unreadable
 from caasctl.protocol import Completed
-from caasctl.syntax.kubeadm import ADMIN
+from caasctl.syntax.kubeadm import ADMIN, KUBELET_CONF
 from caasctl.syntax.live.others import Claim, Endpoints, RuntimeClass, Service, StorageClass, Workload
 from caasctl.syntax.live.pods import Ended, Event, parse_event, parse_pod
+from caasctl.syntax.live.why import why
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from(["Pod", "Node", "Warning", "DaemonSet"]),
@@ -105,6 +107,26 @@ def test_a_server_that_does_not_answer_is_said_and_nobody_is_asked_before_there_
             read(host)
 
 
+def test_a_worker_that_is_not_registered_has_no_node_and_a_refusal_is_no_silence(tmp_path: Path) -> None:
+    with node("cluster-healthy", tmp_path, worker=True) as (host, _):
+        (tmp_path / "root/proc/sys/kernel/hostname").write_text("node7\n")
+        assert read_objects(host).nodes == ()
+    text = "Error from server (Forbidden): pods is forbidden: User cannot list resource"
+    with pytest.raises(Unreadable, match=r"^kubectl get pods: Error from server \(Forbidden\)"):
+        kubectl.items(Refusing(str(tmp_path / "root"), text), KUBELET_CONF, "pods")
+
+
+class Refusing(LiveHost):
+    """Every question is refused with a text."""
+
+    def __init__(self, root: str, text: str) -> None:
+        super().__init__(root)
+        self._text = text
+
+    def query(self, *argv: str, timeout_s: float = 5.0) -> Completed:
+        return Completed(argv, 1, stderr=self._text)
+
+
 def test_the_node_has_the_name_that_kubeadm_gave_it(tmp_path: Path) -> None:
     for path, text in (
         ("proc/sys/kernel/hostname", "Host-1\n"),
@@ -155,6 +177,7 @@ def test_no_json_breaks_a_parser(data: object) -> None:
     pods = LivePods(True, "node1", True, (*parse_pods(items, "node1"), *map(parse_pod, items)),
                     (*parse_events(items), *map(parse_event, items)))  # fmt: skip
     assert all(isinstance(line.text, str) for line in (*found.lines, *pods.lines))
+    assert all(why(pod, pods.events) is None or not pod.well for pod in pods.pods)
 
 
 def pod(name: str, **status: object) -> dict[str, object]:
@@ -188,10 +211,14 @@ def test_a_container_that_ended_is_read_with_how_often_and_why() -> None:
         Ended(1, "Error", "", "2026-08-15T11:00:00Z"),
     )
     assert (one.gpus, found.annotations) == ("all", {"cdi.k8s.io/gpu": "nvidia.com/pgpu=0"})
-    lines = LivePods(True, "node1", True, (found,)).lines
+    backing_off = Event("Pod", "ns", "p", "BackOff", "Back-off restarting", "node1")
+    assert LivePods(True, "node1", True, (found,), (backing_off,)).lines == (), (
+        "what a tenant's application does by itself"
+    )
+    lines = LivePods(True, "node1", True, (replace(found, namespace="kube-system"),)).lines
     assert [(line.kind, line.source, line.text, line.at) for line in lines] == [
-        ("pod", "pod ns/p", "CrashLoopBackOff: back-off 5m0s restarting failed container", ""),
-        ("pod", "pod ns/p", "Error (exit code 1): ", "2026-08-15T11:00:00Z"),
+        ("pod", "pod kube-system/p", "CrashLoopBackOff: back-off 5m0s restarting failed container", ""),
+        ("pod", "pod kube-system/p", "Error (exit code 1): ", "2026-08-15T11:00:00Z"),
     ]
 
 
@@ -210,7 +237,7 @@ def test_events_are_read_as_components_write_them_now_and_before() -> None:
 
 
 def test_only_what_is_not_over_and_not_of_another_node_is_heard() -> None:
-    ready = parse_pod(pod("well", conditions=[{"type": "Ready", "status": "True"}]))
+    ready = parse_pod(pod("well", message="was slow", conditions=[{"type": "Ready", "status": "True"}]))
     away = parse_pod({**pod("away", reason="Evicted", message="disk"), "spec": {"nodeName": "node2"}})
     ill = parse_pod(pod("ill", reason="UnexpectedAdmissionError", message="no devices"))
     events = tuple(Event("Pod", "ns", name, "Failed", name, host) for name, host in

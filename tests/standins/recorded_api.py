@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import ssl
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,7 +75,7 @@ class Api:
     refused: list[str] = field(default_factory=list)
 
     def answer(self, path: str, selector: str) -> Object | None:
-        """None for what there is not."""
+        """None for what it is not made for; an object that is not there is answered as such."""
         parts = path.strip("/").split("/")
         if parts == ["api"]:
             return {"kind": "APIVersions", "versions": ["v1"]}
@@ -86,6 +87,8 @@ class Api:
         return self._of(version, rest, selector) if rest else _resources(version)
 
     def _of(self, version: str, rest: list[str], selector: str) -> Object | None:
+        if rest[0] == "namespaces" and len(rest) == 2:
+            return {"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": rest[1]}}
         namespace, rest = (rest[1], rest[2:]) if rest[0] == "namespaces" else ("", rest)
         if rest[0] not in KINDS[version]:
             return None
@@ -94,7 +97,9 @@ class Api:
             one for one in self.objects if one["kind"] == kind and namespace in ("", one["metadata"].get("namespace"))
         ]
         if len(rest) > 1:
-            return next((one for one in found if one["metadata"]["name"] == rest[1]), None)
+            absent = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404,
+                      "message": f'{rest[0]} "{rest[1]}" not found', "details": {"name": rest[1], "kind": rest[0]}}  # fmt: skip
+            return next((one for one in found if one["metadata"]["name"] == rest[1]), absent)
         chosen = [one for one in found if _fits(one, selector)]
         return {"kind": f"{kind}List", "apiVersion": version, "metadata": {"resourceVersion": "1"}, "items": chosen}
 
@@ -129,7 +134,7 @@ class Handler(BaseHTTPRequestHandler):
         if found is None:
             self.refuse()
         else:
-            self._say(200, found)
+            self._say(found.get("code", 200), found)
 
     def refuse(self) -> None:
         self.api.refused.append(f"{self.command} {self.path}")
@@ -150,14 +155,25 @@ class Handler(BaseHTTPRequestHandler):
         """Says nothing."""
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    api: Api
+
+    def handle_error(self, *_: Any) -> None:
+        """A client that goes is none; what this stand-in cannot do is seen by the test."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            self.api.refused.append(repr(error))
+
+
 @contextmanager
 def serving(api: Api, folder: Path) -> Iterator[str]:
     """Over TLS on 127.0.0.1: the text of a kubeconfig for it."""
     authority = Authority.make(folder)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*authority.issue("apiserver", "IP:127.0.0.1"))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"api": api}))
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), type("Bound", (Handler,), {"api": api}))
+    server.api = api
     server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()

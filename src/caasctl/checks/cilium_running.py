@@ -18,6 +18,26 @@ _PORTS = "have free ports"
 
 
 @check(
+    "cilium.installed",
+    "The cluster has a network for pods",
+    reads=(LiveObjects,),
+    why="kubeadm brings none: until Cilium is installed nodes stay NotReady (`cni plugin not initialized`), and CoreDNS Pending.",
+    fix="caasctl init-node --phase cilium",
+    source="https://kubernetes.io/docs/setup/production-environment/tools/kubeadm/create-cluster-kubeadm/#pod-network",
+)
+def installed(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
+    """DaemonSet cilium in kube-system; a node that is ready without it has the network of another plugin."""
+    objects = facts[LiveObjects]
+    if not objects.asked or not objects.whole:
+        return
+    node = node_of(facts)
+    if objects.workload("DaemonSet", _NAMESPACE, _AGENT):
+        yield passed("DaemonSet cilium")
+    elif node is None or node.ready.status != "True":
+        yield failed("no DaemonSet cilium", wanted="Cilium", fix=Fix(_INSTALL))
+
+
+@check(
     "cilium.running",
     "Cilium's agent on this node and its operator run",
     reads=(LiveObjects, LivePods),
@@ -33,10 +53,7 @@ def running(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
         return
     node = node_of(facts)
     if objects.workload("DaemonSet", _NAMESPACE, _AGENT) is None:
-        if node is None or node.ready.status != "True":  # else the node has a network of somebody else's
-            yield failed("no DaemonSet cilium", wanted="Cilium", subject="agent", fix=Fix(_INSTALL),
-                         cause="The cluster has no network plugin yet: nodes stay NotReady, and CoreDNS Pending.")  # fmt: skip
-        return
+        return  # cilium.installed says so
     yield from _agent(facts, node.name if node else "")
     yield from _operator(facts)
 
@@ -92,4 +109,4 @@ def _failed(pod: Pod, subject: str, facts: Facts) -> Finding:
                   fix=Fix(fix or f"kubectl -n {pod.namespace} describe pod {pod.name}"), evidence=(Evidence(f"pod {pod.full}", said),))  # fmt: skip
 
 
-CHECKS: tuple[Check, ...] = (running,)
+CHECKS: tuple[Check, ...] = (installed, running)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -11,11 +10,8 @@ from caasctl.model import Check, Evidence, Facts, Finding, Fix, Level, check, fa
 from caasctl.needs.live import pods_here
 from caasctl.profile import NodeProfile
 from caasctl.syntax.live.pods import Pod
-from caasctl.syntax.live.why import Whose, Why, why
+from caasctl.syntax.live.why import Whose, Why, of_system, why
 
-_SYSTEM = re.compile(
-    r"(kube-.*|.*-system|.*-operator|caasctl.*|nvidia.*|kata.*|cilium.*|node-feature-discovery|local-path-storage)"
-)
 _CILIUM = {"k8s-app": ("cilium", "cilium-envoy"), "io.cilium/app": ("operator",), "name": ("cilium-operator",)}
 _SHOWN = 300  # characters of a message; what varies in it stands at its end
 _MANY = 10
@@ -33,9 +29,8 @@ _MANY = 10
 def system_pods(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
     """Of `kubectl get pods` and events: pods of kube-system and operators' namespaces on this node, or on none."""
     if facts[LivePods].asked:
-        yield from _judged(
-            [pod for pod in pods_here(facts) if _of_system(pod) and not _of_cilium(pod)], facts, all_count=True
-        )
+        among = [pod for pod in pods_here(facts) if of_system(pod.namespace) and not _of_cilium(pod)]
+        yield from _judged(among, facts, failing=tuple(Whose))
 
 
 @check(
@@ -47,13 +42,33 @@ def system_pods(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
     source="https://kubernetes.io/docs/tasks/debug/debug-application/debug-pods/",
 )
 def pods(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
-    """Of `kubectl get pods` and events: pods of other namespaces on this node, or on none. What ended by itself, or asks for what is not there, is a warning."""
+    """Of `kubectl get pods` and events: pods of other namespaces on this node, or on none. An application that ends by itself is no
+    failure.
+    """
     if facts[LivePods].asked:
-        yield from _judged([pod for pod in pods_here(facts) if not _of_system(pod)], facts, all_count=False)
+        yield from _judged(_of_tenants(facts), facts, failing=(Whose.NODE,))
 
 
-def _of_system(pod: Pod) -> bool:
-    return _SYSTEM.fullmatch(pod.namespace) is not None
+@check(
+    "kubernetes.pods_own",
+    "Tenants' pods ask for what there is",
+    reads=(LivePods,),
+    why="An image with a typing error, a Secret that nobody made or more CPU than there is keep a pod from starting on any node.",
+    fix="Mend the pod's definition, or bring what it asks for.",
+    source="https://kubernetes.io/docs/tasks/debug/debug-application/debug-pods/",
+)
+def pods_own(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
+    """What kubernetes.pods looks at: images, commands, Secrets, ConfigMaps, claims, limits and selectors that pods name."""
+    if facts[LivePods].asked:
+        for finding in _judged(_of_tenants(facts), facts, failing=(Whose.AUTHOR,)):
+            if finding.level is Level.FAIL:
+                yield replace(finding, level=Level.WARN)
+            elif not finding.subject:
+                yield finding
+
+
+def _of_tenants(facts: Facts) -> list[Pod]:
+    return [pod for pod in pods_here(facts) if not of_system(pod.namespace)]
 
 
 def _of_cilium(pod: Pod) -> bool:
@@ -61,8 +76,8 @@ def _of_cilium(pod: Pod) -> bool:
     return any(pod.labels.get(key) in names for key, names in _CILIUM.items())
 
 
-def _judged(among: list[Pod], facts: Facts, *, all_count: bool) -> Iterator[Finding]:
-    """One finding for the replicas that fail alike."""
+def _judged(among: list[Pod], facts: Facts, *, failing: tuple[Whose, ...]) -> Iterator[Finding]:
+    """One finding for the replicas that fail alike; one that says so for an application that ended by itself."""
     found: dict[tuple[str, ...], list[tuple[Pod, Why]]] = {}
     for pod in among:
         reason = why(pod, facts[LivePods].about(pod))
@@ -70,26 +85,33 @@ def _judged(among: list[Pod], facts: Facts, *, all_count: bool) -> Iterator[Find
             key = (pod.namespace, pod.owner or pod.name, reason.whose, reason.stage, reason.cause)
             found.setdefault(key, []).append((pod, reason))
     for group in list(found.values())[:_MANY]:
-        yield _finding(group, all_count=all_count)
+        if group[0][1].whose in failing:
+            yield _failed(group)
+        elif group[0][1].whose is Whose.APPLICATION:
+            yield _by_itself(group)
     if among and not found:
         waiting = sum(not pod.well for pod in among)
         yield passed(f"{len(among) - waiting} run or are done" + (f", {waiting} are being started" if waiting else ""))
 
 
-def _finding(group: list[tuple[Pod, Why]], *, all_count: bool) -> Finding:
+def _failed(group: list[tuple[Pod, Why]]) -> Finding:
     pod, reason = group[0]
     more = f" (and {len(group) - 1} more of {pod.owner})" if len(group) > 1 else ""
-    ours = reason.whose is Whose.NODE or all_count
-    words = {Whose.APPLICATION: "the application's own: ", Whose.AUTHOR: "the pod's own: "}.get(reason.whose, "")
-    finding = failed(
-        f"{'' if ours else words}{reason.said[:_SHOWN]}{more}",
+    return failed(
+        f"{reason.said[:_SHOWN]}{more}",
         wanted="running",
         subject=pod.full,
         cause=reason.cause,
         fix=Fix(reason.fix or f"kubectl -n {pod.namespace} describe pod {pod.name}"),
         evidence=(Evidence(f"pod {pod.full}", reason.said),),
     )
-    return finding if ours else replace(finding, level=Level.WARN)
 
 
-CHECKS: tuple[Check, ...] = (system_pods, pods)
+def _by_itself(group: list[tuple[Pod, Why]]) -> Finding:
+    pod, reason = group[0]
+    return passed(
+        f"not the node's matter: {reason.said[:_SHOWN]}; its own log says why: {reason.fix}", subject=pod.full
+    )
+
+
+CHECKS: tuple[Check, ...] = (system_pods, pods, pods_own)

@@ -85,7 +85,7 @@ def read_objects(host: Reader) -> LiveObjects:
         return LiveObjects()
     if conf == ADMIN:
         return parse(kubectl.items(host, conf, KINDS, "-A"), name, whole=True)
-    own = kubectl.items(host, conf, "nodes", name)
+    own = kubectl.items(host, conf, "nodes", name, "--ignore-not-found")
     return parse((*own, *kubectl.items(host, conf, OF_NODE, "-A")), name, whole=False)
 
 

@@ -12,6 +12,7 @@ from caasctl.protocol import Probe, Reader
 from caasctl.syntax.kubeadm import ADMIN
 from caasctl.syntax.live.pods import Container, Event, Pod, parse_event, parse_pod, warning
 from caasctl.syntax.live.shape import Item
+from caasctl.syntax.live.why import Whose, of_system, why
 
 MOST_PODS, MOST_EVENTS = 2000, 500
 _EVENTS = ("events", "-A")
@@ -59,14 +60,19 @@ class LivePods:
         """What is said of this host's pods that are not well, and of what is no pod; what is over is not."""
         return (*self._of_pods(), *self._of_events())
 
+    def _counts(self, pod: Pod) -> bool:
+        """What a tenant's application does by itself tells nothing of the node."""
+        reason = why(pod, self.about(pod))
+        return reason is not None and (reason.whose is not Whose.APPLICATION or of_system(pod.namespace))
+
     def _of_pods(self) -> Iterator[Line]:
         for pod in self.pods:
-            if not pod.well and self.ours(pod.node):
+            if self._counts(pod) and self.ours(pod.node):
                 for text, when in tuple(dict.fromkeys(_said(pod)))[:_SEEN]:
                     yield Line("pod", f"pod {pod.full}", text, when)
 
     def _of_events(self) -> Iterator[Line]:
-        ill = {(pod.namespace, pod.name) for pod in self.pods if not pod.well}
+        ill = {(pod.namespace, pod.name) for pod in self.pods if self._counts(pod)}
         for one in self.events:
             of_pod = one.kind == "Pod"
             now = (one.namespace, one.name) in ill if of_pod else one.reason not in _EVERY_START

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -16,6 +17,9 @@ _PULLS = (
     "ErrImageNeverPull",
     "ImageInspectError",
     "RegistryUnavailable",
+)
+_SYSTEM = re.compile(
+    r"kube-.*|.*-system|.*-operator|caasctl.*|nvidia.*|kata.*|cilium.*|node-feature-discovery|local-path-storage"
 )
 _LOOKS = "kubectl -n {ns} describe pod {name}"
 _LOG = "kubectl -n {ns} logs {name} -c {container} --previous"
@@ -118,6 +122,11 @@ _MOUNT = (
     _Known("", Whose.NODE, "The kubelet could not mount a volume.", "journalctl -u kubelet --since=-15min | grep -i mount"),
 )  # fmt: skip
 _NO_TOKEN = "kube-root-ca.crt"  # noqa: S105 - the name of a ConfigMap that the controller manager makes, not the pod's author
+
+
+def of_system(namespace: str) -> bool:
+    """Whether its pods are Kubernetes' own or an operator's, and no tenant's."""
+    return _SYSTEM.fullmatch(namespace) is not None
 
 
 def why(pod: Pod, events: Sequence[Event] = ()) -> Why | None:
