@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from caasctl import __version__, engine, profile_load
+from caasctl import __version__, commands, engine, profile_load
 from caasctl.bundle import BundleHost
 from caasctl.facts import DOCTOR_PROBES, PROBES
 from caasctl.phases import ORDER
@@ -105,7 +105,11 @@ class Asked:
 _SUFFIXES = ("", ".conf", ".cfg", ".toml", ".yaml", ".yml", ".json", ".conflist", ".service", ".sh", ".rules", ".xml", ".crt", ".list", ".sources", ".network", ".swap")  # fmt: skip
 _ANY = "anyname"
 _NUMBER = "98765"
-_ALIKE = ("/sys/bus/pci/", "/sys/kernel/iommu_groups")  # what is in them has one form, which VARIES knows
+_ALIKE = (
+    "/sys/bus/pci/",
+    "/sys/kernel/iommu_groups",
+    "/sys/class/block",
+)  # what is in them has one form, which VARIES knows
 _PROGRAMS = re.compile(r"/s?bin/[a-z-]+$")
 
 
@@ -153,6 +157,7 @@ def look(host: Reader, name: str) -> Asked:
     asked = Asked(host, name)
     once = RecordingHost(asked)
     engine.look_through(once, engine.collect(once, (*PROBES, *DOCTOR_PROBES)), profile_load.load(), ORDER)
+    commands.name_of(once)
     return asked
 
 

@@ -141,17 +141,20 @@ def _wrong(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """(where, what) of all in a manifest that is not as it should be. Any: whatever a stranger wrote."""
     for key, (kind, of) in _PARTS.items():
         part: Any = manifest.get(key, kind())
-        if not isinstance(part, kind):
+        if type(part) is not kind:
             yield key, f"is no {_WORDS[kind]}"
             continue
-        entries: Any = part.items() if isinstance(part, dict) else enumerate(list(manifest.get(key, ())))
-        for at, value in entries:
+        for at, value in _entries(part):
             if not isinstance(value, of):
                 yield f"{key}[{at!r}]", f"is no {_WORDS[of]}"
             elif isinstance(value, list) and not all(isinstance(name, str) and _is_name(name) for name in value):
                 yield f"{key}[{at!r}]", "has an entry that is no name"
             elif isinstance(value, dict) and not _is_stat(value):
                 yield f"{key}[{at!r}]", "is no stat"
+
+
+def _entries(part: Any) -> Any:
+    return part.items() if isinstance(part, dict) else enumerate(part)
 
 
 def _is_name(name: str) -> bool:

@@ -15,8 +15,10 @@ from caasctl.redaction.leaks import Scan
 from caasctl.redaction.texts import Redaction
 
 V4, V6 = addresses.v4(b"key"), addresses.v6(b"key")
-PUBLIC4 = st.integers(0, 2**32 - 1).filter(lambda number: not V4.special(number))
-PUBLIC6 = st.integers(0x2 << 124, (0x4 << 124) - 1).filter(lambda number: not V6.special(number))
+RANGES = ("1.0.0.0 9.255.255.255", "11.0.0.0 100.63.255.255", "172.32.0.0 191.255.255.255", "192.169.0.0 192.175.47.255",
+          "198.20.0.0 198.51.99.255", "203.0.112.0 203.0.112.255", "203.0.114.0 223.255.255.255")  # fmt: skip
+PUBLIC4 = st.one_of(*(st.integers(*(int(IPv4Address(end)) for end in each.split())) for each in RANGES))
+PUBLIC6 = st.integers(0x2003 << 112, (0x3FFF << 112) - 1)
 
 
 def renamed(*texts: str, where: str = "") -> list[str]:
@@ -205,3 +207,13 @@ def test_another_recording_has_other_names() -> None:
     one, other = Redaction(), Redaction()
     text = "8.8.4.4 3c:ec:ef:12:34:56"
     assert one.rename("", one.hide("", text)) != other.rename("", other.hide("", text))
+
+
+@given(st.binary(min_size=6, max_size=6))
+def test_any_device_s_mac_becomes_a_local_one_of_a_device(data: bytes) -> None:
+    mac = data.hex(":")
+    left = Redaction(b"k").rename("", mac)
+    if data[0] & 1 or len(set(data.hex())) == 1:
+        assert left == mac
+    else:
+        assert int(left[:2], 16) & 3 == 2
