@@ -143,7 +143,7 @@ ROOTS = {
     "healthy": (),
     "no-class": ("kubernetes.storage_class",),
     "no-coredns": ("kubernetes.cluster_dns",),
-    "no-handler": ("containerd.handler_missing",),
+    "no-handler": ("kubernetes.runtime_chain",),
     "no-network": ("cilium.installed",),
     "operator-ports": ("kubernetes.no_free_ports",),
     "pod-cidrs": ("network.pod_cidr_places",),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from tests.lab.given import root, roots
+from tests.lab.given import diagnosed, root, roots
 
 # The field report's, word for word.
 INVENTED = """\
@@ -43,12 +43,13 @@ def test_a_file_that_is_right_has_no_root() -> None:
 
 
 def test_the_field_report_s_vendor_device_is_no_kind() -> None:
-    assert roots(INVENTED) == ["cdi.file_kind", "cdi.parses"]
+    first = diagnosed(INVENTED).roots[0]
+    assert (first.sign.id, [follow.sign.id for follow in first.follows]) == ("cdi.file_kind", ["cdi.parses"])
     found = root(INVENTED, "cdi.file_kind", "/tmp/vfio-gpus.json")
     assert found.evidence[0].source == "/tmp/vfio-gpus.json:3"
     assert found.fix
     assert '"kind": "vfio.example.com/pgpu"' in found.fix.text
-    assert 'unknown field "metadata"' in root(INVENTED, "cdi.parses").found
+    assert 'unknown field "metadata"' in first.follows[0].sign.finding.found
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def test_a_file_that_is_right_has_no_root(text: str) -> None:
 
 
 def test_docker_s_file_turns_the_cri_off() -> None:
-    assert roots(DOCKER_S) == ["containerd.cri_enabled", "containerd.systemd_cgroup"]
+    assert roots(DOCKER_S) == ["containerd.cri_enabled"]
     found = root(DOCKER_S, "containerd.cri_enabled")
     assert found.evidence[0].source == "given:3"
     assert "init-node" not in (found.fix.text if found.fix else "")

@@ -33,7 +33,7 @@ def holds(met: dict[str, Any], found: Diagnosis) -> bool:
     if "unexplained" in met:
         return said["roots"] == [] and met["unexplained"] in said["unexplained"]
     wanted = met.get("roots") or [met["root"]]
-    return said["unexplained"] == [] and (set(said["roots"]) == set(wanted))
+    return said["unexplained"] == [] and said["roots"][:1] == wanted[:1] and set(said["roots"]) == set(wanted)
 
 
 @each
