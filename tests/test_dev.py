@@ -53,7 +53,7 @@ def stand_in_python(bin_: Path, name: str, version: str, behaviour: str = "") ->
 def test_alone_it_prints_help(dev: Dev) -> None:
     done = dev()
     assert done.returncode == 0
-    assert all(f"./dev {command}" in done.stdout for command in ("run", "test", "build"))
+    assert all(f"./dev {command}" in done.stdout for command in ("run", "test", "build", "docs"))
 
 
 def test_a_word_it_does_not_know_is_a_usage_error(dev: Dev) -> None:

@@ -27,7 +27,7 @@ def table_cells(page: str, heading: str) -> list[str]:
 def test_the_pages_of_checks_have_all_of_a_check() -> None:
     page = checks.of_topic("os", [EXAMPLE], Rules((), {"os.cause": ("os.example",), "os.example": ("os.effect",)}))
     wanted = ("## os.example", "It breaks", "Mend it", "a book", "`os.cause`", "`os.effect`", '<a id="os.example">')
-    assert "| [`os.example`](reference/checks/os.md#os.example) | All is well | you |" in checks.index([EXAMPLE])
+    assert "| [`os.example`](reference/checks/os.md#osexample) | All is well | you |" in checks.index([EXAMPLE])
     assert all(said in page for said in wanted)
 
 

@@ -33,7 +33,7 @@ def index(checks: Sequence[Check]) -> str:
 
 
 def _row(check: Check) -> tuple[str, str, str]:
-    name = f"[`{check.id}`](reference/checks/{check.topic}.md#{check.id})"
+    name = f"[`{check.id}`](reference/checks/{check.topic}.md#{links.fragment(check.id)})"
     return name, prose(check.title), links.phase(check.fixed_by, "reference/") if check.fixed_by else "you"
 
 

@@ -71,8 +71,6 @@ def _section(phase: Phase) -> str:
     sentence = (sys.modules[phase.desired.__module__].__doc__ or "").split("\n\n")[0].partition(": ")[2]
     more = " ".join((phase.desired.__doc__ or "").split())
     lines = [
-        links.anchor(phase.id),
-        "",
         f"## {phase.id}",
         "",
         f"**{phase.title}.** {prose(sentence[:1].upper() + sentence[1:])}",

@@ -42,7 +42,7 @@ def index(rules: Rules) -> str:
 
 def _row(rule: Rule) -> tuple[str, str, str]:
     said = "<br>".join(code(one.text) for one in rule.match)
-    return said, f"[{prose(rule.title)}](reference/symptoms/{rule.topic}.md#{rule.id})", rule.says.value
+    return said, f"[{prose(rule.title)}](reference/symptoms/{rule.topic}.md#{links.fragment(rule.id)})", rule.says.value
 
 
 def of_topic(topic: str, rules: Rules) -> str:

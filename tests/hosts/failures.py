@@ -194,7 +194,10 @@ def cgroup_v1(node: Sick) -> None:
 
 
 def configuration_broken(node: Sick) -> None:
-    node.put(CONFIG, node.read(CONFIG) + "\n[plugins]\n  [plugins.cri]\n")
+    node.put(
+        CONFIG,
+        node.read(CONFIG) + '\n[plugins."io.containerd.grpc.v1.cri".containerd]\ndefault_runtime_name = "kata"\n',
+    )
     words = "containerd: failed to load TOML: /etc/containerd/config.toml: (48, 2): duplicated tables"
     node.living.say("containerd", words, ago=300, every=5)
     node.living.say(
@@ -415,15 +418,7 @@ def disk_slow(node: Sick) -> None:
             for at in range(7)
         ),
     )
-    node.living.containers = [
-        container(
-            name,
-            at,
-            attempt=4 if name == "kube-controller-manager" else 0,
-            ago=90 if name == "kube-controller-manager" else 182000,
-        )
-        for at, name in enumerate(COMPONENTS, 1)
-    ]
+    node.living.containers[2] = container("kube-controller-manager", 3, state="EXITED", attempt=4, ago=90)
 
 
 def operator_twice(node: Sick) -> None:

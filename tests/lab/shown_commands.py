@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from functools import cache
 
 import click
 import typer
@@ -27,7 +28,12 @@ def shown(page: str) -> Iterator[tuple[str, ...]]:
             for line in text.replace("\\\n", " ").splitlines():
                 yield from _in_line(line)
     for said in (*_SPAN.findall(_FENCED.sub("", page)), *_OUTPUT.findall(page)):
-        yield from _in_line(" ".join(said.split()))
+        yield from map(_whole, _in_line(" ".join(said.split())))
+
+
+def _whole(words: tuple[str, ...]) -> tuple[str, ...]:
+    """A sentence may speak of an option without its value."""
+    return (*words, "VALUE") if complaint(words).endswith("requires an argument.") else words
 
 
 def _in_line(line: str) -> Iterator[tuple[str, ...]]:
@@ -45,9 +51,15 @@ def _in_line(line: str) -> Iterator[tuple[str, ...]]:
         simple = []
 
 
+@cache
+def _root() -> click.Command:
+    return typer.main.get_command(app)
+
+
+@cache
 def complaint(words: tuple[str, ...]) -> str:
     """What the command line has against these words; "" where it takes them. Nothing is run."""
-    command, left = typer.main.get_command(app), list(words)
+    command, left = _root(), list(words)
     try:
         while isinstance(command, click.Group) and left and not left[0].startswith("-"):
             name = left.pop(0)

@@ -72,6 +72,14 @@ def smokes(machine: Machine) -> None:
     assert "smoke" not in machine.sh("kubectl --cache-dir /run/lab get namespaces -o name")
 
 
+def is_well(machine: Machine) -> None:
+    """Doctor finds nothing on a node that has just been made, with all that its first minutes left in the journals."""
+    told = machine.run(f"caasctl doctor {PROFILE} -o json")
+    found = json.loads(told.out)["diagnosis"]
+    seen = {part: [one["id"] for one in found[part]] for part in ("roots", "beside", "unexplained")}
+    assert seen == {"roots": [], "beside": [], "unexplained": []}, told.out
+
+
 def small_images(machine: Machine) -> None:
     """An initramfs of what this node needs is made in a third of the time, on an emulated processor."""
     machine.sh("echo MODULES=dep >/etc/initramfs-tools/conf.d/lab")

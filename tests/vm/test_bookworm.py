@@ -60,6 +60,7 @@ def test_the_same_command_goes_on_after_the_reboot_and_then_rests(begun: Begun) 
     steps.serves(machine, config_version=2)
     steps.is_a_node(machine)
     steps.smokes(machine)
+    steps.is_well(machine)
     steps.rests(machine)
     assert steps.preflight(machine) == []
     machine.reboot()
