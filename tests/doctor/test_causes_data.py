@@ -19,6 +19,7 @@ SPOKEN_FOR = {
     ("boot.boot_full", "os.disk_full"): "the disk is full is what both say; the narrower one is on top",
     ("cilium.port_clash", "network.address_in_use"): "of Cilium's ports the narrower one is on top",
     ("containerd.no_space", "os.disk_full"): "the disk is full is what both say; the narrower one is on top",
+    ("kubernetes.system_verification", "cgroup.v1_warned"): "kubeadm wraps the warning that says it",
     ("os.clock_wrong", "kubernetes.cert_expired"): "a wrong clock makes certificates look expired",
     ("os.disk_full", "containerd.no_space"): "one of its samples is of containerd's disk",
 }  # (whose sample, whose rule): why both are right

@@ -129,7 +129,7 @@ def test_the_healthy_one_is_looked_at_by_every_check_and_says_nothing(look: Clus
         ),
         ("no-handler", "kubernetes.runtime_chain", "containerd has no handler kata-clh, only"),
         ("operator-ports", "cilium.running", "didn't have free ports"),
-        ("app-crash", "kubernetes.pods_own", "ImagePullBackOff"),
+        ("image-typo", "kubernetes.pods_own", "ImagePullBackOff"),
         ("no-class", "kubernetes.storage_class", "names no StorageClass, and there is no StorageClass"),
     ],
 )
@@ -141,6 +141,7 @@ def test_the_finding_says_what_is_wrong(name: str, check: str, said: str, look: 
 ROOTS = {
     "app-crash": (),
     "healthy": (),
+    "image-typo": ("containerd.registry_denied",),
     "no-class": ("kubernetes.storage_class",),
     "no-coredns": ("kubernetes.cluster_dns",),
     "no-handler": ("kubernetes.runtime_chain",),
@@ -176,6 +177,13 @@ def test_the_chain_of_a_pod_breaks_where_it_should(name: str, pod: str, link: st
     assert found
     assert (links[-1].name, links[-1].broken) == (link, True)
     assert cause in found.cause
+
+
+def test_an_application_that_ends_by_itself_is_said_and_is_nothing_of_the_nodes(look: Clusters) -> None:
+    found = judge(look("cluster-app-crash"))["kubernetes.pods"]
+    assert (
+        "ended by itself with exit code 1, 14 times; its own log says why: kubectl -n tenant-a logs" in found[0].found
+    )
 
 
 def test_what_the_node_controller_says_as_if_all_were_well_is_heard(look: Clusters) -> None:

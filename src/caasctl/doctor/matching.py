@@ -14,7 +14,7 @@ from caasctl.doctor.rules import TEXT, Rule
 from caasctl.hidden import said
 from caasctl.model import Evidence, Finding, Level
 
-LASTING = ("kernel", "node")  # kinds of lines that are no history: true since they were said
+LASTING = ("kernel", "event", "pod", "node", "cilium")  # kinds of lines that are no history
 _EXCERPT = 240  # characters of a message that are shown
 _BEFORE = 80  # of them before the match
 _SHOWN = 3  # sources that a symptom is shown from
