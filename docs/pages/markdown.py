@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Iterable, Sequence
@@ -45,7 +46,17 @@ def value(data: Any) -> str:
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    """In a cell, GitHub takes the | of a span of code for a border, and mkdocs shows the sign that would keep it from that."""
+    return _SPANS.sub(lambda span: _as_html(span[0]) if "|" in span[0] else span[0], text).replace("|", "&#124;")
+
+
+def _as_html(span: str) -> str:
+    fence = len(span) - len(span.lstrip("`"))
+    return f"<code>{html.escape(span[fence:-fence].strip(), quote=False)}</code>"
 
 
 def page(title: str, *parts: str) -> str:

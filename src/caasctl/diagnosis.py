@@ -40,6 +40,7 @@ class Sign:
     first: str = ""
     last: str = ""
     checked: bool = False  # by a look at the host, not by what a program said
+    lasting: bool = False  # said by what speaks of now, or was true from then on: the kernel, a cluster's objects
 
     @property
     def id(self) -> str:

@@ -28,9 +28,11 @@ def diagnose(case: Case, rules: Rules) -> Diagnosis:
     """Roots first; nothing is a root that was not seen, and nothing is explained by what was not seen."""
     findings = causes.by_id(case.findings)
     heard, explained = matching.seen(rules.symptoms, case.lines)
-    past = causes.over(heard, findings, rules)
-    signs = (*causes.checked(findings, rules), *(sign for sign in heard if sign not in past))
-    every = causes.roots(signs, rules)
+    checks = causes.checked(findings, rules)
+    known = _explained(causes.roots((*checks, *heard), rules, findings))
+    past = causes.over((sign for sign in heard if sign.id not in known), findings, rules)
+    signs = (*checks, *(sign for sign in heard if sign not in past))
+    every = causes.roots(signs, rules, findings)
     tops = [top for top in every if _counts(top)]
     pointed = [top for top in every if top.sign.id in case.named and not _counts(top)]
     roots, beside = _split([top for top in tops if top.sign.says is Says.CAUSE], case)
@@ -53,6 +55,12 @@ def diagnose(case: Case, rules: Rules) -> Diagnosis:
         rules=len(rules.symptoms),
         established=case.established or bool(case.named),
     )
+
+
+def _explained(tops: Iterable[Root]) -> set[str]:
+    """What follows from a check that fails: it is not over, whatever else is well."""
+    certain = (top for top in tops if top.sign.checked and top.sign.finding.level is Level.FAIL)
+    return {follow.sign.id for top in certain for follow in top.follows}
 
 
 def _counts(top: Root) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from caasctl.diagnosis import Follow, Root, RuledOut, Says, Sign
@@ -52,13 +52,21 @@ class _Graph:
     down: Mapping[str, tuple[str, ...]]
 
     @classmethod
-    def of(cls, signs: Iterable[Sign], causes: Mapping[str, tuple[str, ...]]) -> _Graph:
+    def of(
+        cls, signs: Iterable[Sign], causes: Mapping[str, tuple[str, ...]], blocked: Mapping[str, frozenset[str]]
+    ) -> _Graph:
+        """blocked: checks that were not asked -> those whose failure says that they do not hold either."""
         seen = {sign.id: sign for sign in signs}
-        down = {
-            name: tuple(e for e in causes.get(name, ()) if e in seen and e != name and not _too_weak(sign, seen[e]))
-            for name, sign in seen.items()
-        }
-        return cls(seen, down)
+
+        def effects(name: str, top: str) -> Iterator[str]:
+            for effect in causes.get(name, ()):
+                if effect in seen:
+                    yield effect
+                elif top in blocked.get(effect, ()):
+                    yield from effects(effect, top)
+
+        down = {name: [e for e in dict.fromkeys(effects(name, name)) if e != name] for name in seen}
+        return cls(seen, _strong(seen, down))
 
     def tops(self) -> list[Sign]:
         below = {effect for effects in self.down.values() for effect in effects}
@@ -77,10 +85,11 @@ class _Graph:
         return Root(top, tuple(nearest))
 
 
-def roots(signs: Sequence[Sign], rules: Rules) -> tuple[Root, ...]:
+def roots(signs: Sequence[Sign], rules: Rules, findings: Mapping[str, tuple[Finding, ...]]) -> tuple[Root, ...]:
     """Every sign that follows from no other, with what follows from it; the most telling first."""
     tell = {rule.id: rule.telling for rule in rules.symptoms}
-    graph = _Graph.of(signs, rules.causes)
+    blocked = {name: _blockers(name, findings) for name in findings if findings[name][0].level is Level.SKIPPED}
+    graph = _Graph.of(signs, rules.causes, blocked)
     found = [graph.root(top) for top in graph.tops()]
 
     def weight(root: Root) -> tuple[int, int, int, int, int]:
@@ -92,10 +101,18 @@ def roots(signs: Sequence[Sign], rules: Rules) -> tuple[Root, ...]:
     return tuple(sorted(found, key=weight, reverse=True))
 
 
-def _too_weak(cause: Sign, effect: Sign) -> bool:
-    """A warning does not take the place of a check that fails and says itself what is wrong."""
-    plain = effect.checked and effect.says is Says.CAUSE and effect.finding.level is Level.FAIL
-    return plain and cause.checked and cause.finding.level is Level.WARN
+def _strong(seen: Mapping[str, Sign], down: Mapping[str, list[str]]) -> dict[str, tuple[str, ...]]:
+    """A warning explains only what nothing else does, and never a check that fails and says itself what is wrong."""
+    weak = {name for name, sign in seen.items() if sign.checked and sign.finding.level is Level.WARN}
+    certain = {effect for name, effects in down.items() if name not in weak for effect in effects}
+    certain |= {name for name, sign in seen.items() if sign.checked and sign.says is Says.CAUSE and name not in weak}
+    return {name: tuple(e for e in effects if name not in weak or e not in certain) for name, effects in down.items()}
+
+
+def _blockers(name: str, findings: Mapping[str, tuple[Finding, ...]]) -> frozenset[str]:
+    """What a check that was skipped waits for, and what that waits for."""
+    direct = {blocker for finding in findings.get(name, ()) for blocker in finding.blocked_by}
+    return frozenset(direct).union(*(_blockers(blocker, findings) for blocker in direct))
 
 
 def below(names: Iterable[str], causes: Mapping[str, tuple[str, ...]], far: int = 99) -> dict[str, int]:
@@ -139,6 +156,8 @@ def over(signs: Iterable[Sign], found: Mapping[str, tuple[Finding, ...]], rules:
     up = turned(rules.causes)
 
     def past(sign: Sign) -> bool:
+        if sign.lasting and sign.says is Says.CAUSE:
+            return False
         around = {*below([sign.id], rules.causes), *below([sign.id], up)} & rules.effects
         judged = [finding for name in around for finding in found.get(name, ())]
         return bool(judged) and all(finding.level is Level.PASS for finding in judged)

@@ -14,6 +14,7 @@ from caasctl.doctor.rules import TEXT, Rule
 from caasctl.hidden import said
 from caasctl.model import Evidence, Finding, Level
 
+LASTING = ("kernel", "event", "pod", "node", "cilium")  # kinds of lines that are no history
 _EXCERPT = 240  # characters of a message that are shown
 _BEFORE = 80  # of them before the match
 _SHOWN = 3  # sources that a symptom is shown from
@@ -102,7 +103,8 @@ def sign(rule: Rule, found: Sequence[Hit]) -> Sign:
         Level.FAIL, f"said {often} in {', '.join(list(last_of)[:_SHOWN])}", cause=rule.cause, fix=rule.fix, fixed_by="",
         evidence=evidence, id=rule.id, title=rule.title, topic=rule.topic,
     )  # fmt: skip
-    return Sign(finding, rule.says, number, times[0] if times else "", times[-1] if times else "")
+    lasting = any(hit.line.kind in LASTING for hit in found)
+    return Sign(finding, rule.says, number, *((times[0], times[-1]) if times else ("", "")), lasting=lasting)
 
 
 def _where(hit: Hit) -> str:
