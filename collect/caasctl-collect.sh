@@ -533,6 +533,8 @@ each a_folder \
 	'/proc/sys/net/ipv6/conf' \
 	'/run/chrony-dhcp' \
 	'/run/containerd/io.containerd.runtime.v2.task/moby' \
+	'/run/log/journal' \
+	'/run/log/journal/*' \
 	'/run/nvidia' \
 	'/run/sysctl.d' \
 	'/run/systemd/generator' \
@@ -604,6 +606,8 @@ each a_folder \
 	'/var/lib/caasctl/runs/*' \
 	'/var/lib/dkms' \
 	'/var/lib/etcd' \
+	'/var/log/journal' \
+	'/var/log/pods' \
 	'/var/run/cdi'
 each a_link \
 	'/bin' \
@@ -690,6 +694,7 @@ each a_stat \
 	'/etc/kata-containers/caasctl/kata-clh/configuration-clh.toml' \
 	'/etc/kata-containers/caasctl/kata-qemu-nvidia-gpu/configuration-qemu-nvidia-gpu.toml' \
 	'/etc/kata-containers/caasctl/kata-qemu/configuration-qemu.toml' \
+	'/etc/kata-containers/configuration.toml' \
 	'/etc/kernel/proxmox-boot-uuids' \
 	'/etc/kubernetes/admin.conf' \
 	'/etc/kubernetes/bootstrap-kubelet.conf' \
@@ -744,6 +749,7 @@ each a_stat \
 	'/opt/kata/libexec/virtiofsd' \
 	'/opt/kata/runtime-rs/bin/containerd-shim-kata-v2' \
 	'/opt/kata/share/defaults/kata-containers/configuration*.toml' \
+	'/opt/kata/share/defaults/kata-containers/configuration.toml' \
 	'/opt/kata/share/kata-containers/kata-containers.img' \
 	'/opt/kata/share/kata-containers/vmlinux.container' \
 	'/root/.kube/config' \
@@ -902,6 +908,7 @@ each a_stat \
 	'/usr/sbin/tc' \
 	'/usr/sbin/update-grub' \
 	'/usr/sbin/update-initramfs' \
+	'/usr/share/defaults/kata-containers/configuration.toml' \
 	'/var/lib/k0s' \
 	'/var/lib/rancher/k3s' \
 	'/var/lib/rancher/k3s/agent/etc/containerd' \
@@ -961,6 +968,8 @@ if [ -z "$ROOT" ]; then
 	ask 6 /usr/bin/containerd --config /etc/containerd/config.toml config dump
 	ask 4 /usr/bin/containerd --version
 	ask 4 /usr/bin/crictl --runtime-endpoint unix:///run/containerd/containerd.sock --timeout 2s info
+	ask 5 /usr/bin/crictl --runtime-endpoint unix:///run/containerd/containerd.sock --timeout 2s pods -o json
+	ask 5 /usr/bin/crictl --runtime-endpoint unix:///run/containerd/containerd.sock --timeout 2s ps -a -o json
 	ask 6 /usr/bin/crictl --version
 	ask 6 /usr/bin/docker --version
 	ask 6 /usr/bin/helm version --short
@@ -973,6 +982,8 @@ if [ -z "$ROOT" ]; then
 	ask 6 /usr/local/bin/containerd --config /etc/containerd/config.toml config dump
 	ask 4 /usr/local/bin/containerd --version
 	ask 4 /usr/local/bin/crictl --runtime-endpoint unix:///run/containerd/containerd.sock --timeout 2s info
+	ask 5 /usr/local/bin/crictl --runtime-endpoint unix:///run/containerd/containerd.sock --timeout 2s pods -o json
+	ask 5 /usr/local/bin/crictl --runtime-endpoint unix:///run/containerd/containerd.sock --timeout 2s ps -a -o json
 	ask 6 /usr/local/bin/crictl --version
 	ask 6 /usr/local/bin/docker --version
 	ask 6 /usr/local/bin/helm version --short
@@ -985,6 +996,8 @@ if [ -z "$ROOT" ]; then
 	ask 6 /usr/local/sbin/containerd --config /etc/containerd/config.toml config dump
 	ask 4 /usr/local/sbin/containerd --version
 	ask 4 /usr/local/sbin/crictl --runtime-endpoint unix:///run/containerd/containerd.sock --timeout 2s info
+	ask 5 /usr/local/sbin/crictl --runtime-endpoint unix:///run/containerd/containerd.sock --timeout 2s pods -o json
+	ask 5 /usr/local/sbin/crictl --runtime-endpoint unix:///run/containerd/containerd.sock --timeout 2s ps -a -o json
 	ask 6 /usr/local/sbin/crictl --version
 	ask 6 /usr/local/sbin/docker --version
 	ask 6 /usr/local/sbin/helm version --short
@@ -997,6 +1010,8 @@ if [ -z "$ROOT" ]; then
 	ask 6 /usr/sbin/containerd --config /etc/containerd/config.toml config dump
 	ask 4 /usr/sbin/containerd --version
 	ask 4 /usr/sbin/crictl --runtime-endpoint unix:///run/containerd/containerd.sock --timeout 2s info
+	ask 5 /usr/sbin/crictl --runtime-endpoint unix:///run/containerd/containerd.sock --timeout 2s pods -o json
+	ask 5 /usr/sbin/crictl --runtime-endpoint unix:///run/containerd/containerd.sock --timeout 2s ps -a -o json
 	ask 6 /usr/sbin/crictl --version
 	ask 6 /usr/sbin/docker --version
 	ask 6 /usr/sbin/helm version --short
@@ -1008,6 +1023,8 @@ if [ -z "$ROOT" ]; then
 	ask 3 ctr --connect-timeout 1s plugins ls
 	ask 6 dd if=/dev/kvm of=/dev/null count=0 status=none
 	ask 6 df -k --output=file,target,size,avail,itotal,iavail -- / /boot /opt /run /var /var/lib /var/lib/containerd /var/lib/etcd /var/lib/kubelet
+	ask 6 dmesg --time-format iso
+	ask 9 env KUBECONFIG=/etc/kubernetes/admin.conf cilium status -o json
 	ask 6 getconf GNU_LIBC_VERSION
 	ask 6 grep -aom1 'GLIBC_2[.][0-9][0-9]*' /opt/kata/bin/containerd-shim-kata-v2
 	ask 6 grep -sHE '^[ -]*(server|certificate-authority-data|client-certificate-data|client-certificate):' /etc/kubernetes/admin.conf /etc/kubernetes/kubelet.conf /root/.kube/config
@@ -1023,10 +1040,19 @@ if [ -z "$ROOT" ]; then
 	ask 6 ip -j rule
 	ask 6 iptables -S FORWARD
 	ask 6 iptables-legacy -S FORWARD
+	ask 6 journalctl -b -k -n 5000 --no-pager --all -o json --output-fields=MESSAGE,PRIORITY,_PID,UNIT,SYSLOG_IDENTIFIER
+	ask 6 journalctl -b -p warning -n 500 --no-pager --all -o json --output-fields=MESSAGE,PRIORITY,_PID,UNIT,SYSLOG_IDENTIFIER _PID=1
+	ask 6 journalctl -b -t kata -n 1000 --no-pager --all -o json --output-fields=MESSAGE,PRIORITY,_PID,UNIT,SYSLOG_IDENTIFIER
+	ask 6 journalctl -b -u containerd.service -n 3000 --no-pager --all -o json --output-fields=MESSAGE,PRIORITY,_PID,UNIT,SYSLOG_IDENTIFIER
+	ask 6 journalctl -b -u kubelet.service -n 3000 --no-pager --all -o json --output-fields=MESSAGE,PRIORITY,_PID,UNIT,SYSLOG_IDENTIFIER
 	ask 16 kubectl --kubeconfig /etc/kubernetes/admin.conf --request-timeout=10s get runtimeclass/kata-qemu runtimeclass/kata-clh runtimeclass/kata-qemu-nvidia-gpu namespace/caasctl-gpu daemonset/sandbox-device-plugin --namespace caasctl-gpu --show-managed-fields --ignore-not-found -o json
+	ask 6 kubectl --kubeconfig /etc/kubernetes/admin.conf --request-timeout=3s get --raw '/readyz?verbose'
 	ask 16 kubectl --kubeconfig /etc/kubernetes/admin.conf --request-timeout=6s -n kube-system get configmap kubeadm-config -o 'jsonpath={.data.ClusterConfiguration}'
 	ask 16 kubectl --kubeconfig /etc/kubernetes/admin.conf --request-timeout=6s -n kube-system get configmap/cilium-config daemonset/cilium --ignore-not-found -o json
+	ask 16 kubectl --kubeconfig /etc/kubernetes/admin.conf --request-timeout=6s get events -A -o json
 	ask 16 kubectl --kubeconfig /etc/kubernetes/admin.conf --request-timeout=6s get nodes,ciliumnodes -o 'jsonpath={range .items[*]}{.kind}{" "}{.metadata.name}{" "}{.spec.podCIDRs[*]}{" "}{.spec.ipam.podCIDRs[*]}{"\n"}{end}'
+	ask 16 kubectl --kubeconfig /etc/kubernetes/admin.conf --request-timeout=6s get nodes,daemonsets,deployments,runtimeclasses,storageclasses,services,endpointslices,persistentvolumeclaims -A -o json
+	ask 16 kubectl --kubeconfig /etc/kubernetes/admin.conf --request-timeout=6s get pods -A -o json
 	ask 16 kubectl --kubeconfig /etc/kubernetes/admin.conf --request-timeout=6s get runtimeclasses,daemonsets --all-namespaces -o 'jsonpath={range .items[*]}{.kind}{"\t"}{.metadata.namespace}{"\t"}{.metadata.name}{"\t"}{.metadata.labels.app\.kubernetes\.io/managed-by}{"\t"}{.handler}{"\t"}{.spec.template.spec.containers[*].image}{"\n"}{end}'
 	ask 16 kubectl --kubeconfig /etc/kubernetes/kubelet.conf --request-timeout=10s get node "$HOST" -o json
 	ask 16 kubectl --kubeconfig /etc/kubernetes/kubelet.conf --request-timeout=6s get node "$HOST" -o 'jsonpath={.metadata.labels}{"\n"}{.status.capacity}'
@@ -1040,6 +1066,7 @@ if [ -z "$ROOT" ]; then
 	ask 6 systemctl show -p ActiveState,MainPID,NeedDaemonReload,LoadState containerd.service
 	ask 3 systemctl show -p ActiveState,SubState,MainPID,NeedDaemonReload containerd.service
 	ask 6 systemctl show -p Id,ActiveState chrony.service chronyd.service systemd-timesyncd.service ntpsec.service ntpd.service ntp.service openntpd.service
+	ask 4 systemctl show -p Id,LoadState,ActiveState,SubState,Result,NRestarts,ExecMainCode,ExecMainStatus,ActiveEnterTimestampMonotonic containerd.service kubelet.service
 	ask 6 systemctl show -p LoadState,ActiveState,SubState,NRestarts,UnitFileState kubelet.service
 	ask 6 systemctl show -p LoadState,ActiveState,UnitFileState,ActiveEnterTimestampMonotonic -- caasctl-gpu.service
 	ask 6 systemctl show -p LoadState,ActiveState,UnitFileState,ActiveEnterTimestampMonotonic -- containerd.service
