@@ -83,6 +83,19 @@ class RuledOut:
 
 
 @dataclass(frozen=True)
+class KeySet:
+    """A key of containerd's configuration. title: the file that set it. found: its value, and what became of other files' values.
+
+    contested: another file sets it too.
+    """
+
+    id: str
+    title: str
+    found: str
+    contested: bool = False
+
+
+@dataclass(frozen=True)
 class Link:
     """A step of the chain that a pod's start goes through. broken: the first step that does not hold; unknown: not seen."""
 
@@ -108,7 +121,8 @@ class Diagnosis:
     notes: reads like trouble and is none. over: was said, and what it would bring about is well now. unknown_lines: sound like trouble,
     and no rule knows them. undetermined: what could not be looked at and could matter, with why. collect: what
     to bring next. looked_at: the sources that were read, with how much of them. changed: what
-    caasctl made and what is no longer as it made it. established: the host is in a cluster, so that what fails is broken and not only not made yet.
+    caasctl made and what is no longer as it made it. keys: who set what for containerd.
+    established: the host is in a cluster, so that what fails is broken and not only not made yet.
     """
 
     roots: tuple[Root, ...] = ()
@@ -124,5 +138,6 @@ class Diagnosis:
     collect: tuple[str, ...] = ()
     looked_at: tuple[str, ...] = ()
     changed: tuple[RuledOut, ...] = ()
+    keys: tuple[KeySet, ...] = ()
     rules: int = 0
     established: bool = True

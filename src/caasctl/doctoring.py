@@ -20,6 +20,7 @@ from caasctl.facts.kubernetes import Cluster
 from caasctl.facts.os_clock import Clock
 from caasctl.host.stream import STDIN, user_blocks
 from caasctl.model import CaasError, Exit, Facts, Finding, Level, Report, Unreadable
+from caasctl.needs import containerd_keys
 from caasctl.phases import ORDER
 
 WORD = "doctor"
@@ -50,7 +51,10 @@ def examine(session: Session, asked: Asked) -> Report:
     case = replace(seen.case, findings=(*seen.case.findings, *of_pod), named=seen.case.named | {f.id for f in of_pod})
     found = doctor.diagnose(case, shipped_rules())
     found = replace(found, chain=chain, looked_at=(*brought.sources(files), *found.looked_at))
-    found = replace(found, changed=_changed(session, seen.facts, case.findings) if asked.host else ())
+    if asked.host:
+        found = replace(
+            found, changed=_changed(session, seen.facts, case.findings), keys=containerd_keys.told(seen.facts)
+        )
     code = exit_code(found, case.findings, case.named)
     report = session.report([WORD, *asked.words], code, case.findings, facts=seen.facts if asked.host else None)
     report = report if asked.host else replace(report, host=", ".join(asked.files) or ELSEWHERE, profile="")

@@ -19,6 +19,7 @@ _SIGNS = (
 _TABLES = (
     ("changed", "Changed since caasctl made it", "`caasctl init-node --dry-run --phase PHASE` shows how."),
     ("undetermined", "Not looked at, and could matter", "Each with what stood in the way."),
+    ("keys", "Who set containerd's keys", "Key, file, value in effect and what became of the values of other files."),
     ("ruled_out", "Ruled out", "This could have been the cause of something seen, and is not."),
 )
 

@@ -85,6 +85,10 @@ def diagnosis(found: Diagnosis) -> Data:
         "chain": [{"name": e.name, "found": e.found, "broken": e.broken, "unknown": e.unknown} for e in found.chain],
         "timeline": [{"at": each.at, "id": each.id, "said": each.said} for each in found.timeline],
         "changed": [_ruled_out(each) for each in found.changed],
+        "containerdKeys": [
+            {"key": each.id, "file": each.title, "value": each.found, "contested": each.contested}
+            for each in found.keys
+        ],
         "collect": list(found.collect),
         "lookedAt": list(found.looked_at),
         "rules": found.rules,

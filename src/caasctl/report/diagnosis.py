@@ -32,6 +32,7 @@ def write(paper: Paper, report: Report, found: Diagnosis, *, verbose: bool) -> N
     _list(paper, "NOT LOOKED AT, and could matter", found.undetermined, verbose=verbose)
     _notes(paper, found, verbose=verbose)
     _changed(paper, found)
+    _keys(paper, found, verbose=verbose)
     if verbose:
         _past(paper, found)
     _collect(paper, found)
@@ -59,7 +60,8 @@ def _roots(paper: Paper, found: Diagnosis, *, verbose: bool) -> None:
 
 def _sign(paper: Paper, sign: Sign) -> None:
     finding = sign.finding
-    paper.hang(["  ", (finding.id, "bold"), "  "], one_line(finding.title), BODY)
+    claim = "does not hold: " if sign.checked else ""
+    paper.hang(["  ", (finding.id, "bold"), "  "], f"{claim}{one_line(finding.title)}", BODY)
     field(paper, "on", finding.subject)
     field(paper, "found", finding.found)
     field(paper, "wanted", finding.wanted)
@@ -195,6 +197,17 @@ def _changed(paper: Paper, found: Diagnosis) -> None:
             4,
             keep=True,
         )
+    paper.blank()
+
+
+def _keys(paper: Paper, found: Diagnosis, *, verbose: bool) -> None:
+    """Of containerd's keys those that two files set; all of them with -v."""
+    shown = [key for key in found.keys if verbose or key.contested]
+    if not shown:
+        return
+    paper.line(("WHO SET CONTAINERD'S KEYS", "bold"))
+    for key in shown:
+        paper.hang(["  - ", (key.id, "bold"), " = "], f"{_cut(key.found)} ({key.title})", 4)
     paper.blank()
 
 
