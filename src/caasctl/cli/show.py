@@ -24,12 +24,14 @@ def explain(
 ) -> None:
     """What a check looks at, or a symptom means, why it matters, how to mend it, and where the rule comes from."""
     from caasctl.checks import ALL_CHECKS  # noqa: PLC0415
+    from caasctl.doctor import chain  # noqa: PLC0415
     from caasctl.doctor.rules import shipped_rules  # noqa: PLC0415
     from caasctl.report import explain as text  # noqa: PLC0415
     from caasctl.syntax.cluster.smoke import TITLES  # noqa: PLC0415
 
-    if check_id in TITLES:
-        text.write_claim(check_id, TITLES[check_id], sys.stdout)
+    claims = {**TITLES, chain.ID: chain.TITLE}
+    if check_id in claims:
+        text.write_claim(check_id, claims[check_id], sys.stdout)
     elif check_id and (topic := text.of_topic(check_id, ALL_CHECKS)):
         text.listing(topic, sys.stdout)
     elif check_id == "symptoms":

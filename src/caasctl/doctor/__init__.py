@@ -35,6 +35,7 @@ def diagnose(case: Case, rules: Rules) -> Diagnosis:
     every = causes.roots(signs, rules, findings)
     tops = [top for top in every if _counts(top)]
     pointed = [top for top in every if top.sign.id in case.named and not _counts(top)]
+    tops += _pointed_at(tops, case)
     roots, beside = _split([top for top in tops if top.sign.says is Says.CAUSE], case)
     unexplained = [top for top in tops if top.sign.says is Says.EFFECT]
     shown = _signs([*roots, *unexplained])
@@ -66,6 +67,13 @@ def _explained(tops: Iterable[Root]) -> set[str]:
 def _counts(top: Root) -> bool:
     """A warning from which nothing follows that was seen is preflight's business."""
     return top.sign.finding.level is Level.FAIL or bool(top.follows)
+
+
+def _pointed_at(tops: Sequence[Root], case: Case) -> list[Root]:
+    """What the user points at states its cause, where what it follows from has none that was seen."""
+    blind = [follow.sign for top in tops if top.sign.says is Says.EFFECT for follow in top.follows]
+    told = {follow.sign.id for top in tops if top.sign.says is not Says.EFFECT for follow in top.follows}
+    return [Root(sign) for sign in dict.fromkeys(blind) if sign.id in case.named and sign.id not in told]
 
 
 def _unseen(case: Case) -> list[RuledOut]:

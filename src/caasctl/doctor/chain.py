@@ -15,7 +15,7 @@ from caasctl.syntax.live.nodes import Node
 from caasctl.syntax.live.pods import Event, Pod
 from caasctl.syntax.live.why import Stage, Whose, Why, why
 
-_ID, _TITLE = "kubernetes.pod", "The pod starts and is ready"
+ID, TITLE = "kubernetes.pod", "The pod starts and is ready"
 _SHOWN = 600  # characters of a message
 # What the kubelet does with a pod, in its order: admission, volumes, sandbox, images, containers, probes.
 _STAGES = (Stage.ADMITTED, Stage.VOLUMES, Stage.SANDBOX, Stage.IMAGE, Stage.STARTED, Stage.READY)
@@ -61,8 +61,8 @@ def _finding(last: Step, facts: Facts, namespace: str, name: str) -> Finding:
         fix=Fix(last.fix or f"kubectl -n {namespace} describe pod {name}"),
         fixed_by="",
         evidence=tuple(_evidence(pods.about(pod))) if pods and pod else (),
-        id=_ID,
-        title=_TITLE,
+        id=ID,
+        title=TITLE,
         topic="kubernetes",
     )
 

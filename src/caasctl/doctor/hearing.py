@@ -11,6 +11,7 @@ from itertools import groupby
 
 from caasctl.diagnosis import Line
 from caasctl.doctor.rules import TEXT
+from caasctl.hidden import masked, said
 from caasctl.model import Facts
 
 BOOT = ("kernel",)  # said once, at the boot or when it happened, and true until the next one
@@ -30,8 +31,8 @@ _FIGURES = re.compile(r"0x[0-9a-f]+|[0-9a-f]{8,}|\d+|\"[^\"]*\"|'[^']*'", re.IGN
 
 def heard(facts: Facts, since: timedelta | None = None, now: datetime | None = None) -> tuple[Line, ...]:
     """The lines that count: with `since`, those from then on; else of each source the last hour that it said something."""
-    said = [line for fact in facts.known() for line in getattr(fact, "lines", ())]
-    lines = [line for line in said if isinstance(line, Line)]  # other facts have lines of other kinds
+    every = [line for fact in facts.known() for line in getattr(fact, "lines", ())]
+    lines = [line for line in every if isinstance(line, Line)]  # other facts have lines of other kinds
     made: list[Line] = []
     for (kind, _), group in groupby(sorted(lines, key=_source), key=_source):
         here = list(group)
@@ -82,7 +83,7 @@ def strange(lines: Sequence[Line], explained: Iterable[int], most: int = 5) -> t
     often = Counter(shapes)
     first = dict(reversed(list(zip(shapes, left, strict=True))))
     ranked = sorted(first, key=lambda shape: (not _WORST.search(first[shape].text), often[shape]))
-    return tuple(first[shape] for shape in ranked[:most])
+    return tuple(replace(first[shape], text=masked(said(first[shape].text))) for shape in ranked[:most])
 
 
 def sources(lines: Iterable[Line]) -> tuple[str, ...]:

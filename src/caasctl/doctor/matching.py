@@ -11,7 +11,7 @@ from typing import NamedTuple
 from caasctl.diagnosis import Line, Sign
 from caasctl.doctor.phrases import GAP, Phrase, places, plain, squeeze
 from caasctl.doctor.rules import TEXT, Rule
-from caasctl.hidden import said
+from caasctl.hidden import masked, said
 from caasctl.model import Evidence, Finding, Level
 
 LASTING = ("kernel", "event", "pod", "node", "cilium")  # kinds of lines that are no history
@@ -89,7 +89,7 @@ def _excerpt(lines: Sequence[Line], begun: int) -> str:
     start = 0 if at <= _BEFORE else text.rfind(" ", 0, at - _BEFORE // 2) + 1
     cut = text[start : start + _EXCERPT]
     shown = " ".join(cut.split())
-    return said(("... " if start else "") + shown + (" ..." if start + _EXCERPT < len(text) else ""))
+    return masked(said(("... " if start else "") + shown + (" ..." if start + _EXCERPT < len(text) else "")))
 
 
 def sign(rule: Rule, found: Sequence[Hit]) -> Sign:

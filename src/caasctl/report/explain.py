@@ -95,13 +95,21 @@ def write_symptom(rule: Rule, rules: Rules, out: TextIO, *, width: int | None = 
             paper.hang([(label, "dim")], text, VALUE + 2)
 
 
+CLAIMS = {  # judged by a command of its own, not by a check
+    "smoke": ("what a pod says of where it runs, or the API server of it", "`caasctl smoke`, whose finding says the cause and the fix"),
+    "kubernetes": ("each link of the pod's start: node, class, handler, shim, Kata, devices, volumes, image, sandbox, containers",
+                   "`caasctl doctor pod/NAME -n NAMESPACE`, whose finding is the first link that is broken"),
+}  # fmt: skip
+
+
 def write_claim(name: str, title: str, out: TextIO, *, width: int | None = None) -> None:
-    """What is proven by pods, and by no check."""
+    """What a command of its own judges, and no check."""
+    looks_at, judged_by = CLAIMS[name.partition(".")[0]]
     paper = open_paper(out, width)
     paper.hang([(name, "bold"), "  "], title, 2)
     paper.blank()
-    paper.hang([("looks at", "dim")], "what a pod says of where it runs, or the API server of it", VALUE)
-    paper.hang([("judged by", "dim")], "`caasctl smoke`, whose finding says the cause and the fix", VALUE)
+    paper.hang([("looks at", "dim")], looks_at, VALUE)
+    paper.hang([("judged by", "dim")], judged_by, VALUE)
 
 
 def listing(checks: Iterable[Named], out: TextIO, *, width: int | None = None) -> None:
