@@ -46,8 +46,6 @@ def test_a_dns_that_fits_together_passes() -> None:
 @pytest.mark.parametrize(
     ("fact", "subject", "said"),
     [
-        (replace(OBJECTS, services=()), "service", "no Service kube-dns"),
-        (replace(OBJECTS, workloads=(), endpoints=()), "coredns", "no deployment coredns"),
         (replace(OBJECTS, endpoints=(replace(BEHIND, ready=0, others=2),)), "endpoints", "0 of 2 CoreDNS ready"),
         (replace(OBJECTS, endpoints=()), "endpoints", "0 of 2 CoreDNS ready"),
         (
@@ -67,6 +65,30 @@ def test_each_part_of_it_that_does_not_fit_is_named(fact: object, subject: str, 
     assert (found.level, found.subject) == (Level.FAIL, subject)
     assert said in found.found
     assert found.fix
+
+
+@pytest.mark.parametrize(
+    ("fact", "subject", "said"),
+    [
+        (replace(OBJECTS, services=()), "service", "no Service kube-dns"),
+        (replace(OBJECTS, workloads=(), endpoints=()), "coredns", "no deployment coredns"),
+    ],
+)
+def test_a_coredns_that_is_not_there_is_a_matter_of_its_own(fact: LiveObjects, subject: str, said: str) -> None:
+    (found,) = judge(kubernetes_services.coredns, fact)
+    assert (found.level, found.subject) == (Level.FAIL, subject)
+    assert said in found.found
+    assert "addon coredns" in (found.fix.text if found.fix else "")
+
+
+def test_a_coredns_that_is_there_passes_whoever_asks() -> None:
+    assert judge(kubernetes_services.coredns)[0].level is Level.PASS
+    assert judge(kubernetes_services.coredns, LiveObjects()) == []
+    assert (
+        judge(kubernetes_services.coredns, replace(OBJECTS, whole=False, endpoints=(), workloads=()))[0].level
+        is Level.PASS
+    )
+    assert judge(kubernetes_services.coredns, replace(OBJECTS, workloads=()))[0].level is Level.PASS
 
 
 @pytest.mark.parametrize("range_", ["", "10.96.0.0/99", "x"])

@@ -121,7 +121,7 @@ def test_the_healthy_one_is_looked_at_by_every_check_and_says_nothing(look: Clus
             "network.pod_cidr_places",
             "cilium-config cluster-pool-ipv4-cidr 10.0.0.0/8; CiliumNode node1 10.0.0.0/24",
         ),
-        ("no-coredns", "kubernetes.cluster_dns", "no deployment coredns, and nothing behind kube-dns"),
+        ("no-coredns", "kubernetes.coredns", "no deployment coredns, and nothing behind kube-dns"),
         (
             "two-injectors",
             "gpu.two_injectors",
@@ -143,7 +143,7 @@ ROOTS = {
     "healthy": (),
     "image-typo": ("containerd.registry_denied",),
     "no-class": ("kubernetes.storage_class",),
-    "no-coredns": ("kubernetes.cluster_dns",),
+    "no-coredns": ("kubernetes.coredns",),
     "no-handler": ("kubernetes.runtime_chain",),
     "no-network": ("cilium.installed",),
     "operator-ports": ("kubernetes.no_free_ports",),

@@ -531,7 +531,7 @@ FAILURES = {
     "an annotation of Kata's": Failure(("kata.annotation_not_enabled",), annotation),
     "a GPU named twice": Failure(("gpu.two_injectors",), two_injectors),
     "a class without a handler": Failure(("kubernetes.runtime_chain",), handler_gone),
-    "CoreDNS gone": Failure(("kubernetes.cluster_dns",), dns_gone),
+    "CoreDNS gone": Failure(("kubernetes.coredns",), dns_gone),
     "a second manifest": Failure(("kubernetes.manifests",), second_manifest),
     "a GPU off the bus": Failure(("gpu.fell_off_bus",), fell_off),
     "a slow disk": Failure(("kubernetes.etcd_slow",), disk_slow),

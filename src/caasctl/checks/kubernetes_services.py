@@ -11,7 +11,7 @@ from caasctl.facts.kubernetes_manifests import ControlPlane
 from caasctl.facts.kubernetes_pods import LivePods
 from caasctl.model import Check, Evidence, Facts, Finding, Fix, FixKind, check, failed, passed
 from caasctl.profile import NodeProfile
-from caasctl.syntax.live.others import Claim, Service
+from caasctl.syntax.live.others import Claim, Service, Workload
 
 _NAMESPACE, _DNS = "kube-system", "kube-dns"
 _ADDON = "kubeadm init phase addon coredns --kubeconfig /etc/kubernetes/admin.conf"
@@ -20,29 +20,62 @@ _BY_HAND = "kubernetes.io/no-provisioner"
 
 
 @check(
+    "kubernetes.coredns",
+    "CoreDNS is installed, and its Service with it",
+    reads=(LiveObjects,),
+    why="CoreDNS was never installed (kubeadm ended before its addons), or was removed: no name of the cluster, and none outside of it, is answered to pods.",
+    fix="kubeadm brings it as an addon.",
+    source="https://kubernetes.io/docs/reference/setup-tools/kubeadm/kubeadm-init-phase/#cmd-phase-addon",
+)
+def coredns(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
+    """Service kube-dns in kube-system, and a deployment or daemonset of CoreDNS behind it."""
+    objects = facts[LiveObjects]
+    if not objects.asked:
+        return
+    if _service(objects) is None:
+        yield failed(
+            "no Service kube-dns in kube-system", wanted="CoreDNS and its Service", subject="service", fix=Fix(_ADDON)
+        )
+    elif objects.whole and _made(objects) is None and not _ready(objects):
+        yield failed(
+            "no deployment coredns, and nothing behind kube-dns", wanted="CoreDNS", subject="coredns", fix=Fix(_ADDON)
+        )
+    else:
+        yield passed("Service kube-dns" + (" and what answers behind it" if objects.whole else ""))
+
+
+@check(
     "kubernetes.cluster_dns",
     "Names of the cluster are answered where pods ask",
     reads=(LiveObjects,),
+    after=("kubernetes.coredns",),
     why="Pods ask the address that the kubelet gives them; without a CoreDNS behind it every name takes 10 s and fails:"
     " `Temporary failure in name resolution`.",
     fix="Service kube-dns, its endpoints and clusterDNS of the kubelet must fit together.",
     source="https://kubernetes.io/docs/tasks/administer-cluster/dns-debugging-resolution/",
 )
 def cluster_dns(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
-    """Service, endpoints and deployment of CoreDNS in kube-system, clusterDNS in /var/lib/kubelet/config.yaml, the service range."""
+    """Service and endpoints of CoreDNS in kube-system, clusterDNS in /var/lib/kubelet/config.yaml, the service range."""
     objects = facts[LiveObjects]
-    if not objects.asked:
-        return
-    service = next((one for one in objects.services if (one.namespace, one.name) == (_NAMESPACE, _DNS)), None)
+    service = _service(objects)
     if service is None:
-        yield failed("no Service kube-dns in kube-system", wanted="CoreDNS and its Service", subject="service", fix=Fix(_ADDON),
-                     cause="CoreDNS was never installed (kubeadm ended before its addons), or was removed.")  # fmt: skip
         return
     bad = (*_address(service, facts), *_range(service, facts), *_behind(objects))
     yield from bad
     if not bad:
-        ready = sum(one.ready for one in objects.endpoints if (one.namespace, one.service) == (_NAMESPACE, _DNS))
-        yield passed(f"{', '.join(service.ips)}" + (f", {ready} behind it" if objects.whole else ""))
+        yield passed(f"{', '.join(service.ips)}" + (f", {_ready(objects)} behind it" if objects.whole else ""))
+
+
+def _service(objects: LiveObjects) -> Service | None:
+    return next((one for one in objects.services if (one.namespace, one.name) == (_NAMESPACE, _DNS)), None)
+
+
+def _made(objects: LiveObjects) -> Workload | None:
+    return objects.workload("Deployment", _NAMESPACE, "coredns") or objects.workload("DaemonSet", _NAMESPACE, "coredns")
+
+
+def _ready(objects: LiveObjects) -> int:
+    return sum(one.ready for one in objects.endpoints if (one.namespace, one.service) == (_NAMESPACE, _DNS))
 
 
 def _address(service: Service, facts: Facts) -> Iterator[Finding]:
@@ -85,16 +118,11 @@ def _range(service: Service, facts: Facts) -> Iterator[Finding]:
 
 def _behind(objects: LiveObjects) -> Iterator[Finding]:
     """Only an administrator sees endpoints and deployments."""
-    if not objects.whole:
-        return
-    slices = [one for one in objects.endpoints if (one.namespace, one.service) == (_NAMESPACE, _DNS)]
-    ready, others = sum(one.ready for one in slices), sum(one.others for one in slices)
-    made = objects.workload("Deployment", _NAMESPACE, "coredns") or objects.workload("DaemonSet", _NAMESPACE, "coredns")
-    if not ready and made is None:
-        yield failed("no deployment coredns, and nothing behind kube-dns", wanted="CoreDNS", subject="coredns", fix=Fix(_ADDON),
-                     cause="CoreDNS was never installed (kubeadm ended before its addons), or was removed.")  # fmt: skip
-    elif not ready:
-        yield failed(f"0 of {others or (made.wanted if made else 0)} CoreDNS ready", wanted="one at least", subject="endpoints",
+    if objects.whole and not _ready(objects):
+        made = _made(objects)
+        slices = [one for one in objects.endpoints if (one.namespace, one.service) == (_NAMESPACE, _DNS)]
+        there = sum(one.others for one in slices) or (made.wanted if made else 0)
+        yield failed(f"0 of {there} CoreDNS ready", wanted="one at least", subject="endpoints",
                      cause="CoreDNS is there and does not run, or does not find its own way out.",
                      fix=Fix("kubectl -n kube-system describe pods -l k8s-app=kube-dns"))  # fmt: skip
 
@@ -168,4 +196,4 @@ def _unbound(claim: Claim, found: str, fix: str) -> Finding:
     return failed(found, wanted="bound", subject=claim.full, fix=Fix(fix))
 
 
-CHECKS: tuple[Check, ...] = (cluster_dns, storage_class)
+CHECKS: tuple[Check, ...] = (coredns, cluster_dns, storage_class)
