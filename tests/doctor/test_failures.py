@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -39,3 +40,26 @@ def test_the_root_of_a_failure_is_the_only_root(name: str, tmp_path: Path) -> No
     found = sick(tmp_path, name)
     assert [root.sign.id for root in found.roots] in [[one] for one in FAILURES[name].root], shown(found)
     assert not found.unexplained, shown(found)
+
+
+PAIRS = [pair for pair in combinations(FAILURES, 2) if together(*pair)][::4]  # bench/diagnoses.py tries all of them
+TRIPLES = [three for three in combinations(FAILURES, 3) if together(*three)][::25]
+
+
+@pytest.mark.parametrize("names", [*PAIRS, *TRIPLES], ids=" + ".join)
+def test_where_several_things_went_wrong_each_is_a_root_and_nothing_else(
+    names: tuple[str, ...], tmp_path: Path
+) -> None:
+    found = sick(tmp_path, *names)
+    roots = [root.sign.id for root in found.roots]
+    assert all(set(roots) & set(FAILURES[name].root) for name in names), shown(found)
+    assert set(roots) <= {one for name in names for one in FAILURES[name].root}, shown(found)
+    assert not found.unexplained, shown(found)
+
+
+@pytest.mark.parametrize("name", NO_FAILURES)
+def test_what_is_no_failure_of_the_node_is_no_root(name: str, tmp_path: Path) -> None:
+    node = Sick(tmp_path)
+    NO_FAILURES[name](node)
+    found = diagnosed(node.done())
+    assert found.roots == found.unexplained == (), shown(found)

@@ -15,10 +15,14 @@ POD = "pod0f1c3e848cb28fafbc6d3918f714b342"
 
 
 class Failure(NamedTuple):
-    """root: ids of which one must be the first of its roots. happen: changes the node."""
+    """root: ids of which one must be the first of its roots. happen: changes the node. silent: the API server is gone with it,
+    so that what only the cluster's objects show is not seen. on_host: shows in files and journals.
+    """
 
     root: tuple[str, ...]
     happen: Callable[[Sick], None]
+    silent: bool = False
+    on_host: bool = False
 
 
 def kubelet_fails(node: Sick, words: str) -> None:
@@ -516,28 +520,44 @@ def application(node: Sick) -> None:
 
 
 FAILURES = {
-    "containerd's cgroup driver lost": Failure(("containerd.systemd_cgroup",), cgroupfs),
-    "the CRI switched off": Failure(("containerd.cri_enabled",), cri_off),
-    "swap after a reboot": Failure(("os.swap",), swap_on),
-    "the old boot entry": Failure(("cgroup.unified",), cgroup_v1),
+    "containerd's cgroup driver lost": Failure(("containerd.systemd_cgroup",), cgroupfs, silent=True),
+    "the CRI switched off": Failure(("containerd.cri_enabled",), cri_off, silent=True),
+    "swap after a reboot": Failure(("os.swap",), swap_on, silent=True),
+    "the old boot entry": Failure(("cgroup.unified",), cgroup_v1, silent=True),
     "a table twice in containerd's file": Failure(
-        ("containerd.config_parses", "containerd.config_table_twice"), configuration_broken
+        ("containerd.config_parses", "containerd.config_table_twice"), configuration_broken, silent=True
     ),
-    "certificates ran out": Failure(("kubernetes.cert_expired", "kubernetes.certificates"), certificate_expired),
+    "certificates ran out": Failure(
+        ("kubernetes.cert_expired", "kubernetes.certificates"), certificate_expired, silent=True
+    ),
     "the network's image does not come": Failure(("containerd.registry_limit",), no_network),
     "services over the host's network": Failure(("network.service_cidr_free",), services_over_the_host_s_network),
     "two ranges of pods": Failure(("network.pod_cidr_places", "cilium.pool_matches"), pods_in_two_ranges),
-    "GPUs without vfio-pci": Failure(("gpu.bound",), gpu_unbound),
+    "GPUs without vfio-pci": Failure(("gpu.bound",), gpu_unbound, on_host=True),
     "an annotation of Kata's": Failure(("kata.annotation_not_enabled",), annotation),
     "a GPU named twice": Failure(("gpu.two_injectors",), two_injectors),
     "a class without a handler": Failure(("kubernetes.runtime_chain",), handler_gone),
     "CoreDNS gone": Failure(("kubernetes.coredns",), dns_gone),
-    "a second manifest": Failure(("kubernetes.manifests",), second_manifest),
-    "a GPU off the bus": Failure(("gpu.fell_off_bus",), fell_off),
+    "a second manifest": Failure(("kubernetes.manifests",), second_manifest, on_host=True),
+    "a GPU off the bus": Failure(("gpu.fell_off_bus",), fell_off, on_host=True),
     "a slow disk": Failure(("kubernetes.etcd_slow",), disk_slow),
     "a second operator": Failure(("kubernetes.no_free_ports",), operator_twice),
     "a claim without a class": Failure(("kubernetes.storage_class",), no_class),
-    "the IOMMU off in the firmware": Failure(("iommu.firmware",), iommu_off),
+    "the IOMMU off in the firmware": Failure(("iommu.firmware",), iommu_off, on_host=True),
     "a full disk": Failure(("os.disk_space",), disk_full),
 }
 NO_FAILURES = {"an application's own crash": application}
+
+# What hides, replaces or is the other.
+_NOT_TOGETHER = (
+    {"GPUs without vfio-pci", "the IOMMU off in the firmware"},
+    {"CoreDNS gone", "the network's image does not come"},
+    {"containerd's cgroup driver lost", "a slow disk"},
+)
+
+
+def together(*names: str) -> bool:
+    """Whether one node can show all of these at once."""
+    silent = [name for name in names if FAILURES[name].silent]
+    hidden = silent and not all(FAILURES[name].on_host or FAILURES[name].silent for name in names)
+    return len(silent) < 2 and not hidden and not any(pair <= set(names) for pair in _NOT_TOGETHER)
