@@ -6,7 +6,7 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
-from tests.hosts.failures import FAILURES
+from tests.hosts.failures import FAILURES, NO_FAILURES, together
 from tests.hosts.sick import Sick
 
 from caasctl import doctoring
