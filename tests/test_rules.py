@@ -10,7 +10,7 @@ from tests.lab import tree_rules as rules
 TOP = Path(__file__).parents[1]
 GOOD = '"""A module."""\n'
 PLANTED: dict[str, tuple[rules.Rule, str, str]] = {
-    "upwards": (rules.imports_go_down, "src/caasctl/formats.py", "from caasctl.engine import plan"),
+    "upwards": (rules.imports_go_down, "src/caasctl/formats/__init__.py", "from caasctl.engine import plan"),
     "upwards by name": (rules.imports_go_down, "src/caasctl/model.py", "from caasctl import host"),
     "upwards in a function": (
         rules.imports_go_down,
@@ -71,7 +71,7 @@ def small_tree(top: Path) -> Path:
     for unit in (
         "model",
         "host/__init__",
-        "formats",
+        "formats/__init__",
         "ledger",
         "engine",
         "cli/node",

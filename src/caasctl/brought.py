@@ -10,9 +10,9 @@ from caasctl import engine
 from caasctl.checks import CHECKS, FILE_CHECKS
 from caasctl.doctor import files as kinds
 from caasctl.doctor.files.kind import Kind, World
-from caasctl.documents import Path
 from caasctl.facts import PROBES
 from caasctl.facts.given import Given, GivenFiles, dotted
+from caasctl.formats.documents import Path
 from caasctl.host.overlay import Overlay
 from caasctl.model import Check, Evidence, Facts, Finding, Fix, FixKind, Level
 from caasctl.profile import NodeProfile

@@ -15,13 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.lab.given import diagnosed
 
-from caasctl import doctor, documents, formats
+from caasctl import doctor, formats
 from caasctl.checks import FILE_CHECKS
 from caasctl.commands import Session
 from caasctl.doctor import files
 from caasctl.doctor.rules import shipped_rules
 from caasctl.doctoring import Asked, examine
-from caasctl.formats import FormatError
+from caasctl.formats import FormatError, documents
 from caasctl.host.overlay import Overlay
 from caasctl.model import Fix, UsageError, failed
 

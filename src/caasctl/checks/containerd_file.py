@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from caasctl.documents import Document, Path
 from caasctl.facts.containerd_config import ContainerdConfig
 from caasctl.facts.given import CONTAINERD, Given, GivenFiles, get, items
+from caasctl.formats.documents import Document, Path
 from caasctl.model import Check, Facts, Finding, Fix, FixKind, check, failed, passed, unknown
 from caasctl.profile import NodeProfile
 from caasctl.syntax.containerd.tables import leaves, runtimes_path, schema

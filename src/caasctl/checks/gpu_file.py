@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from caasctl.documents import Document
 from caasctl.facts.given import OBJECTS, Given, GivenFiles, dotted
+from caasctl.formats.documents import Document
 from caasctl.model import Check, Facts, Finding, Fix, FixKind, check, failed, passed, warned
 from caasctl.profile import GPU_HANDLER, NodeProfile
 from caasctl.syntax.workload import Pod, pods

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from caasctl.documents import Document
 from caasctl.facts.given import KATA, Given, GivenFiles, get, table, text
+from caasctl.formats.documents import Document
 from caasctl.model import Check, Facts, Finding, Fix, FixKind, check, failed, passed, warned
 from caasctl.profile import NodeProfile
 

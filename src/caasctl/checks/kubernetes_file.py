@@ -9,9 +9,9 @@ from functools import cache
 from typing import Any
 
 from caasctl import formats, shipped
-from caasctl.documents import Document, Path
 from caasctl.facts.given import KUBEADM, Given, GivenFiles, dotted, get, text
 from caasctl.facts.kubernetes_tools import Tools
+from caasctl.formats.documents import Document, Path
 from caasctl.model import Check, Facts, Finding, Fix, FixKind, check, failed, passed, warned
 from caasctl.profile import NodeProfile
 from caasctl.syntax import fields, versions

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from caasctl.documents import Document, Path
 from caasctl.facts.given import KUBECONFIG, GivenFiles, dotted, get, items, text
+from caasctl.formats.documents import Document, Path
 from caasctl.model import Check, Facts, Finding, Fix, FixKind, check, failed, passed
 from caasctl.profile import NodeProfile
 

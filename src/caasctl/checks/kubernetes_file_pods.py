@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from caasctl.documents import Document
 from caasctl.facts.containerd_config import ContainerdEffective
 from caasctl.facts.given import OBJECTS, Given, GivenFiles, dotted, get, items, table, text
 from caasctl.facts.kata import KataConfigs, KataTrees
+from caasctl.formats.documents import Document
 from caasctl.model import Check, Facts, Finding, Fix, FixKind, check, failed, passed, warned
 from caasctl.needs.containerd import kata_tree
 from caasctl.profile import NodeProfile

@@ -6,8 +6,8 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
-from caasctl.documents import Document, Path
 from caasctl.facts.given import KUBEADM, Given, GivenFiles, dotted, get, items, text
+from caasctl.formats.documents import Document, Path
 from caasctl.model import Check, Facts, Finding, Fix, FixKind, check, failed, passed, warned
 from caasctl.profile import NodeProfile
 from caasctl.syntax.cidr.obstacles import network_of

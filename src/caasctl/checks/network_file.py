@@ -6,10 +6,10 @@ import ipaddress
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from caasctl.documents import Document, Path
 from caasctl.facts.given import KUBEADM, Given, GivenFiles, get, items, text
 from caasctl.facts.network import Links
 from caasctl.facts.network_routes import Routes
+from caasctl.formats.documents import Document, Path
 from caasctl.model import Check, Evidence, Facts, Finding, Fix, FixKind, check, failed, passed, warned
 from caasctl.needs.network import shown
 from caasctl.needs.network.taken import obstacles

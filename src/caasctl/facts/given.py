@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from caasctl.documents import Document, Path
+from caasctl.formats.documents import Document, Path
 from caasctl.model import Evidence
 
 KUBEADM, CONTAINERD, KATA, CDI = (

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 
-from caasctl import documents
 from caasctl.doctor.files import cdi, cilium, containerd, grub, kata, kubeadm, kubeconfig, objects
 from caasctl.doctor.files.kind import Kind
 from caasctl.facts.given import Given
-from caasctl.formats import FormatError
+from caasctl.formats import FormatError, documents
 from caasctl.host import user_file
 from caasctl.model import UsageError
 
