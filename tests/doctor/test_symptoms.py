@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import textwrap
 
 import pytest
@@ -13,6 +14,8 @@ from caasctl.checks import CHECKS
 from caasctl.diagnosis import Line
 from caasctl.doctor.matching import seen
 from caasctl.doctor.rules import KIND, TEXT, Rule, shipped_rules
+from caasctl.model import FixKind
+from caasctl.phases import ORDER
 
 RULES = shipped_rules()
 each_rule = pytest.mark.parametrize("rule", RULES.symptoms, ids=lambda rule: rule.id)
@@ -81,3 +84,17 @@ def test_no_text_of_a_rule_leaves_ascii_or_ends_in_a_blank() -> None:
         for said in (rule.title, rule.cause, rule.fix.text, rule.source):
             assert said.isascii(), rule.id
             assert not re.search(r"\s$", said), rule.id
+
+
+def test_every_phase_that_a_fix_names_is_one() -> None:
+    for rule in RULES.symptoms:
+        named = re.findall(r"--phase ([^\s;:)`]+)", f"{rule.fix.text} {rule.cause}")
+        assert {name.rstrip(".,") for name in named} <= {phase.id for phase in ORDER}, rule.id
+
+
+def test_what_is_shown_as_a_command_can_be_pasted_as_it_stands() -> None:
+    """No name to be put in, no words beside it."""
+    for rule in RULES.symptoms:
+        if rule.fix.kind is FixKind.COMMAND and "`" not in rule.fix.text:
+            assert subprocess.run(["bash", "-n", "-c", rule.fix.text], check=False).returncode == 0, rule.id
+            assert not re.search(r"\b(?:NAME|NODE|POD|ADDRESS|FILE|HOST|IMAGE)\b", rule.fix.text), rule.id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -13,6 +14,15 @@ from caasctl.doctor.phrases import Phrase, phrase
 from caasctl.model import Fix, FixKind
 
 KIND = "symptoms"
+_PROGRAM = re.compile(
+    r"(?:apt-(?:get|mark)|caasctl|cat|chronyc|containerd|crictl|ctr|curl|d[fu]|dmesg|dpkg|find|findmnt|free|getenforce|grep|grub-(?:editenv|mkconfig)|head|helm|"
+    r"hostnamectl|ip|journalctl|kube(?:adm|ctl|let)|ls|lsblk|lspci|mkdir|modprobe|mount|nft|openssl|reboot|resolvectl|rm|ss|sudo|sort|swapoff|sysctl|"
+    r"systemctl|systemd-cgls|tail|timedatectl|touch|tr|umount|uname|update-(?:grub|initramfs)|wc)(?: |$)"
+)
+_BETWEEN = re.compile(r"\s*(?:&&|\|\||;|\|)\s*")
+_LEFT_OPEN = re.compile(
+    r"\b[A-Z]{2,}\b(?!=)|<[a-z]|--phase [\w-]+ [a-z]|\.\.\.|, [a-z]| \(|: "
+)  # NAME, <name>: somebody has to put a word in its place
 TEXT = "text"  # the kind of what a user pastes: every rule looks at it
 
 
@@ -83,7 +93,7 @@ def _rule(data: Mapping[str, Any]) -> Rule:
         says=says,
         match=tuple(phrase(text) for text in data["match"]),
         cause=data["cause"].strip(),
-        fix=Fix(fix["text"].strip(), FixKind(fix.get("kind", "command")), bool(fix.get("reboot"))),
+        fix=Fix(fix["text"].strip(), _kind(fix), bool(fix.get("reboot"))),
         source=data["source"],
         unless=tuple(phrase(text) for text in data.get("unless", ())),
         kinds=tuple(data.get("in", ())),
@@ -91,3 +101,10 @@ def _rule(data: Mapping[str, Any]) -> Rule:
         sample=data["sample"],
         near_miss=data["near_miss"],
     )
+
+
+def _kind(fix: Mapping[str, Any]) -> FixKind:
+    """As it says; else a command only where a shell would take it as it stands, word for word."""
+    parts = _BETWEEN.split(fix["text"].strip())
+    pasted = all(map(_PROGRAM.match, parts)) and not _LEFT_OPEN.search(fix["text"])
+    return FixKind(fix.get("kind") or ("command" if pasted else "edit"))
