@@ -42,7 +42,7 @@ def said(phrases: tuple[str, ...], chance: random.Random) -> str:
     """One line of a program."""
     return chance.choice(phrases).format(
         n=chance.randrange(1000, 999_999), h=f"{chance.getrandbits(64):016x}", p=f"web-{chance.getrandbits(40):010x}",
-        a=f"10.244.0.{chance.randrange(2, 250)}", u=f"{chance.getrandbits(32):08x}-1111-4222-8333-{chance.getrandbits(48):012x}",
+        a=f"10.244.0.{chance.randrange(2, 250)}", u=f"{chance.getrandbits(32):08x}-{chance.getrandbits(16):04x}-4e5f-8c7d-{chance.getrandbits(48):012x}",
     )  # fmt: skip
 
 

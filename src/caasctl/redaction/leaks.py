@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from caasctl.hidden import HIDDEN
 from caasctl.redaction.addresses import Addresses
-from caasctl.redaction.hardware import BARE, DASHED, MAC, WITH_BARE, WITH_DASHED, WITH_MAC, any_of, kept
+from caasctl.redaction.hardware import BARE, DASHED, MAC, WITH_DASHED, WITH_MAC, any_of, kept
 from caasctl.redaction.lines import Lines, Need
 from caasctl.redaction.secrets import CERTAIN, FORMS, Form, matches
 from caasctl.redaction.texts import (
@@ -56,19 +56,20 @@ class Scan:
                 yield form.kind
         if any(secret in text for secret in self._secrets):
             yield "secret that stands elsewhere too"
-        yield from self._encoded(text, lines)
-        yield from self._hardware(lines)
+        words = lines.words()
+        yield from self._encoded(text, lines, words)
+        yield from self._hardware(lines, words)
         if any(str(address) in self._public for address in self._read(lines)):
             yield ADDRESS
 
-    def _encoded(self, text: str, lines: Lines) -> Iterator[str]:
-        for kind, words, read in (
-            ("base64", _ENCODED.findall(text), _from_base64),
-            ("hexadecimal", _HEXADECIMAL.findall(text), _from_hexadecimal),
+    def _encoded(self, text: str, lines: Lines, words: str) -> Iterator[str]:
+        for kind, told, read in (
+            ("base64", _ENCODED.findall(words), _from_base64),
+            ("hexadecimal", _HEXADECIMAL.findall(words), _from_hexadecimal),
             ("a URL's escapes", (found[0] for found in lines.found(_WORD, _WITH_ESCAPE)), unquote),
         ):
             clean = self._clean.setdefault(kind, set())
-            new = set(words) - clean
+            new = set(told) - clean
             if self._tells("\n".join(map(read, new))):
                 yield f"secret in {kind}"
             else:
@@ -82,10 +83,10 @@ class Scan:
         known = any(secret in inner for secret in self._secrets)
         return known or any(True for form in CERTAIN for _ in matches(lines, form))
 
-    def _hardware(self, lines: Lines) -> Iterator[str]:
+    def _hardware(self, lines: Lines, words: str) -> Iterator[str]:
         macs = (
             *(found[0] for pattern, need in _MACS for found in lines.found(pattern, need)),
-            *(found[2] for found in lines.found(BARE, *WITH_BARE)),
+            *(found[2] for found in BARE.finditer(words)),
         )
         if any(re.sub("[:.-]", "", mac).lower() in self._macs for mac in macs if not kept(mac.replace(".", ""))):
             yield MAC_ADDRESS

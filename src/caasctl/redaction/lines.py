@@ -28,6 +28,8 @@ def _table(*classes: tuple[bytes, bytes], other: bytes = b"") -> bytes:
 
 _SAME = bytes(range(256))
 # view -> (translation, bytes that are left out)
+_IN_WORDS = b"+/=_-" + _DIGITS + _SMALL + _LARGE
+_IN_URLS = b":/@\"' \t\r\n\x0b\x0c"
 _VIEWS = {
     "text": (_SAME, b""),
     "lower": (bytes(range(256)).lower(), b""),
@@ -36,11 +38,16 @@ _VIEWS = {
     "words": (_table((_SMALL + _LARGE, b"g"), (_HEX, b"a"), other=b" "), b""),
     "no digits": (_SAME, _DIGITS),
     "no hexadecimal": (_SAME, _HEX),
+    "no names": (_SAME, bytes(set(range(256)) - set(_IN_URLS))),
 }
 
 
+_TO_WORDS = bytes(sign if sign in _IN_WORDS else ord(" ") for sign in range(256))
+_LONG = 12  # the shortest word that says something: a MAC address
+
+
 class Need(NamedTuple):
-    """One of the literals, in a view of the text: without it a pattern does not match. alike: how they stand in another view too."""
+    """One of the literals, in a view of the text: without it a pattern does not match."""
 
     view: str
     literals: tuple[bytes, ...]
@@ -58,6 +65,7 @@ class Lines:
         self._data = text.encode("utf-8", "replace")
         self._views: dict[str, bytes] = {}
         self._starts: dict[str, list[int]] = {}
+        self._having: dict[tuple[Need, ...], list[int]] = {}
         self._odd = not text.isascii() and any(letter in text for letter in _ODD)
 
     @property
@@ -65,6 +73,11 @@ class Lines:
         if self._before is None:
             self._before = "\n".join(self._lines)
         return self._before
+
+    def words(self) -> str:
+        """Its long words of letters, digits and the signs of base64, each once, on lines of their own."""
+        words = self.text.encode("utf-8", "replace").translate(_TO_WORDS).split()
+        return b"\n".join({word for word in words if len(word) >= _LONG}).decode("ascii")
 
     def __getitem__(self, at: int) -> str:
         return self._lines[at]
@@ -84,7 +97,10 @@ class Lines:
         """The lines in which one of the needs stands, in order."""
         if self._odd or NOTHING in needs:
             return list(range(len(self._lines)))
-        return sorted({at for need in needs for literal in need.literals for at in self._with(need.view, literal)})
+        if needs not in self._having:
+            places = {at for need in needs for literal in need.literals for at in self._with(need.view, literal)}
+            self._having[needs] = sorted(places)
+        return self._having[needs]
 
     def _with(self, view: str, literal: bytes) -> Iterator[int]:
         data = self._view(view)

@@ -70,7 +70,7 @@ _IN_A_LINE = (
     Form("JSON web token", JWT, Need("text", (b"eyJ",))),
     Form("cloud or forge key", CLOUD, _CLOUDS),
     Form("password hash", HASH, Need("text", (b"$", b"grub.pbkdf2.", b"{SSHA"))),
-    Form("password in a URL", URL, Need("text", (b"://",))),
+    Form("password in a URL", URL, Need("no names", (b"://:@", b"://::@", b"://:::@", b"://::::"))),
     Form("authorization header", _AUTHORIZATION, Need("lower", (b"authorization",))),
     Form("authorization header", _LIST_HEADER, _SCHEMES),
     Form("authorization header", _HEADER, _SCHEMES),
@@ -116,7 +116,7 @@ def without(text: str, meet: Meet) -> Lines:
 
 def hide_words(lines: Lines, bad: Callable[[str], bool], meet: Callable[[str], None]) -> None:
     """Hides the words in base64 that are bad. meet: gets each of them as often as it stands there."""
-    told = {token for token in set(BASE64.findall(lines.text)) if bad(token)}
+    told = {token for token in set(BASE64.findall(lines.words())) if bad(token)}
 
     def one(found: re.Match[str]) -> str:
         if found[0] not in told:

@@ -17,9 +17,10 @@ from caasctl.redaction.hexadecimal import Address
 from caasctl.redaction.lines import Lines, Need
 
 ADDRESS, MAC_ADDRESS, SERIAL = "public address", "MAC address", "serial number"
-V4 = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?!\d|\.\d)")
+# What may not stand before comes behind the first digit: a search that begins with a digit is three times as fast.
+V4 = re.compile(r"\d(?<![\d.]\d)\d{0,2}\.(?:\d{1,3}\.){2}\d{1,3}(?!\d|\.\d)")
 V6 = re.compile(r"(?<![\w.])(?<![0-9A-Fa-f]:)(?<!::)(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?!\w|\.\d)")
-DASHED_V4 = re.compile(r"(?<!\d)(?<!\d-)\d{1,3}(?:-\d{1,3}){3}(?!\d|-\d)")
+DASHED_V4 = re.compile(r"\d(?<!\d\d)(?<!\d-\d)\d{0,2}(?:-\d{1,3}){3}(?!\d|-\d)")
 WITH_V4, WITH_DASHED_V4 = Need("no digits", (b"...",)), Need("no digits", (b"---",))
 WITH_V6 = (Need("text", (b"::",)), Need("no hexadecimal", (b":::::::",)))  # a short one; one in full
 _NETMASK = re.compile(rf"({V4.pattern})[ \t]*\n?[ \t]*(?:netmask|mask)[ \t]+({V4.pattern})")
@@ -100,7 +101,7 @@ class Redaction:
             lines.sub(self._serials[0], lambda found: self._note(SERIAL, self.hardware.serial(found[0])), self._serials[1])
         for pattern, need in ((MAC, WITH_MAC), (DASHED, WITH_DASHED)):
             lines.sub(pattern, lambda found: found[0] if kept(found[0]) else self._mac(found[0]), need)
-        if self.hardware.macs:
+        if any(found[2].lower() in self.hardware.macs for found in BARE.finditer(lines.words())):
             lines.sub(BARE, lambda found: (found[1] or "") + self._mac(found[2]) if found[2].lower() in self.hardware.macs else found[0], *WITH_BARE)  # fmt: skip
         lines.sub(V6, self._in_text(address6), *WITH_V6)
         lines.sub(V4, self._in_text(address4), WITH_V4)
