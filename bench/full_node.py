@@ -20,7 +20,7 @@ KUBELET = (
     'I1126 07:00:00.{n}    {n} kubelet.go:2405] "SyncLoop (PLEG): event for pod" pod="team-a/{p}" event={{"ID":"{u}","Type":"ContainerStarted","Data":"{h}{h}{h}{h}"}}',
     'I1126 07:00:00.{n}    {n} prober.go:107] "Probe failed" probeType="Readiness" pod="team-a/{p}" podUID="{u}" containerName="web" probeResult="failure" '
     'output="Get \\"http://{a}:8080/ready\\": dial tcp {a}:8080: connect: connection refused"',
-    "W1126 07:00:00.{n}    {n} watcher.go:93] Error while processing event (\"/sys/fs/cgroup/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{u}.slice\": "
+    'W1126 07:00:00.{n}    {n} watcher.go:93] Error while processing event ("/sys/fs/cgroup/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{u}.slice": '
     "0x40000100 == IN_CREATE|IN_ISDIR): inotify_add_watch: no such file or directory",
 )  # fmt: skip
 CONTAINERD = (

@@ -6,7 +6,7 @@ import os
 import tarfile
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from caasctl import __version__, formats
-from caasctl.bundle import SCHEMA_VERSION, unpack
+from caasctl.bundle import MAX_OWN, SCHEMA_VERSION, unpack
 from caasctl.faults import cannot
 from caasctl.host import LiveHost, decode
 from caasctl.model import CaasError, Unreadable, UsageError
@@ -23,9 +23,15 @@ from caasctl.protocol import Completed, Reader, Stat
 from caasctl.redaction.hardware import IDENTITIES
 from caasctl.redaction.leaks import Scan
 from caasctl.redaction.texts import Redaction
+from caasctl.redaction.written import texts
 
 T = TypeVar("T")
+Say = Callable[[str], None]
 _Key = tuple[str, ...]
+
+
+def silent(_: str) -> None:
+    """For whom progress is not shown."""
 
 
 class RecordingHost:
@@ -74,14 +80,16 @@ class RecordingHost:
             raise answer
         return answer  # type: ignore[no-any-return]
 
-    def recording(self, host_name: str) -> Recording:
+    def recording(self, host_name: str, say: Say = silent) -> Recording:
         """All that was asked, ready to be written: without secrets, and with other names for hardware and public addresses."""
         recording = Recording(host_name)
+        say("hiding secrets")
         for path in IDENTITIES:  # they stand in other programs' output, whether a probe asks for them or not
             with suppress(Unreadable):
                 recording.redaction.hide(path, self._inner.read(path) or "")
         for (kind, *what), answer in sorted(self._answers.items(), key=lambda item: item[0]):
             recording.take(kind, what, answer)
+        say("giving addresses and hardware other names")
         recording.finish()
         return recording
 
@@ -103,7 +111,9 @@ class Part:
 class Recording:
     """What is to be written. parts and redaction.counts say what it will hold and what was replaced."""
 
-    def __init__(self, host_name: str) -> None:
+    def __init__(self, host_name: str, most: int = MAX_OWN) -> None:
+        """most: bytes of all commands, and of the manifest."""
+        self.most = most
         when = datetime.now(timezone.utc).isoformat(timespec="seconds")
         self.redaction = Redaction()
         self.manifest: dict[str, Any] = {
@@ -142,13 +152,9 @@ class Recording:
             self.files[path] = _bytes(hide(path, _text(answer)))
         elif isinstance(answer, Stat):
             self.manifest["stats"][question] = {
-                "kind": answer.kind.value,
-                "mode": f"{answer.mode:04o}",
-                "uid": answer.uid,
-                "gid": answer.gid,
-                "size": answer.size,
-                "ctimeNs": answer.ctime_ns,
-            }
+                "kind": answer.kind.value, "mode": f"{answer.mode:04o}", "uid": answer.uid, "gid": answer.gid,
+                "size": answer.size, "ctimeNs": answer.ctime_ns,
+            }  # fmt: skip
         elif isinstance(answer, tuple):
             for name in answer:
                 hide("", f"{path}/{name}")
@@ -175,8 +181,22 @@ class Recording:
         told["stats"] = {name(question): stat for question, stat in told["stats"].items()}
         told["listings"] = {name(path): sorted(map(name, names)) for path, names in told["listings"].items()}
         told["replaced"] = dict(sorted(self.redaction.counts.items()))
+        self._shorten()
 
-    def write(self, target: str) -> None:
+    def _shorten(self) -> None:
+        """Leaves out the oldest of the largest journals where all commands' output is more than is read again. Raises CaasError."""
+        while (over := len(_json(self.commands)) - self.most) > 0:
+            journals = (entry for entry in self.commands if _part_of(entry).source == _LOGS)
+            longest = max(journals, key=lambda entry: len(entry["stdout"]), default=None)
+            if longest is None or not longest["stdout"]:
+                raise _too_large("the output of commands", self.most)
+            left = longest["stdout"][over:].partition("\n")[2]
+            name, gone = " ".join(longest["argv"]), len(longest["stdout"]) - len(left)
+            cut: dict[str, int] = self.manifest.setdefault("cut", {})  # command -> characters
+            cut[name] = cut.get(name, 0) + gone
+            longest["stdout"] = left
+
+    def write(self, target: str, say: Say = silent) -> None:
         """All or nothing: built in a new directory beside the target, looked through for secrets as it lies there, then renamed.
 
         Raises CaasError.
@@ -188,6 +208,7 @@ class Recording:
             )
         try:
             with tempfile.TemporaryDirectory(prefix=".caasctl-", dir=os.path.dirname(target)) as work:
+                say("writing it")
                 folder = f"{work}/recording"
                 os.mkdir(folder, 0o700)  # some of it only root may read
                 self._fill(folder)
@@ -195,6 +216,7 @@ class Recording:
                 written = _packed(folder) if packed else folder
                 if packed:
                     unpack(written, f"{work}/again")
+                say("looking through it for what should not be there")
                 self._refuse_leaks(target, f"{work}/again" if packed else folder)
                 os.rename(written, target)
         except OSError as error:
@@ -202,7 +224,7 @@ class Recording:
 
     def _refuse_leaks(self, target: str, folder: str) -> None:
         scan = Scan(self.redaction)
-        for where, text in _written(folder, scan):
+        for where, text in texts(folder, scan):
             for kind in scan.leaks(text):
                 raise CaasError(
                     f"{target} is not kept: {where} still holds a {kind}",
@@ -222,13 +244,16 @@ class Recording:
             else:
                 os.makedirs(os.path.dirname(f"{folder}/root{path}"), exist_ok=True)
                 os.symlink(aim, f"{folder}/root{path}")
-        tree.write("/commands.json", formats.dump_json(self.commands).encode())
-        tree.write("/manifest.json", formats.dump_json(self.manifest).encode())
+        if len(manifest := _json(self.manifest)) > self.most:
+            raise _too_large("the list of what was looked at", self.most)
+        tree.write("/commands.json", _json(self.commands))
+        tree.write("/manifest.json", manifest)
 
 
 _JOURNALS = ("journalctl", "dmesg")
+_LOGS = "journals and logs"
 _CLUSTER = ("kubectl", "helm", "cilium", "crictl", "ctr")
-_FOLDERS = {"/etc/": "configuration", "/proc/": "kernel", "/sys/": "kernel", "/var/log/": "journals and logs", "/boot/": "configuration"}  # fmt: skip
+_FOLDERS = {"/etc/": "configuration", "/proc/": "kernel", "/sys/": "kernel", "/var/log/": _LOGS, "/boot/": "configuration"}  # fmt: skip
 
 
 def source_of(path: str) -> str:
@@ -238,8 +263,22 @@ def source_of(path: str) -> str:
 def _part_of(entry: dict[str, Any]) -> Part:
     program = entry["argv"][0].rpartition("/")[2]
     logs = program in _JOURNALS or (program == "crictl" and "logs" in entry["argv"])
-    source = "journals and logs" if logs else "cluster and containers" if program in _CLUSTER else "other commands"
+    source = _LOGS if logs else "cluster and containers" if program in _CLUSTER else "other commands"
     return Part(" ".join(entry["argv"]), source, len(entry["stdout"]) + len(entry["stderr"]), command=True)
+
+
+def _json(data: Any) -> bytes:
+    """Any: of JSON's types."""
+    return formats.dump_json(data).encode()
+
+
+def _too_large(what: str, most: int) -> CaasError:
+    return CaasError(
+        f"no recording is made: {what} is more than {most >> 20} MiB",
+        cause="so much of a recording would not be read again, and no journal is left in it that could be shortened",
+        fix="see with `kubectl get pods,events -A` what the cluster has so much of, and remove what is finished; "
+        "`caasctl preflight` and `caasctl doctor` work on the host itself without a recording",
+    )  # fmt: skip
 
 
 def _text(data: bytes) -> str:
@@ -248,41 +287,6 @@ def _text(data: bytes) -> str:
 
 def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
-
-
-def _written(folder: str, scan: Scan) -> Iterator[tuple[str, str]]:
-    """(where, text) of all that lies in a finished recording: contents, names, links, each answer. where: without what leaks."""
-    for at, folders, files in os.walk(folder):
-        for name in (*folders, *files):
-            path = os.path.relpath(f"{at}/{name}", folder).removeprefix("root")
-            yield f"the name of a file below {os.path.dirname(path) or '/'}", path
-            if os.path.islink(f"{at}/{name}"):
-                yield f"the link {path}", os.readlink(f"{at}/{name}")
-            elif name in files:
-                with open(f"{at}/{name}", "rb") as file:
-                    yield from _in_file(path, _text(file.read()), scan)
-
-
-def _in_file(path: str, text: str, scan: Scan) -> Iterator[tuple[str, str]]:
-    if path not in ("commands.json", "manifest.json"):
-        yield f"the file {path}", text
-        return
-    for entry in formats.parse_json(text, path) if path == "commands.json" else ():
-        words = " ".join("..." if any(scan.leaks(word)) else word for word in entry["argv"])
-        yield from ((f"the command `{words}`", said) for said in (*entry["argv"], entry["stdout"], entry["stderr"]))
-    for key, value in formats.parse_json(text, path).items() if path == "manifest.json" else ():
-        yield from ((f"{path}, {key}", said) for said in _strings(value))
-
-
-def _strings(value: Any) -> Iterator[str]:
-    """Every text in a part of the manifest, each as redaction had it: a path beside its reason reads like a setting."""
-    if isinstance(value, dict):
-        yield from value
-        yield from (text for each in value.values() for text in _strings(each))
-    elif isinstance(value, list):
-        yield from (text for each in value for text in _strings(each))
-    elif isinstance(value, str):
-        yield value
 
 
 def _packed(folder: str) -> str:

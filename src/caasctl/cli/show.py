@@ -67,14 +67,14 @@ def facts(
     host = commands.open_host(bundle, root)
     commands.not_empty("--record", record)
     if record:
-        from caasctl.report import recorded  # noqa: PLC0415
+        from caasctl.report import progress, recorded  # noqa: PLC0415
 
-        taken = commands.recording(host)
-        recorded.write(taken.parts, taken.redaction.counts, record, sys.stdout)
-        taken.write(record)
-        print(
-            f"recorded in {record}, for you only; no secret of a known form is in it, and names are: read it before you share it"
-        )
+        with progress.Progress(sys.stderr, brief=True) as shown:
+            taken = commands.recording(host, shown.step)
+            shown.close()
+            recorded.write(taken, record, sys.stdout)
+            taken.write(record, shown.step)
+        print(f"recorded in {record}, for you only; no secret of a known form is in it, names of hosts and users are: read it before you share it")  # fmt: skip
         return
     text.write(engine.collect(host), output.value, sys.stdout)
 

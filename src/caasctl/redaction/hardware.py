@@ -32,7 +32,9 @@ _FORMS = re.compile(
     r"|/loader/entries/([0-9a-f]{32})-|/disk/by-id/(?:ata|nvme|scsi|usb|mmc|virtio|google)-(?:[\w.:+-]*_)?([A-Za-z0-9-]{6,}?)(?:[-_]part\d+|_\d+|:\d+)?(?![\w.:+-])"
 )
 _WITH_NAMED = Need("lower", (b"serial", b"asset", b"machine", b"uuid"))
-_WITH_FORM = Need("text", (b"GPU-", b"MIG-", b"eui.", b"naa.", b"uuid.", b"wwn-0x", b"/loader/entries/", b"/disk/by-id/"))
+_WITH_FORM = Need(
+    "text", (b"GPU-", b"MIG-", b"eui.", b"naa.", b"uuid.", b"wwn-0x", b"/loader/entries/", b"/disk/by-id/")
+)
 _UUID = re.compile(r"(?i)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _DIGITS, _LETTERS, _HEX = "0123456789", "abcdefghijklmnopqrstuvwxyz", "0123456789abcdef"
 _SHORTEST = 6  # a shorter one would be found in the middle of other things

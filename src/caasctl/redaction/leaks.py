@@ -15,7 +15,18 @@ from caasctl.redaction.hardware import BARE, DASHED, MAC, WITH_DASHED, WITH_MAC,
 from caasctl.redaction.lines import Lines, Need
 from caasctl.redaction.secrets import CERTAIN, FORMS, Form, matches
 from caasctl.redaction.texts import (
-    ADDRESS, DASHED_V4, MAC_ADDRESS, SERIAL, V4, V6, WITH_DASHED_V4, WITH_V4, WITH_V6, Redaction, address4, address6,
+    ADDRESS,
+    DASHED_V4,
+    MAC_ADDRESS,
+    SERIAL,
+    V4,
+    V6,
+    WITH_DASHED_V4,
+    WITH_V4,
+    WITH_V6,
+    Redaction,
+    address4,
+    address6,
 )  # fmt: skip
 
 _HEXADECIMAL = re.compile(r"(?<![0-9A-Za-z])(?:[0-9A-Fa-f]{2}){8,}(?![0-9A-Za-z])")

@@ -76,8 +76,8 @@ class Lines:
 
     def words(self) -> str:
         """Its long words of letters, digits and the signs of base64, each once, on lines of their own."""
-        words = self.text.encode("utf-8", "replace").translate(_TO_WORDS).split()
-        return b"\n".join({word for word in words if len(word) >= _LONG}).decode("ascii")
+        words = set(self.text.encode("utf-8", "replace").translate(_TO_WORDS).split())
+        return b"\n".join(word for word in words if len(word) >= _LONG).decode("ascii")
 
     def __getitem__(self, at: int) -> str:
         return self._lines[at]

@@ -98,7 +98,9 @@ class Redaction:
         """A text that went through `hide`, with every secret that any text had hidden, and everything met under its other name."""
         lines = Lines(hexadecimal.renamed(where, self._without_known(text), self._image))
         if self._serials:
-            lines.sub(self._serials[0], lambda found: self._note(SERIAL, self.hardware.serial(found[0])), self._serials[1])
+            lines.sub(
+                self._serials[0], lambda found: self._note(SERIAL, self.hardware.serial(found[0])), self._serials[1]
+            )
         for pattern, need in ((MAC, WITH_MAC), (DASHED, WITH_DASHED)):
             lines.sub(pattern, lambda found: found[0] if kept(found[0]) else self._mac(found[0]), need)
         if any(found[2].lower() in self.hardware.macs for found in BARE.finditer(lines.words())):
