@@ -10,18 +10,15 @@ from pathlib import Path
 from typing import Any
 
 HOST = Path(__file__).resolve().parents[1] / "tests/hosts/already-a-node"
+ALL_LINES = 12_000  # that caasctl asks for: kubelet, containerd, Kata, kernel
 BEGUN = 1_790_000_000_000_000  # microseconds
 # What a healthy node's programs say all day. {n}: a number, {h}: hexadecimal, {p}: a pod, {a}: an address, {u}: a UID.
 KUBELET = (
-    'I1126 07:00:00.{n}    {n} pod_startup_latency_tracker.go:104] "Observed pod startup duration" pod="team-a/{p}" podStartSLOduration=1.{n} '
-    'podStartE2EDuration="1.{n}s" podCreationTimestamp="2026-11-26 06:59:58 +0000 UTC" observedRunningTime="2026-11-26 07:00:00.{n} +0000 UTC m=+{n}.{n}"',
-    'I1126 07:00:00.{n}    {n} reconciler_common.go:251] "operationExecutor.VerifyControllerAttachedVolume started for volume \\"kube-api-access-{h}\\" '
-    '(UniqueName: \\"kubernetes.io/projected/{u}-kube-api-access-{h}\\") pod \\"{p}\\" (UID: \\"{u}\\") " pod="team-a/{p}"',
+    'I1126 07:00:00.{n}    {n} pod_startup_latency_tracker.go:104] "Observed pod startup duration" pod="team-a/{p}" podStartSLOduration=1.{n} podStartE2EDuration="1.{n}s" podCreationTimestamp="2026-11-26 06:59:58 +0000 UTC" observedRunningTime="2026-11-26 07:00:00.{n} +0000 UTC m=+{n}.{n}"',
+    'I1126 07:00:00.{n}    {n} reconciler_common.go:251] "operationExecutor.VerifyControllerAttachedVolume started for volume \\"kube-api-access-{h}\\" (UniqueName: \\"kubernetes.io/projected/{u}-kube-api-access-{h}\\") pod \\"{p}\\" (UID: \\"{u}\\") " pod="team-a/{p}"',
     'I1126 07:00:00.{n}    {n} kubelet.go:2405] "SyncLoop (PLEG): event for pod" pod="team-a/{p}" event={{"ID":"{u}","Type":"ContainerStarted","Data":"{h}{h}{h}{h}"}}',
-    'I1126 07:00:00.{n}    {n} prober.go:107] "Probe failed" probeType="Readiness" pod="team-a/{p}" podUID="{u}" containerName="web" probeResult="failure" '
-    'output="Get \\"http://{a}:8080/ready\\": dial tcp {a}:8080: connect: connection refused"',
-    'W1126 07:00:00.{n}    {n} watcher.go:93] Error while processing event ("/sys/fs/cgroup/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{u}.slice": '
-    "0x40000100 == IN_CREATE|IN_ISDIR): inotify_add_watch: no such file or directory",
+    'I1126 07:00:00.{n}    {n} prober.go:107] "Probe failed" probeType="Readiness" pod="team-a/{p}" podUID="{u}" containerName="web" probeResult="failure" output="Get \\"http://{a}:8080/ready\\": dial tcp {a}:8080: connect: connection refused"',
+    'W1126 07:00:00.{n}    {n} watcher.go:93] Error while processing event ("/sys/fs/cgroup/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{u}.slice": 0x40000100 == IN_CREATE|IN_ISDIR): inotify_add_watch: no such file or directory',
 )  # fmt: skip
 CONTAINERD = (
     'time="2026-11-26T07:00:00.{n}Z" level=info msg="RunPodSandbox for &PodSandboxMetadata{{Name:{p},Uid:{u},Namespace:team-a,Attempt:0,}} returns sandbox id \\"{h}{h}{h}{h}\\""',
@@ -80,24 +77,24 @@ def objects(text: str, count: int) -> str:
     return json.dumps(data, indent=4)
 
 
-def _longer(entry: dict[str, Any], size: int, pods: int) -> None:
+def _longer(entry: dict[str, Any], size: int, pods: int, times: float) -> None:
     words = " ".join(entry["argv"])
     for word, phrases, speaker, lines in (
         ("-u kubelet.service", KUBELET, "kubelet", 3000), ("-u containerd.service", CONTAINERD, "containerd", 3000),
         ("-t kata", KATA, "kata", 1000), (" -k ", KERNEL, "kernel", 5000),
     ):  # fmt: skip
         if words.startswith("journalctl") and word in words:
-            entry |= {"rc": 0, "stdout": journal(phrases, speaker, lines, size * lines // 12_000)}
+            entry |= {"rc": 0, "stdout": journal(phrases, speaker, round(lines * times), size * lines // ALL_LINES)}
     if " get pods -A" in words or " get events -A" in words:
         entry["stdout"] = objects(entry["stdout"], pods)
 
 
-def build(folder: str, *, size: int = 8 << 20, pods: int = 500) -> str:
-    """Makes the recording in a folder: 12,000 lines of journals of that many bytes, and pods. Its path."""
+def build(folder: str, *, size: int = 8 << 20, pods: int = 500, lines: int = ALL_LINES) -> str:
+    """Makes the recording in a folder: lines of journals of that many bytes, pods and as many events. Its path."""
     top = Path(folder) / "full-node"
     shutil.copytree(HOST, top, symlinks=True)
     commands = json.loads((top / "commands.json").read_text())
     for entry in commands:
-        _longer(entry, size, pods)
+        _longer(entry, size, pods, lines / ALL_LINES)
     (top / "commands.json").write_text(json.dumps(commands, indent=2, ensure_ascii=False))
     return str(top)

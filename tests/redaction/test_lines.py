@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from caasctl.redaction import hardware, leaks, secrets, texts
@@ -15,11 +15,11 @@ PAIRS: list[tuple[re.Pattern[str], tuple[Need, ...]]] = [
     *((form.pattern, (form.need,)) for form in leaks._FORMS if form.pattern is not secrets.PEM),
     *((pattern, (need,)) for pattern, need in leaks._MACS),
     (hardware.BARE, hardware.WITH_BARE), (hardware._NAMED, (hardware._WITH_NAMED,)), (hardware._FORMS, (hardware._WITH_FORM,)),
-    (texts.V4, (texts.WITH_V4,)), (texts.DASHED_V4, (texts.WITH_DASHED_V4,)), (leaks._WORD, (leaks._WITH_ESCAPE,)),
+    (texts.V4, (texts.WITH_V4,)), (texts.DASHED_V4, (texts.WITH_DASHED_V4,)),
 ]  # fmt: skip
 # One text that each pattern finds, and what may stand around it.
 FOUND = (
-    "eyJhbGciOi.eyJzdWIiOi.c2ln", "AKIAABCDEFGHIJKLMNOP", "ghp_" + "a1" * 16, "xoxb-1234567890a", "$6$abc$abcdefghij", "grub.pbkdf2.sha512.10000.AB.CDEF",
+    "eyJhbGciOiJI.eyJzdWIiOiIx.c2ln", "AKIAABCDEFGHIJKLMNOP", "ghp_" + "a1" * 16, "xoxb-1234567890a", "$6$abc$abcdefghij", "grub.pbkdf2.sha512.10000.AB.CDEF",
     "{SSHA256}" + "ab12" * 5, "https://me:pw@h", "Authorization: Bearer abc", "'Basic abc'", "BEARER abcdefgh12345678", "PassWord=x1", "--token abcdef1",
     'secret: "q"', "- token: q", "MY_PSK=z", "key: " + "k" * 44, "abcdef.0123456789abcdef", "client-key-data: abcdefgh1", "MIIEpAIBAAK" + "b" * 9,
     "3c:ec:ef:12:34:56", "3C-EC-EF-12-34-56", "3cec.ef12.3456", "enx3cecef123456", "_3cecef123456.", "Serial Number: ABC123", "asset-tag=ABC123",
@@ -56,6 +56,7 @@ def where(found: list[re.Match[str]]) -> list[str]:
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair[0].pattern[:30])
+@settings(max_examples=50)
 @given(text=TEXTS)
 def test_what_is_found_in_a_text_is_found_in_its_lines(
     text: str, pair: tuple[re.Pattern[str], tuple[Need, ...]]
