@@ -18,7 +18,8 @@ from bench.full_node import build
 
 def seconds(argv: list[str], made: str) -> float:
     """Processor time, which a busy machine changes less."""
-    before, _ = os.times(), Path(made).unlink(missing_ok=True)
+    Path(made).unlink(missing_ok=True)
+    before = os.times()
     subprocess.run(argv, check=True, stdout=subprocess.DEVNULL)
     after = os.times()
     return after.children_user + after.children_system - before.children_user - before.children_system

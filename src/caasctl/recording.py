@@ -6,9 +6,8 @@ import os
 import tarfile
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
@@ -23,7 +22,7 @@ from caasctl.protocol import Completed, Reader, Stat
 from caasctl.redaction.hardware import IDENTITIES
 from caasctl.redaction.leaks import Scan
 from caasctl.redaction.texts import Redaction
-from caasctl.redaction.written import texts
+from caasctl.redaction.written import LOGS, Part, in_file, part_of, source_of
 
 T = TypeVar("T")
 Say = Callable[[str], None]
@@ -98,16 +97,6 @@ class RecordingHost:
         self.recording(host_name).write(target)
 
 
-@dataclass(frozen=True)
-class Part:
-    """A file or a command's output in a recording. source: the word for what it is."""
-
-    name: str
-    source: str
-    size_bytes: int
-    command: bool = False
-
-
 class Recording:
     """What is to be written. parts and redaction.counts say what it will hold and what was replaced."""
 
@@ -134,7 +123,7 @@ class Recording:
     @property
     def parts(self) -> tuple[Part, ...]:
         files = [Part(path, source_of(path), len(data)) for path, data in self.files.items()]
-        return (*files, *(_part_of(entry) for entry in self.commands))
+        return (*files, *(part_of(entry) for entry in self.commands))
 
     def take(self, kind: str, what: list[str], answer: object) -> None:
         hide = self.redaction.hide
@@ -186,7 +175,7 @@ class Recording:
     def _shorten(self) -> None:
         """Leaves out the oldest of the largest journals where all commands' output is more than is read again. Raises CaasError."""
         while (over := len(_json(self.commands)) - self.most) > 0:
-            journals = (entry for entry in self.commands if _part_of(entry).source == _LOGS)
+            journals = (entry for entry in self.commands if part_of(entry).source == LOGS)
             longest = max(journals, key=lambda entry: len(entry["stdout"]), default=None)
             if longest is None or not longest["stdout"]:
                 raise _too_large("the output of commands", self.most)
@@ -224,7 +213,7 @@ class Recording:
 
     def _refuse_leaks(self, target: str, folder: str) -> None:
         scan = Scan(self.redaction)
-        for where, text in texts(folder, scan):
+        for where, text in _written(folder, scan):
             for kind in scan.leaks(text):
                 raise CaasError(
                     f"{target} is not kept: {where} still holds a {kind}",
@@ -250,23 +239,6 @@ class Recording:
         tree.write("/manifest.json", manifest)
 
 
-_JOURNALS = ("journalctl", "dmesg")
-_LOGS = "journals and logs"
-_CLUSTER = ("kubectl", "helm", "cilium", "crictl", "ctr")
-_FOLDERS = {"/etc/": "configuration", "/proc/": "kernel", "/sys/": "kernel", "/var/log/": _LOGS, "/boot/": "configuration"}  # fmt: skip
-
-
-def source_of(path: str) -> str:
-    return next((word for folder, word in _FOLDERS.items() if path.startswith(folder)), "other files")
-
-
-def _part_of(entry: dict[str, Any]) -> Part:
-    program = entry["argv"][0].rpartition("/")[2]
-    logs = program in _JOURNALS or (program == "crictl" and "logs" in entry["argv"])
-    source = _LOGS if logs else "cluster and containers" if program in _CLUSTER else "other commands"
-    return Part(" ".join(entry["argv"]), source, len(entry["stdout"]) + len(entry["stderr"]), command=True)
-
-
 def _json(data: Any) -> bytes:
     """Any: of JSON's types."""
     return formats.dump_json(data).encode()
@@ -287,6 +259,19 @@ def _text(data: bytes) -> str:
 
 def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
+
+
+def _written(folder: str, scan: Scan) -> Iterator[tuple[str, str]]:
+    """(where, text) of all that lies in a finished recording: contents, names, links, each answer. where: without what leaks."""
+    for at, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = os.path.relpath(f"{at}/{name}", folder).removeprefix("root")
+            yield f"the name of a file below {os.path.dirname(path) or '/'}", path
+            if os.path.islink(f"{at}/{name}"):
+                yield f"the link {path}", os.readlink(f"{at}/{name}")
+            elif name in files:
+                with open(f"{at}/{name}", "rb") as file:
+                    yield from in_file(path, _text(file.read()), scan)
 
 
 def _packed(folder: str) -> str:

@@ -89,7 +89,10 @@ def profile_list() -> None:
 
 @profiles.command("show")
 def profile_show(
-    name: Annotated[str, typer.Argument(metavar="NAME|FILE")] = "single-node", settings: Settings = None
+    name: Annotated[
+        str, typer.Argument(metavar="NAME|FILE", help="A shipped profile, see `caasctl profile list`, or a file.")
+    ] = "single-node",
+    settings: Settings = None,
 ) -> None:
     """A profile with all that it extends merged in."""
     from caasctl import formats, profile_load  # noqa: PLC0415
@@ -99,7 +102,7 @@ def profile_show(
 
 
 @profiles.command("check")
-def profile_check(file: Annotated[str, typer.Argument(metavar="FILE")]) -> None:
+def profile_check(file: Annotated[str, typer.Argument(metavar="FILE", help="Your profile.")]) -> None:
     """Says what is wrong in a profile, every key path of it."""
     from caasctl import profile_load  # noqa: PLC0415
 
@@ -115,7 +118,9 @@ def phases_list() -> None:
 
 
 @phases.command("show")
-def phases_show(name: Annotated[str, typer.Argument(metavar="ID")]) -> None:
+def phases_show(
+    name: Annotated[str, typer.Argument(metavar="ID", help="A phase, see `caasctl phases list`.")],
+) -> None:
     """What a phase does, and the checks that stand before it."""
     from caasctl import commands  # noqa: PLC0415
     from caasctl.checks import CHECKS  # noqa: PLC0415
@@ -127,7 +132,9 @@ def phases_show(name: Annotated[str, typer.Argument(metavar="ID")]) -> None:
 
 
 @app.command()
-def schema(what: Annotated[str, typer.Argument(metavar="report")] = "report") -> None:
+def schema(
+    what: Annotated[str, typer.Argument(metavar="report", help="What --output json and yaml write.")] = "report",
+) -> None:
     """The JSON Schema of the report."""
     from caasctl import shipped  # noqa: PLC0415
 

@@ -1,29 +1,43 @@
-"""The texts of a finished recording as it lies on the disk, each with the place it stands in."""
+"""What a recording holds: its parts and their sources; of a finished one every text with the place it stands in."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from caasctl import formats
 from caasctl.redaction.leaks import Scan
 
 
-def texts(folder: str, scan: Scan) -> Iterator[tuple[str, str]]:
-    """(where, text) of all that lies in a finished recording: contents, names, links, each answer. where: without what leaks."""
-    for at, folders, files in os.walk(folder):
-        for name in (*folders, *files):
-            path = os.path.relpath(f"{at}/{name}", folder).removeprefix("root")
-            yield f"the name of a file below {os.path.dirname(path) or '/'}", path
-            if os.path.islink(f"{at}/{name}"):
-                yield f"the link {path}", os.readlink(f"{at}/{name}")
-            elif name in files:
-                with open(f"{at}/{name}", "rb") as file:
-                    yield from _in_file(path, file.read().decode("utf-8", "surrogateescape"), scan)
+@dataclass(frozen=True)
+class Part:
+    """A file or a command's output in a recording. source: the word for what it is."""
+
+    name: str
+    source: str
+    size_bytes: int
+    command: bool = False
 
 
-def _in_file(path: str, text: str, scan: Scan) -> Iterator[tuple[str, str]]:
+_JOURNALS = ("journalctl", "dmesg")
+LOGS = "journals and logs"
+_CLUSTER = ("kubectl", "helm", "cilium", "crictl", "ctr")
+_FOLDERS = {"/etc/": "configuration", "/proc/": "kernel", "/sys/": "kernel", "/var/log/": LOGS, "/boot/": "configuration"}  # fmt: skip
+
+
+def source_of(path: str) -> str:
+    return next((word for folder, word in _FOLDERS.items() if path.startswith(folder)), "other files")
+
+
+def part_of(entry: dict[str, Any]) -> Part:
+    program = entry["argv"][0].rpartition("/")[2]
+    logs = program in _JOURNALS or (program == "crictl" and "logs" in entry["argv"])
+    source = LOGS if logs else "cluster and containers" if program in _CLUSTER else "other commands"
+    return Part(" ".join(entry["argv"]), source, len(entry["stdout"]) + len(entry["stderr"]), command=True)
+
+
+def in_file(path: str, text: str, scan: Scan) -> Iterator[tuple[str, str]]:
     if path not in ("commands.json", "manifest.json"):
         yield f"the file {path}", text
         return

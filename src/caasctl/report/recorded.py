@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TextIO
 
-from caasctl.recording import Part, Recording
+from caasctl.recording import Recording
+from caasctl.redaction.written import Part
 from caasctl.report.paper import open_paper
 
 _LARGEST = 3
