@@ -16,9 +16,9 @@ import pytest
 from caasctl import commands, engine, profile_load
 from caasctl.bundle import BundleHost
 from caasctl.facts import DOCTOR_PROBES, PROBES
-from caasctl.model import CaasError, Exit, Finding
+from caasctl.model import CaasError, Exit, Finding, Unreadable
 from caasctl.protocol import Completed
-from caasctl.recording import Part, Recording, RecordingHost
+from caasctl.recording import Recording, RecordingHost
 from caasctl.report import recorded
 
 HOSTS = Path(__file__).resolve().parent / "hosts"
@@ -182,9 +182,11 @@ def test_a_planted_host_ends_the_command_with_3_and_no_file(tmp_path: Path) -> N
 
 def test_what_it_will_hold_is_short_and_readable() -> None:
     out = io.StringIO()
-    parts = [Part(f"/etc/{at}", "configuration", 100) for at in range(50)]
-    parts += [Part("journalctl -u kubelet " + "x" * 80, "journals and logs", 3 << 20, command=True)]
-    recorded.write(parts, {"MAC address": 7, "private key": 2}, "/tmp/r.tar.gz", out)
+    taken = Recording("h")
+    taken.files = {f"/etc/{at}": b"x" * 100 for at in range(50)}
+    taken.take("query", ["journalctl"], Completed(("journalctl", "-u", "kubelet", "x" * 80), 0, "y" * (3 << 20), ""))
+    taken.redaction.counts.update({"MAC address": 7, "private key": 2})
+    recorded.write(taken, "/tmp/r.tar.gz", out)
     text = out.getvalue()
     assert "50 files (4.9 KiB), 1 command (3.0 MiB)" in text
     assert "journals and logs 3.0 MiB, configuration 4.9 KiB" in text
@@ -200,3 +202,53 @@ def test_nobody_else_may_read_it(tmp_path: Path) -> None:
     asked("").save(str(tmp_path / "r"), "h")
     assert [(tmp_path / name).stat().st_mode & 0o077 for name in ("r", "r.tar.gz")] == [0, 0]
     assert json.loads((tmp_path / "r/manifest.json").read_text())["schemaVersion"] == 1
+
+
+def journal(lines: int) -> Completed:
+    said = "".join(f'{{"MESSAGE":"line {at}"}}\n' for at in range(lines))
+    return Completed(("journalctl", "-k"), 0, said, "")
+
+
+def test_of_too_much_output_the_oldest_of_the_largest_journal_is_left_out(tmp_path: Path) -> None:
+    taken = Recording("h", most=20_000)
+    taken.take("query", ["kubectl"], Completed(("kubectl",), 0, "x" * 9000, ""))
+    taken.take("query", ["journalctl"], journal(1000))
+    taken.take("query", ["dmesg"], Completed(("dmesg",), 0, "short\n", ""))
+    taken.finish()
+    out = io.StringIO()
+    recorded.write(taken, "/tmp/r.tar.gz", out)
+    taken.write(str(tmp_path / "r"))
+    again = BundleHost(str(tmp_path / "r"))
+    left = again.query("journalctl", "-k").stdout
+    assert left.startswith('{"MESSAGE":"line ')
+    assert journal(1000).stdout.endswith(left)
+    assert 5000 < len(left) < 11_000
+    assert again.manifest["cut"] == {"journalctl -k": len(journal(1000).stdout) - len(left)}
+    assert "the oldest of journalctl -k" in out.getvalue()
+    assert (len(again.query("kubectl").stdout), again.query("dmesg").stdout) == (9000, "short\n")
+    assert (tmp_path / "r/commands.json").stat().st_size <= 20_000
+
+
+def test_too_much_that_is_no_journal_is_no_recording() -> None:
+    taken = Recording("h", most=20_000)
+    taken.take("query", ["journalctl"], journal(10))
+    taken.take("query", ["kubectl"], Completed(("kubectl",), 0, "x" * 30_000, ""))
+    with pytest.raises(CaasError, match="the output of commands is more than") as refused:
+        taken.finish()
+    assert refused.value.cause
+    assert "kubectl get pods,events -A" in (refused.value.fix or "")
+
+
+def test_what_could_not_be_read_is_told_with_what_helps() -> None:
+    taken, out = Recording("h"), io.StringIO()
+    taken.take("read", ["/etc/shadow"], Unreadable("/etc/shadow", "permission denied (needs root)"))
+    recorded.write(taken, "/tmp/r.tar.gz", out)
+    assert "1 answer: permission denied (needs root); as root there is more" in " ".join(out.getvalue().split())
+
+
+def test_what_takes_long_is_said_step_by_step(tmp_path: Path) -> None:
+    said: list[str] = []
+    taken = commands.recording(RecordingHost(BundleHost(str(HOSTS / "debian12-plain-vm"))), said.append)
+    taken.write(str(tmp_path / "r"), said.append)
+    assert said == ["looking at the host", "hiding secrets", "giving addresses and hardware other names", "writing it",
+                    "looking through it for what should not be there"]  # fmt: skip

@@ -19,7 +19,7 @@ from caasctl.model import Unreadable, UsageError
 from caasctl.protocol import NOT_FOUND, Completed, FileKind, Stat
 
 SCHEMA_VERSION = 1
-_MAX_OWN = 64 << 20  # bytes of commands.json, which holds journals, and of manifest.json
+MAX_OWN = 64 << 20  # bytes of commands.json, which holds journals, and of manifest.json
 
 
 class BundleHost:
@@ -180,11 +180,11 @@ def _own(path: str, folder: str, name: str) -> str | None:
     except OSError as error:
         raise _damaged(path, f"{name}: {why(error)}") from error
     here = os.fstat(fd)
-    if not stat.S_ISREG(here.st_mode) or here.st_size > _MAX_OWN:
+    if not stat.S_ISREG(here.st_mode) or here.st_size > MAX_OWN:
         os.close(fd)
-        raise _damaged(path, f"{name} is no file of at most {_MAX_OWN >> 20} MiB")
+        raise _damaged(path, f"{name} is no file of at most {MAX_OWN >> 20} MiB")
     with os.fdopen(fd, "rb") as file:
-        data = file.read(_MAX_OWN)
+        data = file.read(MAX_OWN)
     try:
         return decode(name, data)
     except Unreadable as error:

@@ -27,7 +27,7 @@ from caasctl.model import CaasError, Exit, Facts, FactUnread, Finding, Fix, Prof
 from caasctl.phases import ORDER
 from caasctl.profile import NodeProfile
 from caasctl.protocol import Phase, PhaseReport, PhaseStatus, Probe, Reader
-from caasctl.recording import Recording, RecordingHost
+from caasctl.recording import Recording, RecordingHost, silent
 
 if TYPE_CHECKING:
     from caasctl.needs.gpu.inventory import Gpu
@@ -284,7 +284,8 @@ def gpus(session: Session) -> tuple[tuple[Gpu, ...], tuple[str, ...]]:
         raise Unreadable(path, why or "was not looked at") from unread
 
 
-def recording(host: RecordingHost) -> Recording:
+def recording(host: RecordingHost, say: Say = silent) -> Recording:
     """All that preflight, doctor and a plan with the default profile look at, ready to be shown and written."""
+    say("looking at the host")
     engine.look_through(host, engine.collect(host, (*PROBES, *DOCTOR_PROBES)), profile_load.load(), ORDER)
-    return host.recording(name_of(host))
+    return host.recording(name_of(host), say)

@@ -8,14 +8,13 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from caasctl import __version__, formats
-from caasctl.bundle import SCHEMA_VERSION, unpack
+from caasctl.bundle import MAX_OWN, SCHEMA_VERSION, unpack
 from caasctl.faults import cannot
 from caasctl.host import LiveHost, decode
 from caasctl.model import CaasError, Unreadable, UsageError
@@ -23,9 +22,15 @@ from caasctl.protocol import Completed, Reader, Stat
 from caasctl.redaction.hardware import IDENTITIES
 from caasctl.redaction.leaks import Scan
 from caasctl.redaction.texts import Redaction
+from caasctl.redaction.written import LOGS, Part, in_file, part_of, source_of
 
 T = TypeVar("T")
+Say = Callable[[str], None]
 _Key = tuple[str, ...]
+
+
+def silent(_: str) -> None:
+    """For whom progress is not shown."""
 
 
 class RecordingHost:
@@ -74,14 +79,16 @@ class RecordingHost:
             raise answer
         return answer  # type: ignore[no-any-return]
 
-    def recording(self, host_name: str) -> Recording:
+    def recording(self, host_name: str, say: Say = silent) -> Recording:
         """All that was asked, ready to be written: without secrets, and with other names for hardware and public addresses."""
         recording = Recording(host_name)
+        say("hiding secrets")
         for path in IDENTITIES:  # they stand in other programs' output, whether a probe asks for them or not
             with suppress(Unreadable):
                 recording.redaction.hide(path, self._inner.read(path) or "")
         for (kind, *what), answer in sorted(self._answers.items(), key=lambda item: item[0]):
             recording.take(kind, what, answer)
+        say("giving addresses and hardware other names")
         recording.finish()
         return recording
 
@@ -90,20 +97,12 @@ class RecordingHost:
         self.recording(host_name).write(target)
 
 
-@dataclass(frozen=True)
-class Part:
-    """A file or a command's output in a recording. source: the word for what it is."""
-
-    name: str
-    source: str
-    size_bytes: int
-    command: bool = False
-
-
 class Recording:
     """What is to be written. parts and redaction.counts say what it will hold and what was replaced."""
 
-    def __init__(self, host_name: str) -> None:
+    def __init__(self, host_name: str, most: int = MAX_OWN) -> None:
+        """most: bytes of all commands, and of the manifest."""
+        self.most = most
         when = datetime.now(timezone.utc).isoformat(timespec="seconds")
         self.redaction = Redaction()
         self.manifest: dict[str, Any] = {
@@ -124,7 +123,7 @@ class Recording:
     @property
     def parts(self) -> tuple[Part, ...]:
         files = [Part(path, source_of(path), len(data)) for path, data in self.files.items()]
-        return (*files, *(_part_of(entry) for entry in self.commands))
+        return (*files, *(part_of(entry) for entry in self.commands))
 
     def take(self, kind: str, what: list[str], answer: object) -> None:
         hide = self.redaction.hide
@@ -142,13 +141,9 @@ class Recording:
             self.files[path] = _bytes(hide(path, _text(answer)))
         elif isinstance(answer, Stat):
             self.manifest["stats"][question] = {
-                "kind": answer.kind.value,
-                "mode": f"{answer.mode:04o}",
-                "uid": answer.uid,
-                "gid": answer.gid,
-                "size": answer.size,
-                "ctimeNs": answer.ctime_ns,
-            }
+                "kind": answer.kind.value, "mode": f"{answer.mode:04o}", "uid": answer.uid, "gid": answer.gid,
+                "size": answer.size, "ctimeNs": answer.ctime_ns,
+            }  # fmt: skip
         elif isinstance(answer, tuple):
             for name in answer:
                 hide("", f"{path}/{name}")
@@ -175,8 +170,22 @@ class Recording:
         told["stats"] = {name(question): stat for question, stat in told["stats"].items()}
         told["listings"] = {name(path): sorted(map(name, names)) for path, names in told["listings"].items()}
         told["replaced"] = dict(sorted(self.redaction.counts.items()))
+        self._shorten()
 
-    def write(self, target: str) -> None:
+    def _shorten(self) -> None:
+        """Leaves out the oldest of the largest journals where all commands' output is more than is read again. Raises CaasError."""
+        while (over := len(_json(self.commands)) - self.most) > 0:
+            journals = (entry for entry in self.commands if part_of(entry).source == LOGS)
+            longest = max(journals, key=lambda entry: len(entry["stdout"]), default=None)
+            if longest is None or not longest["stdout"]:
+                raise _too_large("the output of commands", self.most)
+            left = longest["stdout"][over:].partition("\n")[2]
+            name, gone = " ".join(longest["argv"]), len(longest["stdout"]) - len(left)
+            cut: dict[str, int] = self.manifest.setdefault("cut", {})  # command -> characters
+            cut[name] = cut.get(name, 0) + gone
+            longest["stdout"] = left
+
+    def write(self, target: str, say: Say = silent) -> None:
         """All or nothing: built in a new directory beside the target, looked through for secrets as it lies there, then renamed.
 
         Raises CaasError.
@@ -188,6 +197,7 @@ class Recording:
             )
         try:
             with tempfile.TemporaryDirectory(prefix=".caasctl-", dir=os.path.dirname(target)) as work:
+                say("writing it")
                 folder = f"{work}/recording"
                 os.mkdir(folder, 0o700)  # some of it only root may read
                 self._fill(folder)
@@ -195,6 +205,7 @@ class Recording:
                 written = _packed(folder) if packed else folder
                 if packed:
                     unpack(written, f"{work}/again")
+                say("looking through it for what should not be there")
                 self._refuse_leaks(target, f"{work}/again" if packed else folder)
                 os.rename(written, target)
         except OSError as error:
@@ -222,24 +233,24 @@ class Recording:
             else:
                 os.makedirs(os.path.dirname(f"{folder}/root{path}"), exist_ok=True)
                 os.symlink(aim, f"{folder}/root{path}")
-        tree.write("/commands.json", formats.dump_json(self.commands).encode())
-        tree.write("/manifest.json", formats.dump_json(self.manifest).encode())
+        if len(manifest := _json(self.manifest)) > self.most:
+            raise _too_large("the list of what was looked at", self.most)
+        tree.write("/commands.json", _json(self.commands))
+        tree.write("/manifest.json", manifest)
 
 
-_JOURNALS = ("journalctl", "dmesg")
-_CLUSTER = ("kubectl", "helm", "cilium", "crictl", "ctr")
-_FOLDERS = {"/etc/": "configuration", "/proc/": "kernel", "/sys/": "kernel", "/var/log/": "journals and logs", "/boot/": "configuration"}  # fmt: skip
+def _json(data: Any) -> bytes:
+    """Any: of JSON's types."""
+    return formats.dump_json(data).encode()
 
 
-def source_of(path: str) -> str:
-    return next((word for folder, word in _FOLDERS.items() if path.startswith(folder)), "other files")
-
-
-def _part_of(entry: dict[str, Any]) -> Part:
-    program = entry["argv"][0].rpartition("/")[2]
-    logs = program in _JOURNALS or (program == "crictl" and "logs" in entry["argv"])
-    source = "journals and logs" if logs else "cluster and containers" if program in _CLUSTER else "other commands"
-    return Part(" ".join(entry["argv"]), source, len(entry["stdout"]) + len(entry["stderr"]), command=True)
+def _too_large(what: str, most: int) -> CaasError:
+    return CaasError(
+        f"no recording is made: {what} is more than {most >> 20} MiB",
+        cause="so much of a recording would not be read again, and no journal is left in it that could be shortened",
+        fix="see with `kubectl get pods,events -A` what the cluster has so much of, and remove what is finished; "
+        "`caasctl preflight` and `caasctl doctor` work on the host itself without a recording",
+    )  # fmt: skip
 
 
 def _text(data: bytes) -> str:
@@ -260,29 +271,7 @@ def _written(folder: str, scan: Scan) -> Iterator[tuple[str, str]]:
                 yield f"the link {path}", os.readlink(f"{at}/{name}")
             elif name in files:
                 with open(f"{at}/{name}", "rb") as file:
-                    yield from _in_file(path, _text(file.read()), scan)
-
-
-def _in_file(path: str, text: str, scan: Scan) -> Iterator[tuple[str, str]]:
-    if path not in ("commands.json", "manifest.json"):
-        yield f"the file {path}", text
-        return
-    for entry in formats.parse_json(text, path) if path == "commands.json" else ():
-        words = " ".join("..." if any(scan.leaks(word)) else word for word in entry["argv"])
-        yield from ((f"the command `{words}`", said) for said in (*entry["argv"], entry["stdout"], entry["stderr"]))
-    for key, value in formats.parse_json(text, path).items() if path == "manifest.json" else ():
-        yield from ((f"{path}, {key}", said) for said in _strings(value))
-
-
-def _strings(value: Any) -> Iterator[str]:
-    """Every text in a part of the manifest, each as redaction had it: a path beside its reason reads like a setting."""
-    if isinstance(value, dict):
-        yield from value
-        yield from (text for each in value.values() for text in _strings(each))
-    elif isinstance(value, list):
-        yield from (text for each in value for text in _strings(each))
-    elif isinstance(value, str):
-        yield value
+                    yield from in_file(path, _text(file.read()), scan)
 
 
 def _packed(folder: str) -> str:

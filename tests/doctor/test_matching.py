@@ -55,6 +55,22 @@ def test_a_gap_is_no_longer_than_a_message() -> None:
     assert not hit(rule("failed to find <*> in path"), f"failed to find {'x' * 400} in path")
 
 
+def test_a_phrase_is_found_among_lines_that_differ_in_figures_only() -> None:
+    """Of lines of one shape one is looked at: the others must not be taken for it."""
+    texts = [f"error -{at} at 0x{at:04x}: device deadbeef{at:02x} gone" for at in range(40)]
+    wanted = rule("error -22 at 0x0016: device deadbeef16 gone", "no such thing 22")
+    (sign,) = seen([wanted], [Line("kernel", "log", text) for text in texts])[0]
+    assert sign.times == 1
+    assert "deadbeef16" in sign.finding.evidence[0].excerpt
+    assert not hit(wanted, *(text.replace("gone", "here") for text in texts))
+
+
+def test_no_pattern_is_made_of_a_phrase_whose_words_are_nowhere() -> None:
+    wanted = rule("never said in any log")
+    assert not hit(wanted, "something else")
+    assert "pattern" not in vars(wanted.match[0])
+
+
 def test_one_of_several_words_and_a_number() -> None:
     wanted = rule("exit code <#> of <etcd|kube-apiserver>")
     assert hit(wanted, "exit code 137 of etcd")

@@ -189,6 +189,32 @@ def test_a_disk_behind_nvme_multipath_and_a_loop_of_slaves(tmp_path: Path) -> No
     assert read_use(LiveHost(str(tmp_path))).disks == {"0000:81:00.0": ("/",)}
 
 
+class _Asked(LiveHost):
+    """Counts what it is asked for."""
+
+    looks = 0
+
+    def list(self, path: str) -> tuple[str, ...] | None:
+        self.looks += 1
+        return super().list(path)
+
+
+def test_devices_that_are_all_made_of_one_another_are_looked_at_once_each(tmp_path: Path) -> None:
+    text(tmp_path, "/proc/self/mountinfo", "22 1 9:0 / / rw - ext4 x rw\n")
+    link(tmp_path, "/sys/dev/block/9:0", "/sys/devices/virtual/block/md0")
+    names = [f"md{at}" for at in range(9)]
+    for name in names:
+        link(tmp_path, f"/sys/class/block/{name}", f"/sys/devices/virtual/block/{name}")
+        for other in names:
+            link(tmp_path, f"/sys/devices/virtual/block/{name}/slaves/{other}", f"/sys/devices/virtual/block/{other}")
+    sata = "/sys/devices/pci0000:00/0000:00:17.0/ata1/host0/target0/0:0:0:0/block/sda"
+    link(tmp_path, "/sys/class/block/sda", sata)
+    link(tmp_path, "/sys/devices/virtual/block/md8/slaves/sda", sata)
+    host = _Asked(str(tmp_path))
+    assert read_use(host).disks == {"0000:00:17.0": ("/",)}
+    assert host.looks < 20
+
+
 def test_interfaces_and_what_is_stacked_on_them(tmp_path: Path) -> None:
     card = "/sys/devices/pci0000:00/0000:00:03.0/0000:05:00.0/net/eno1"
     link(tmp_path, "/sys/class/net/eno1", card)

@@ -217,3 +217,7 @@ def test_any_device_s_mac_becomes_a_local_one_of_a_device(data: bytes) -> None:
         assert left == mac
     else:
         assert int(left[:2], 16) & 3 == 2
+
+
+def test_an_address_below_a_line_that_ends_in_a_letter_is_no_version() -> None:
+    assert "8.8.8.8" not in renamed("nameserver\n8.8.8.8 is it\n")[0]

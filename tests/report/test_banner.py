@@ -82,6 +82,15 @@ def test_in_a_pipe_each_step_is_a_line_and_a_long_one_is_said_to_run_still() -> 
     assert "output of a command" not in out.getvalue()
 
 
+def test_what_is_mostly_over_at_once_is_said_in_a_pipe_where_it_takes_long() -> None:
+    out = io.StringIO()
+    with Progress(out, every_s=0.05, brief=True) as progress:
+        progress.step("hiding secrets")
+        assert out.getvalue() == ""
+        time.sleep(0.18)
+    assert out.getvalue().startswith("still running: hiding secrets (")
+
+
 def on_a_terminal(term: str) -> str:
     main, side = pty.openpty()
     with os.fdopen(side, "w") as out, Progress(out, term=term) as progress:

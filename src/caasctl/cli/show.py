@@ -69,14 +69,14 @@ def facts(
     host = commands.open_host(bundle, root)
     commands.not_empty("--record", record)
     if record:
-        from caasctl.report import recorded  # noqa: PLC0415
+        from caasctl.report import progress, recorded  # noqa: PLC0415
 
-        taken = commands.recording(host)
-        recorded.write(taken.parts, taken.redaction.counts, record, sys.stdout)
-        taken.write(record)
-        print(
-            f"recorded in {record}, for you only; no secret of a known form is in it, and names are: read it before you share it"
-        )
+        with progress.Progress(sys.stderr, brief=True) as shown:
+            taken = commands.recording(host, shown.step)
+            shown.close()
+            recorded.write(taken, record, sys.stdout)
+            taken.write(record, shown.step)
+        print(f"recorded in {record}, for you only; no secret of a known form is in it, names of hosts and users are: read it before you share it")  # fmt: skip
         return
     text.write(engine.collect(host), output.value, sys.stdout)
 
@@ -91,7 +91,10 @@ def profile_list() -> None:
 
 @profiles.command("show")
 def profile_show(
-    name: Annotated[str, typer.Argument(metavar="NAME|FILE")] = "single-node", settings: Settings = None
+    name: Annotated[
+        str, typer.Argument(metavar="NAME|FILE", help="A shipped profile, see `caasctl profile list`, or a file.")
+    ] = "single-node",
+    settings: Settings = None,
 ) -> None:
     """A profile with all that it extends merged in."""
     from caasctl import formats, profile_load  # noqa: PLC0415
@@ -101,7 +104,7 @@ def profile_show(
 
 
 @profiles.command("check")
-def profile_check(file: Annotated[str, typer.Argument(metavar="FILE")]) -> None:
+def profile_check(file: Annotated[str, typer.Argument(metavar="FILE", help="Your profile.")]) -> None:
     """Says what is wrong in a profile, every key path of it."""
     from caasctl import profile_load  # noqa: PLC0415
 
@@ -117,7 +120,9 @@ def phases_list() -> None:
 
 
 @phases.command("show")
-def phases_show(name: Annotated[str, typer.Argument(metavar="ID")]) -> None:
+def phases_show(
+    name: Annotated[str, typer.Argument(metavar="ID", help="A phase, see `caasctl phases list`.")],
+) -> None:
     """What a phase does, and the checks that stand before it."""
     from caasctl import commands  # noqa: PLC0415
     from caasctl.checks import CHECKS  # noqa: PLC0415
@@ -129,7 +134,9 @@ def phases_show(name: Annotated[str, typer.Argument(metavar="ID")]) -> None:
 
 
 @app.command()
-def schema(what: Annotated[str, typer.Argument(metavar="report")] = "report") -> None:
+def schema(
+    what: Annotated[str, typer.Argument(metavar="report", help="What --output json and yaml write.")] = "report",
+) -> None:
     """The JSON Schema of the report."""
     from caasctl import shipped  # noqa: PLC0415
 

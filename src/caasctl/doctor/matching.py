@@ -9,7 +9,7 @@ from itertools import accumulate, groupby
 from typing import NamedTuple
 
 from caasctl.diagnosis import Line, Sign
-from caasctl.doctor.phrases import GAP, Phrase, places, plain, squeeze
+from caasctl.doctor.phrases import GAP, Phrase, places, plain, shape, squeeze
 from caasctl.doctor.rules import TEXT, Rule
 from caasctl.hidden import masked, said
 from caasctl.model import Evidence, Finding, Level
@@ -30,19 +30,27 @@ class Hit(NamedTuple):
 
 @dataclass(frozen=True)
 class _Stream:
-    """The lines of one source. text: all of them squeezed, records with a line break between, pasted lines without."""
+    """The lines of one source. text: all of them squeezed, records with a line break between, pasted lines without.
+
+    shapes: of records, each shape once; None for pasted lines, in which a phrase may go over several.
+    """
 
     lines: Sequence[Line]
     first: int
     text: str
     starts: Sequence[int]  # where each line begins in `text`
+    shapes: str | None = None
 
     @classmethod
     def of(cls, lines: Sequence[Line], first: int) -> _Stream:
         small = [squeeze(line.text) for line in lines]
         between = "" if lines[0].kind == TEXT else "\n"
         starts = [0, *accumulate(len(one) + len(between) for one in small)][:-1]
-        return cls(lines, first, between.join(small), starts)
+        shapes = "\n".join(set(map(shape, small))) if between else None
+        return cls(lines, first, between.join(small), starts, shapes)
+
+    def may_hold(self, one: Phrase) -> bool:
+        return self.shapes is None or one.shape in self.shapes
 
     def line_at(self, at: int) -> int:
         return max(0, bisect_right(self.starts, at) - 1)
@@ -62,7 +70,8 @@ def hits(rule: Rule, among: Iterable[_Stream]) -> Iterator[Hit]:
     """Every line that shows the symptom, once."""
     for stream in among:
         if rule.looks_at(stream.lines[0].kind):
-            found = {at: hit for one in rule.match for at, hit in _of_phrase(one, rule, stream)}
+            phrases = [one for one in rule.match if stream.may_hold(one)]
+            found = {at: hit for one in phrases for at, hit in _of_phrase(one, rule, stream)}
             yield from (found[at] for at in sorted(found))
 
 

@@ -9,23 +9,37 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 GAP = 300  # characters of a squeezed text; "." stops at the line break that stands between records
 _DROPPED = dict.fromkeys(map(ord, " \t\r\n\x0b\x0c\u00a0\u00b4\u2018\u2019\u201c\u201d\"'`\\"))
 _ESCAPED = re.compile(r"\\+[ntr](?=[\s\"'A-Z\\]|$|\\)")  # line breaks of messages inside messages
 _COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_FIGURES = dict.fromkeys(map(ord, "0123456789abcdef"))
 _SIGNS = re.compile(r"<\*>|<#>|<[^<>|]+(?:\|[^<>|]+)+>")
 _SHORTEST = 6
 
 
 @dataclass(frozen=True)
 class Phrase:
-    """text: as in the rule. literal: its longest run without signs, squeezed, looked for first. pattern: of a squeezed text."""
+    """text: as in the rule. literal: its longest run without signs, squeezed, looked for first."""
 
     text: str
     literal: str
-    pattern: re.Pattern[str]
+
+    @cached_property
+    def shape(self) -> str:
+        return shape(self.literal)
+
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        """Of a squeezed text. Made where the literal stands: most are never needed."""
+        parts, at = [], 0
+        for sign in _SIGNS.finditer(self.text):
+            parts += [re.escape(squeeze(self.text[at : sign.start()])), _pattern(sign[0])]
+            at = sign.end()
+        parts.append(re.escape(squeeze(self.text[at:])))
+        return re.compile("".join(parts))
 
     def search(self, squeezed: str, start: int = 0) -> re.Match[str] | None:
         return self.pattern.search(squeezed, start) if self.literal in squeezed else None
@@ -34,6 +48,11 @@ class Phrase:
 def squeeze(text: str) -> str:
     """The text as phrases see it."""
     return plain(text).translate(_DROPPED).lower()
+
+
+def shape(squeezed: str) -> str:
+    """What is left of a squeezed text without numbers and ids: of thousands of lines some dozens differ in it."""
+    return squeezed.translate(_FIGURES)
 
 
 def places(text: str) -> list[int]:
@@ -50,16 +69,11 @@ def plain(text: str) -> str:
 @lru_cache(maxsize=4096)
 def phrase(text: str) -> Phrase:
     """Raises ValueError for one that is too short to mean anything."""
-    parts, at = [], 0
     literals = [squeeze(run) for run in _SIGNS.split(text)]
     longest = max(literals, key=len)
     if len(longest) < _SHORTEST:
         raise ValueError(f"{text!r}: no run of {_SHORTEST} characters in it that could be looked for")
-    for sign in _SIGNS.finditer(text):
-        parts += [re.escape(squeeze(text[at : sign.start()])), _pattern(sign[0])]
-        at = sign.end()
-    parts.append(re.escape(squeeze(text[at:])))
-    return Phrase(text, longest, re.compile("".join(parts)))
+    return Phrase(text, longest)
 
 
 def _pattern(sign: str) -> str:

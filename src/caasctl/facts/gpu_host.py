@@ -15,7 +15,6 @@ _SUBSYSTEM = re.compile(r"/nvme-subsystem/([^/]+)")
 _CONTROLLER = re.compile(r"nvme\d+")
 _NO_DEVICE = "0"  # the major number of a file system that is on no single disk: btrfs, overlay, zfs
 _POINT = 5  # the field of the mount point
-_DEEPEST = 8  # partitions, RAID, encryption, LVM: a loop would not end by itself
 _SPACE = r"\040"
 
 
@@ -74,20 +73,30 @@ def _named(host: Reader, device: str) -> str:
     return f"{_BLOCK}/{(host.readlink(device) or device).rpartition('/')[2]}"
 
 
-def _functions(host: Reader, device: str, depth: int = 0) -> frozenset[str]:
+def _functions(host: Reader, device: str) -> frozenset[str]:
     """The PCI functions behind a block device, also through LVM, RAID and NVMe's multipath."""
+    todo, seen, found = [device], {device}, set[str]()
+    while todo:
+        functions, below = _behind(host, todo.pop())
+        found |= functions
+        todo += below - seen  # once each, however they point at one another
+        seen |= below
+    return frozenset(found)
+
+
+def _behind(host: Reader, device: str) -> tuple[frozenset[str], set[str]]:
+    """The PCI functions of a block device; where it has none of its own, the devices that it is made of."""
     target = host.readlink(device) or ""
     addresses = pci.ADDRESS.findall(target)
     if addresses:
-        return frozenset(addresses[-1:])
+        return frozenset(addresses[-1:]), set()
     subsystem = _SUBSYSTEM.search(target)
     if subsystem:
         names = host.list(f"/sys/class/nvme-subsystem/{subsystem[1]}") or ()
         links = (host.readlink(f"/sys/class/nvme/{name}") or "" for name in names if _CONTROLLER.fullmatch(name))
-        return frozenset(address for link in links for address in pci.ADDRESS.findall(link)[-1:])
+        return frozenset(address for link in links for address in pci.ADDRESS.findall(link)[-1:]), set()
     name = target.rpartition("/")[2] or device.rpartition("/")[2]
-    slaves = (host.list(f"{_BLOCK}/{name}/slaves") or ()) if depth < _DEEPEST else ()
-    return frozenset().union(*(_functions(host, f"{_BLOCK}/{slave}", depth + 1) for slave in slaves))
+    return frozenset(), {f"{_BLOCK}/{slave}" for slave in host.list(f"{_BLOCK}/{name}/slaves") or ()}
 
 
 def _interfaces(host: Reader) -> dict[str, tuple[str, ...]]:

@@ -6,10 +6,15 @@ import re
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 
+from caasctl.redaction.lines import Lines, Need
+
 _PAIR = "[0-9A-Fa-f]{2}"
 MAC = re.compile(rf"(?<![0-9A-Fa-f]:)(?<![0-9A-Za-z])(?:{_PAIR}:){{5,19}}{_PAIR}(?![0-9A-Za-z]|:[0-9A-Fa-f])")
 DASHED = re.compile(rf"(?<![0-9A-Fa-f]-)(?<![0-9A-Za-z])(?:{_PAIR}-){{5}}{_PAIR}(?![0-9A-Za-z]|-[0-9A-Fa-f])")
 BARE = re.compile(r"(?<![0-9A-Za-z])(enx)?([0-9A-Fa-f]{12})(?![0-9A-Za-z])")
+WITH_MAC = Need("hexadecimal", (b"aa:aa:aa:aa:aa:aa",))
+WITH_DASHED = Need("hexadecimal", (b"aa-aa-aa-aa-aa-aa",))
+WITH_BARE = (Need("words", (b" aaaaaaaaaaaa ",)), Need("text", (b"enx",)))
 _MAC_BYTES = 6
 # Where a serial number stands alone, and what it is called elsewhere.
 _FILES = re.compile(
@@ -26,6 +31,10 @@ _FORMS = re.compile(
     r"\b(?:GPU|MIG)-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b|\b(?:eui|naa|uuid)\.([0-9a-f]{16,32})\b|\bwwn-0x([0-9a-f]{16,32})\b"
     r"|/loader/entries/([0-9a-f]{32})-|/disk/by-id/(?:ata|nvme|scsi|usb|mmc|virtio|google)-(?:[\w.:+-]*_)?([A-Za-z0-9-]{6,}?)(?:[-_]part\d+|_\d+|:\d+)?(?![\w.:+-])"
 )
+_WITH_NAMED = Need("lower", (b"serial", b"asset", b"machine", b"uuid"))
+_WITH_FORM = Need(
+    "text", (b"GPU-", b"MIG-", b"eui.", b"naa.", b"uuid.", b"wwn-0x", b"/loader/entries/", b"/disk/by-id/")
+)
 _UUID = re.compile(r"(?i)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _DIGITS, _LETTERS, _HEX = "0123456789", "abcdefghijklmnopqrstuvwxyz", "0123456789abcdef"
 _SHORTEST = 6  # a shorter one would be found in the middle of other things
@@ -39,23 +48,24 @@ class Hardware:
         self.macs: set[str] = set()
         self.serials: set[str] = set()
 
-    def meet(self, where: str, text: str) -> None:
+    def meet(self, where: str, lines: Lines) -> None:
         """Notes the addresses and numbers in a text. where: the path it was read from, "" for other texts."""
-        for found in (*MAC.findall(text), *DASHED.findall(text)):
-            if not kept(found):
-                self.macs.add(_plain(found))
-        self.macs |= {bare.lower() for enx, bare in BARE.findall(text) if enx}
-        for one in self._serials(where, text):
+        for found in (*lines.found(MAC, WITH_MAC), *lines.found(DASHED, WITH_DASHED)):
+            if not kept(found[0]):
+                self.macs.add(_plain(found[0]))
+        self.macs |= {found[2].lower() for found in lines.found(BARE, WITH_BARE[1]) if found[1]}
+        for one in self._serials(where, lines):
             if worth(one):
                 self.serials |= {one, one.replace("-", "")} if _UUID.fullmatch(one) else {one}
 
     @staticmethod
-    def _serials(where: str, text: str) -> Iterator[str]:
+    def _serials(where: str, lines: Lines) -> Iterator[str]:
         if _FILES.fullmatch(where):
-            yield text.strip()
-        yield from _NAMED.findall(text)
-        for groups in _FORMS.findall(text):
-            yield from filter(None, groups)
+            yield lines.text.strip()
+        for found in lines.found(_NAMED, _WITH_NAMED):
+            yield found[1]
+        for found in lines.found(_FORMS, _WITH_FORM):
+            yield from filter(None, found.groups())
 
     def mac(self, text: str) -> str:
         """What stands for a MAC address, in its own way of writing: locally administered, and of one device."""
@@ -108,8 +118,11 @@ def worth(serial: str) -> bool:
     return len(plain) >= _SHORTEST and digits > 1 and len(set(plain)) > 2 and not words and len(serial) < 70  # noqa: PLR2004
 
 
-def any_of(serials: Iterable[str]) -> re.Pattern[str] | None:
-    """A pattern for where serial numbers stand, the longest first; None where there are none."""
+def any_of(serials: Iterable[str]) -> tuple[re.Pattern[str], Need] | None:
+    """A pattern for where serial numbers stand, the longest first, and what it needs; None where there are none."""
     met = sorted(serials, key=lambda one: (-len(one), one))
+    if not met:
+        return None
     words = "|".join(map(re.escape, met))
-    return re.compile(rf"(?i)(?:(?<![A-Za-z0-9])|(?<=\b0x))(?:{words})(?![A-Za-z0-9])") if met else None
+    need = Need("lower", tuple({one.encode("utf-8", "replace").lower() for one in met}))
+    return re.compile(rf"(?i)(?:(?<![A-Za-z0-9])|(?<=\b0x))(?:{words})(?![A-Za-z0-9])"), need

@@ -7,10 +7,11 @@ import binascii
 import json
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from caasctl.hidden import HIDDEN
+from caasctl.redaction.lines import NOTHING, Lines, Need
 
 _STRONG = (
     r"(?:pass(?:word|phrase)|(?:(?:client|shared|webhook|app)[_-]?secret)|secret[_-]?(?:access[_-]?)?key|access[_-]?key|api[_-]?key"
@@ -28,7 +29,7 @@ _WEAK_QUOTED = re.compile(rf"(?i)(?P<kept>{_WEAK}{_EQUALS}){_NOT}{_QUOTED}")
 _WEAK_YAML = re.compile(rf"(?im)(?P<kept>^[ \t-]*(?:\w+-)?token:[ \t]*){_NOT}{_VALUE}")
 _VARIABLE = re.compile(rf"(?P<kept>\b[A-Z0-9_]*(?:PASSWD|SECRET|TOKEN|PSK)=){_NOT}{_VALUE}")
 _KEY_YAML = re.compile(
-    rf"""(?m)(?P<kept>(?:^[ \t-]*|[{{,]\s*)\\*["']?(?:key|secret)\\*["']?:[ \t]*){_NOT}(?P<secret>\\*["']?[\w+/=.-]{{40,}}\\*["']?)"""
+    rf"""(?m)(?P<kept>(?:^(?:[^\S\n]|-)*|[{{,]\s*)\\*["']?(?:key|secret)\\*["']?:[ \t]*){_NOT}(?P<secret>\\*["']?[\w+/=.-]{{40,}}\\*["']?)"""
 )
 _OPTION = re.compile(
     rf"""(?P<kept>--(?:(?:discovery-|tls-bootstrap-|bearer-)?token|certificate-key|password|pass)[ =]+){_NOT}(?P<secret>[^\s"',\\]{{6,}})"""
@@ -50,14 +51,35 @@ HASH = re.compile(
     r"(?P<kept>)(?P<secret>\$(?:1|2[abxy]?|5|6|7|y|gy|apr1|argon2\w*|scrypt)\$[^\s:\"'\\]{8,}|\bgrub\.pbkdf2\.[\w.]{20,}|\{SSHA\d*\}[\w+/=]{16,})"
 )
 BASE64 = re.compile(r"(?<![\w+/=-])[A-Za-z0-9+/_-]{20,}={0,2}(?![\w+/=-])")
-# kind -> how it looks; the first word that is said of what was replaced
-FORMS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("private key", PEM), ("JSON web token", JWT), ("cloud or forge key", CLOUD), ("password hash", HASH),
-    ("password in a URL", URL), ("authorization header", _AUTHORIZATION), ("authorization header", _LIST_HEADER),
-    ("authorization header", _HEADER), ("password, key or token", STRONG), ("password, key or token", _OPTION),
-    ("password, key or token", _WEAK_QUOTED), ("password, key or token", _WEAK_YAML), ("password, key or token", _VARIABLE),
-    ("password, key or token", _KEY_YAML), ("bootstrap token", BOOTSTRAP),
+_WORDS = Need("lower", (b"pass", b"secret", b"key", b"token", b"auth", b"credential", b"psk"))
+_SCHEMES = Need("lower", (b"basic", b"bearer"))
+_CLOUDS = Need("text", (b"AKIA", b"ASIA", b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_", b"github_pat_", b"glpat-", b"gldt-", b"glrt-", b"glcbt-",
+                        b"xox", b"AIza", b"sk-", b"nvapi-", b"hf_", b"dckr_", b"npm_"))  # fmt: skip
+
+
+class Form(NamedTuple):
+    """kind: the first word that is said of what was replaced. need: what stands in each line that it matches in."""
+
+    kind: str
+    pattern: re.Pattern[str]
+    need: Need
+
+
+_OVER_LINES = Form("private key", PEM, Need("text", (b"PRIVATE KEY-----",)))  # the one form that goes over lines
+_IN_A_LINE = (
+    Form("JSON web token", JWT, Need("text", (b"eyJ",))),
+    Form("cloud or forge key", CLOUD, _CLOUDS),
+    Form("password hash", HASH, Need("text", (b"$", b"grub.pbkdf2.", b"{SSHA"))),
+    Form("password in a URL", URL, Need("no names", (b"://:@", b"://::@", b"://:::@", b"://::::"))),
+    Form("authorization header", _AUTHORIZATION, Need("lower", (b"authorization",))),
+    Form("authorization header", _LIST_HEADER, _SCHEMES),
+    Form("authorization header", _HEADER, _SCHEMES),
+    *(Form("password, key or token", pattern, _WORDS) for pattern in (STRONG, _OPTION, _WEAK_QUOTED, _WEAK_YAML, _VARIABLE, _KEY_YAML)),
+    Form("bootstrap token", BOOTSTRAP, Need("small", (b"aaaaaa.aaaaaaaaaaaaaaaa",))),
 )  # fmt: skip
+FORMS = (_OVER_LINES, *_IN_A_LINE)
+# Of these nothing but the form itself speaks: they are looked for in what other encodings say, whatever that is.
+CERTAIN = FORMS[:4]
 _OBJECT = "object of kind Secret"
 _SECRET_JSON = re.compile(r'"kind":\s*"Secret(?:List)?"')
 _SECRET_YAML = re.compile(r"(?m)^[ \t-]*kind:[ \t]*[\"']?Secret[\"']?[ \t]*$")
@@ -72,7 +94,7 @@ _LONG = 16
 Meet = Callable[[str, str], None]
 
 
-def without(text: str, meet: Meet) -> str:
+def without(text: str, meet: Meet) -> Lines:
     """The text with all secrets of a known form hidden. meet: gets each one's kind and value."""
 
     def hide(kind: str) -> Callable[[re.Match[str]], str]:
@@ -83,9 +105,34 @@ def without(text: str, meet: Meet) -> str:
         return one
 
     text = _of_secrets(text, meet)
-    for kind, pattern in FORMS:
-        text = pattern.sub(hide(kind), text)
-    return BASE64.sub(lambda found: _encoded(found[0], meet), text)
+    if "PRIVATE KEY-----" in text:
+        text = PEM.sub(hide(_OVER_LINES.kind), text)
+    lines = Lines(text)
+    for form in _IN_A_LINE:
+        lines.sub(form.pattern, hide(form.kind), form.need)
+    hide_words(lines, _says_a_secret, lambda token: meet("secret in base64", token))
+    return lines
+
+
+def hide_words(lines: Lines, bad: Callable[[str], bool], meet: Callable[[str], None]) -> None:
+    """Hides the words in base64 that are bad. meet: gets each of them as often as it stands there."""
+    told = {token for token in set(BASE64.findall(lines.words())) if bad(token)}
+
+    def one(found: re.Match[str]) -> str:
+        if found[0] not in told:
+            return found[0]
+        meet(found[0])
+        return HIDDEN
+
+    if told:
+        lines.sub(BASE64, one, NOTHING)
+
+
+def matches(lines: Lines, form: Form) -> Iterator[re.Match[str]]:
+    if form.pattern is not PEM:
+        yield from lines.found(form.pattern, form.need)
+    elif lines.having(form.need):
+        yield from PEM.finditer(lines.text)
 
 
 def _in_its_place(secret: str, kept: str, kind: str) -> str:
@@ -98,13 +145,10 @@ def _in_its_place(secret: str, kept: str, kind: str) -> str:
     return f'"{HIDDEN}"' if kept.rstrip(" \t").endswith(":") and kind.startswith("password, ") else HIDDEN
 
 
-def _encoded(token: str, meet: Meet) -> str:
+def _says_a_secret(token: str) -> bool:
     """What base64 hides is a secret where what it says holds one: a kubeconfig, a key, a token, an account of a registry."""
     inner = decoded(token)
-    if inner is None or not any(pattern.search(inner) for _, pattern in FORMS):
-        return token
-    meet("secret in base64", token)
-    return HIDDEN
+    return inner is not None and any(form.pattern.search(inner) for form in FORMS)
 
 
 def decoded(token: str) -> str | None:

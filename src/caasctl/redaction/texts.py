@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
-from functools import cached_property
+from collections.abc import Callable, Iterator
+from functools import cached_property, lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from os import urandom
 
 from caasctl.hidden import HIDDEN
 from caasctl.redaction import hexadecimal, secrets
 from caasctl.redaction.addresses import Addresses
-from caasctl.redaction.hardware import BARE, DASHED, MAC, Hardware, any_of, kept
+from caasctl.redaction.hardware import BARE, DASHED, MAC, WITH_BARE, WITH_DASHED, WITH_MAC, Hardware, any_of, kept
 from caasctl.redaction.hexadecimal import Address
+from caasctl.redaction.lines import Lines, Need
 
 ADDRESS, MAC_ADDRESS, SERIAL = "public address", "MAC address", "serial number"
-V4 = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?!\d|\.\d)")
+# What may not stand before comes behind the first digit: a search that begins with a digit is three times as fast.
+V4 = re.compile(r"\d(?<![\d.]\d)\d{0,2}\.(?:\d{1,3}\.){2}\d{1,3}(?!\d|\.\d)")
 V6 = re.compile(r"(?<![\w.])(?<![0-9A-Fa-f]:)(?<!::)(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?!\w|\.\d)")
-DASHED_V4 = re.compile(r"(?<!\d)(?<!\d-)\d{1,3}(?:-\d{1,3}){3}(?!\d|-\d)")
+DASHED_V4 = re.compile(r"\d(?<!\d\d)(?<!\d-\d)\d{0,2}(?:-\d{1,3}){3}(?!\d|-\d)")
+WITH_V4, WITH_DASHED_V4 = Need("no digits", (b"...",)), Need("no digits", (b"---",))
+WITH_V6 = (Need("text", (b"::",)), Need("no hexadecimal", (b":::::::",)))  # a short one; one in full
 _NETMASK = re.compile(rf"({V4.pattern})[ \t]*\n?[ \t]*(?:netmask|mask)[ \t]+({V4.pattern})")
+_WITH_NETMASK = Need("text", (b"mask ", b"mask\t"))
 _LENGTH = re.compile(r"/(\d{1,3})(?!\d|\.)")
 # What stands around four numbers that are a version.
 _BEFORE_VERSION = re.compile(
@@ -48,22 +53,28 @@ class Redaction:
     # -- first: secrets go, the rest is met ----------------------------------------------------------------------------
     def hide(self, where: str, text: str) -> str:
         """The text without secrets; what is to be renamed is noted. where: a path, a command's words, or ""."""
-        text = secrets.without(text, self._secret)
-        self.hardware.meet(where, text)
-        for address, length in hexadecimal.networks(where, text):
+        lines = secrets.without(text, self._secret)
+        self.hardware.meet(where, lines)
+        for address, length in hexadecimal.networks(where, lines.text):
             self.addresses.network(address, length)
-        for address in hexadecimal.addresses(where, text):
+        for address in hexadecimal.addresses(where, lines.text):
             self._meet(address)
-        for start, netmask in _NETMASK.findall(text):
+        for start, netmask in self._netmasks(lines):
             mask = address4(netmask)
             if mask and (first := address4(start)):
                 self.addresses.network(first, int(mask).bit_count())
-        for found in () if _OF_VERSIONS.fullmatch(where) else V4.finditer(text):
+        for found in () if _OF_VERSIONS.fullmatch(where) else lines.found(V4, WITH_V4):
             if not _is_version(found):
                 self._meet_in(found, address4(found[0]))
-        for found in V6.finditer(text):
+        for found in lines.found(V6, *WITH_V6):
             self._meet_in(found, address6(found[0]))
-        return text
+        return lines.text
+
+    @staticmethod
+    def _netmasks(lines: Lines) -> Iterator[tuple[str, str]]:
+        """(address, netmask), also of an address whose netmask stands on the next line."""
+        for at in lines.having(_WITH_NETMASK):
+            yield from _NETMASK.findall("\n".join(lines[one] for one in (at - 1, at) if one >= 0))
 
     def _secret(self, kind: str, value: str) -> None:
         self.counts[kind] += 1
@@ -85,37 +96,45 @@ class Redaction:
     # -- then: the same names everywhere -------------------------------------------------------------------------------
     def rename(self, where: str, text: str) -> str:
         """A text that went through `hide`, with every secret that any text had hidden, and everything met under its other name."""
-        text = self._without_known(text)
-        text = hexadecimal.renamed(where, text, self._image)
+        lines = Lines(hexadecimal.renamed(where, self._without_known(text), self._image))
         if self._serials:
-            text = self._serials.sub(lambda found: self._note(SERIAL, self.hardware.serial(found[0])), text)
-        for pattern in (MAC, DASHED):
-            text = pattern.sub(lambda found: found[0] if kept(found[0]) else self._mac(found[0]), text)
-        text = BARE.sub(lambda found: (found[1] or "") + self._mac(found[2]) if found[2].lower() in self.hardware.macs else found[0], text)  # fmt: skip
-        text = V6.sub(self._in_text(address6), text)
-        text = V4.sub(self._in_text(address4), text)
-        return DASHED_V4.sub(self._in_text(lambda plain: address4(plain.replace("-", ".")), "-"), text)
+            lines.sub(
+                self._serials[0], lambda found: self._note(SERIAL, self.hardware.serial(found[0])), self._serials[1]
+            )
+        for pattern, need in ((MAC, WITH_MAC), (DASHED, WITH_DASHED)):
+            lines.sub(pattern, lambda found: found[0] if kept(found[0]) else self._mac(found[0]), need)
+        if any(found[2].lower() in self.hardware.macs for found in BARE.finditer(lines.words())):
+            lines.sub(BARE, lambda found: (found[1] or "") + self._mac(found[2]) if found[2].lower() in self.hardware.macs else found[0], *WITH_BARE)  # fmt: skip
+        lines.sub(V6, self._in_text(address6), *WITH_V6)
+        lines.sub(V4, self._in_text(address4), WITH_V4)
+        lines.sub(DASHED_V4, self._in_text(lambda plain: address4(plain.replace("-", ".")), "-"), WITH_DASHED_V4)
+        return lines.text
 
     def _without_known(self, text: str) -> str:
         for secret in self._longest_first:
             if secret in text:
                 self.counts["secret met elsewhere"] += text.count(secret)
                 text = text.replace(secret, HIDDEN)
-        return secrets.BASE64.sub(self._encoded, text) if self.known else text
+        if not self.known:
+            return text
+        lines = Lines(text)
+        secrets.hide_words(lines, self._says_a_known, self._hidden_word)
+        return lines.text
 
-    def _encoded(self, found: re.Match[str]) -> str:
-        inner = secrets.decoded(found[0])
-        if inner is None or not any(secret in inner for secret in self._longest_first):
-            return found[0]
-        self.known.add(found[0])
-        return self._note("secret in base64", HIDDEN)
+    def _says_a_known(self, token: str) -> bool:
+        inner = secrets.decoded(token)
+        return inner is not None and any(secret in inner for secret in self._longest_first)
+
+    def _hidden_word(self, token: str) -> None:
+        self.known.add(token)
+        self.counts["secret in base64"] += 1
 
     @cached_property
     def _longest_first(self) -> list[str]:
         return sorted(self.known, key=lambda secret: (-len(secret), secret))
 
     @cached_property
-    def _serials(self) -> re.Pattern[str] | None:
+    def _serials(self) -> tuple[re.Pattern[str], Need] | None:
         return any_of(self.hardware.serials)
 
     def _mac(self, text: str) -> str:
@@ -156,6 +175,7 @@ class Redaction:
         return None if image is address else image
 
 
+@lru_cache(maxsize=1 << 14)
 def address4(text: str) -> IPv4Address | None:
     try:
         return IPv4Address(text)
@@ -163,6 +183,7 @@ def address4(text: str) -> IPv4Address | None:
         return None
 
 
+@lru_cache(maxsize=1 << 14)
 def address6(text: str) -> IPv6Address | None:
     """An address; also one with a colon behind it that is the sentence's."""
     for plain in (text, text.removesuffix(":")):

@@ -19,11 +19,17 @@ CLEAR = "\r\x1b[K"
 
 
 class Progress:
-    """Says what runs now. `step` starts something, `hear` takes its output; `close` (or leaving `with`) wipes the line."""
+    """Says what runs now. `step` starts something, `hear` takes its output; `close` (or leaving `with`) wipes the line.
 
-    def __init__(self, out: TextIO, *, every_s: float = PLAIN_EVERY_S, term: str | None = None) -> None:
+    brief: what is mostly over at once; in a pipe it is not said before it takes long.
+    """
+
+    def __init__(
+        self, out: TextIO, *, every_s: float = PLAIN_EVERY_S, term: str | None = None, brief: bool = False
+    ) -> None:
         self._out, self._every_s = out, every_s
         self._live = out.isatty() and (term or os.environ.get("TERM", "dumb")) != "dumb"
+        self._brief = brief
         self._guard = threading.Lock()
         self._ended = threading.Event()
         self._title, self._last, self._since, self._drawn = "", "", 0.0, False
@@ -39,7 +45,7 @@ class Progress:
         """Something new runs; in a pipe this is a line at once."""
         with self._guard:
             self._title, self._last, self._since = one_line(title), "", time.monotonic()
-            if not self._live:
+            if not self._live and not self._brief:
                 self._put(f"{self._title}\n")
             elif self._drawn:
                 self._draw(0.0)

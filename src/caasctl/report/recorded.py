@@ -6,17 +6,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TextIO
 
-from caasctl.recording import Part
+from caasctl.recording import Recording
+from caasctl.redaction.written import Part
 from caasctl.report.paper import open_paper
 
 _LARGEST = 3
 _TEXT = 14  # column
 
 
-def write(
-    parts: Sequence[Part], replaced: Mapping[str, int], target: str, out: TextIO, *, width: int | None = None
-) -> None:
+def write(taken: Recording, target: str, out: TextIO, *, width: int | None = None) -> None:
     paper = open_paper(out, width)
+    parts, replaced = taken.parts, taken.redaction.counts
     commands = [part for part in parts if part.command]
     files = [part for part in parts if not part.command]
     sources: Counter[str] = Counter()
@@ -30,9 +30,21 @@ def write(
         ("From", ", ".join(f"{name} {size(count)}" for name, count in sources.most_common()) or "nothing"),
         ("Largest", "\n".join(f"{size(part.size_bytes)}  {_short(part.name)}" for part in largest) or "nothing"),
         ("Replaced", ", ".join(f"{kind} {count}x" for kind, count in often) or "nothing: no secret and no hardware number was met"),
+        ("Left out", "\n".join(f"{size(gone)}, the oldest of {_short(name)}" for name, gone in taken.manifest.get("cut", {}).items())),
+        ("Not read", _unread(taken.manifest["unread"])),
         ("Kept", "names of hosts, users and images, private addresses, UUIDs of file systems: findings need them"),
     ):  # fmt: skip
-        paper.hang([head], text, _TEXT)
+        if text:
+            paper.hang([head], text, _TEXT)
+
+
+def _unread(unread: Mapping[str, str]) -> str:
+    """How much could not be read, why, and what helps."""
+    often = Counter(reason.partition("\n")[0] for reason in unread.values())
+    many = len(often) > 1
+    why = ", ".join(f"{reason} ({count}x)" if many else reason for reason, count in often.most_common(_LARGEST))
+    root = any("permission denied" in reason.lower() for reason in often)
+    return f"{_count(len(unread), 'answer')}: {why}{'; as root there is more' if root else ''}" if unread else ""
 
 
 def size(count: int) -> str:
