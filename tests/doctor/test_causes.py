@@ -201,3 +201,13 @@ def test_the_time_line_has_the_first_and_the_last_time_of_each_sign() -> None:
     assert [(moment.at[11:19], moment.id) for moment in made.timeline] == [
         ("03:00:00", "kubernetes.swap_refused"), ("03:00:05", "kubernetes.api_refused"), ("03:10:00", "kubernetes.swap_refused"),
     ]  # fmt: skip
+
+
+def test_a_heading_says_nothing_beside_what_tells_more_and_stands_alone_where_nothing_does() -> None:
+    heading = Rules((*RULES.symptoms, rule("kubernetes.gave_up", Says.EFFECT, "kubeadm gave up", 1)), RULES.causes)
+    gave_up = Line("text", "pasted", "kubeadm gave up")
+    alone = diagnose(Case((), (gave_up,)), heading)
+    beside = diagnose(Case((), (gave_up, replace(SLOW, kind="text", source="pasted"))), heading)
+    elsewhere = diagnose(Case((), (gave_up, SLOW)), heading)
+    assert names(alone.unexplained) == names(elsewhere.unexplained) == ["kubernetes.gave_up"]
+    assert names(beside.unexplained) == []

@@ -79,6 +79,19 @@ def test_one_of_several_words_and_a_number() -> None:
     assert not hit(wanted, "exit code 1 of cilium")
 
 
+def test_a_name_is_one_word_and_no_message() -> None:
+    wanted = rule("configmap <.> not found")
+    assert hit(wanted, 'configmap "app-config" not found')
+    assert not hit(wanted, "configmap/a created; deployments (web) not found")
+    assert not hit(wanted, f"configmap {'x' * 64} not found")
+
+
+def test_a_number_of_so_many_digits() -> None:
+    wanted = rule(".<6#> 1 run.go:<#>] command failed")
+    assert hit(wanted, 'E0811 08:00:00.123456       1 run.go:74] "command failed"')
+    assert not hit(wanted, 'E0811 08:00:00.123456    4821 run.go:74] "command failed"')
+
+
 def test_what_stands_beside_it_can_speak_against_it() -> None:
     wanted = rule("connection refused", unless=("will retry once",))
     assert hit(wanted, "connection refused")

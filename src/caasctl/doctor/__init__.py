@@ -37,7 +37,7 @@ def diagnose(case: Case, rules: Rules) -> Diagnosis:
     pointed = [top for top in every if top.sign.id in case.named and not _counts(top)]
     tops += _pointed_at(tops, case)
     roots, beside = _split([top for top in tops if top.sign.says is Says.CAUSE], case)
-    unexplained = [top for top in tops if top.sign.says is Says.EFFECT]
+    unexplained = _telling([top for top in tops if top.sign.says is Says.EFFECT], heard, rules)
     shown = _signs([*roots, *unexplained])
     well, unasked = causes.ruled_out(causes.Found(tuple(shown), findings), rules)
     strange = hearing.strange(case.lines, explained) if not roots else ()
@@ -89,6 +89,20 @@ def _split(tops: Sequence[Root], case: Case) -> tuple[list[Root], list[Root]]:
     if case.established or not telling:
         return first, []
     return telling, [top for top in first if top not in telling]
+
+
+def _telling(unexplained: Sequence[Root], heard: Sequence[Sign], rules: Rules) -> list[Root]:
+    """Without headings: a tool that only says that it gave up says nothing beside what else stands in the same text."""
+    headings = {rule.id for rule in rules.symptoms if rule.says is Says.EFFECT and rule.telling == 1}
+    more = {
+        one.source for sign in heard if sign.id not in headings and sign.says is not Says.NOTE
+        for one in sign.finding.evidence
+    }  # fmt: skip
+
+    def counts(top: Root) -> bool:
+        return top.sign.id not in headings or not more.issuperset(one.source for one in top.sign.finding.evidence)
+
+    return [top for top in unexplained if counts(top)]
 
 
 def _signs(tops: Iterable[Root]) -> list[Sign]:

@@ -1,8 +1,8 @@
 """Phrases of symptom rules: found whatever the case, the quoting and the line breaks, and never slow.
 
 A phrase is the words of a message. White space, quotes, backslashes and case do not count, so it is found in a log, in JSON, and in
-what a terminal has wrapped. Three signs stand for what varies: `<*>` anything, up to 300 characters; `<#>` a number;
-`<a|b>` one of the words. There is nothing in it that could make a search take long.
+what a terminal has wrapped. Signs stand for what varies: `<*>` anything, up to 300 characters; `<.>` one name, up to 63; `<#>` a
+number, `<6#>` one of six digits; `<a|b>` one of the words. There is nothing in it that could make a search take long.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 GAP = 300  # characters of a squeezed text; "." stops at the line break that stands between records
+NAME = 63
 _DROPPED = dict.fromkeys(map(ord, " \t\r\n\x0b\x0c\u00a0\u00b4\u2018\u2019\u201c\u201d\"'`\\"))
 _ESCAPED = re.compile(r"\\+[ntr](?=[\s\"'A-Z\\]|$|\\)")  # line breaks of messages inside messages
 _COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _FIGURES = dict.fromkeys(map(ord, "0123456789abcdef"))
-_SIGNS = re.compile(r"<\*>|<#>|<[^<>|]+(?:\|[^<>|]+)+>")
+_SIGNS = re.compile(r"<[*.]>|<\d*#>|<[^<>|]+(?:\|[^<>|]+)+>")
 _SHORTEST = 6
 
 
@@ -79,6 +80,8 @@ def phrase(text: str) -> Phrase:
 def _pattern(sign: str) -> str:
     if sign == "<*>":
         return f".{{0,{GAP}}}?"
-    if sign == "<#>":
-        return r"\d{1,20}"
+    if sign == "<.>":
+        return rf"[-\w./:@]{{1,{NAME}}}?"
+    if sign.endswith("#>"):
+        return rf"\d{{{sign[1:-2] or '1,20'}}}"
     return f"(?:{'|'.join(re.escape(squeeze(word)) for word in sign[1:-1].split('|'))})"
