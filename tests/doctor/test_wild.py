@@ -50,5 +50,9 @@ def test_a_line_break_of_a_terminal_changes_nothing(met: dict[str, Any]) -> None
 
 
 def test_every_case_says_where_it_is_from_and_what_is_expected() -> None:
-    assert [met["name"] for met in WILD if not met["source"] or not {"root", "roots", "unexplained", "note", "nothing"} & set(met)] == []
+    assert [
+        met["name"]
+        for met in WILD
+        if not met["source"] or not {"root", "roots", "unexplained", "note", "nothing"} & set(met)
+    ] == []
     assert len({met["name"] for met in WILD}) == len(WILD)
