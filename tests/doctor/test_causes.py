@@ -160,6 +160,14 @@ def test_it_is_not_over_while_one_state_is_bad_or_not_known(level: Level) -> Non
     assert judge(*states, lines=(SWAP,)).over == ()
 
 
+def test_it_is_not_over_while_a_check_fails_that_follows_right_from_it() -> None:
+    leads = {**RULES.causes, "kubernetes.swap_refused": ("kubernetes.kubelet_running", "network.dns")}
+    states = [found(name, Level.PASS) for name in RULES.effects]
+    made = diagnose(Case((*states, found("network.dns")), (SWAP,), True), replace(RULES, causes=leads))
+    assert made.over == ()
+    assert names(made.roots) == ["kubernetes.swap_refused"]
+
+
 def test_what_has_no_state_to_be_judged_by_is_not_over() -> None:
     well = [found(name, Level.PASS) for name in RULES.effects]
     made = judge(*well, lines=(Line("kernel", "the kernel", "NVRM: Xid (PCI:0000:17:00): 79"),))

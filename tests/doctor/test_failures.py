@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 from tests.hosts.failures import FAILURES, NO_FAILURES, together
+from tests.hosts.mishaps import MISHAPS
 from tests.hosts.sick import Sick
 
 from caasctl import doctoring
 from caasctl.commands import Session
 from caasctl.diagnosis import Diagnosis
+
+ALL = {**FAILURES, **MISHAPS}
 
 
 def diagnosed(host: str) -> Diagnosis:
@@ -23,7 +26,7 @@ def diagnosed(host: str) -> Diagnosis:
 def sick(folder: Path, *names: str) -> Diagnosis:
     node = Sick(folder)
     for name in names:
-        FAILURES[name].happen(node)
+        ALL[name].happen(node)
     return diagnosed(node.done())
 
 
@@ -35,10 +38,10 @@ def shown(found: Diagnosis) -> str:
     return "\n".join([*lines, *(f"STRANGE {line.text[:100]}" for line in found.unknown_lines)])
 
 
-@pytest.mark.parametrize("name", FAILURES)
+@pytest.mark.parametrize("name", ALL)
 def test_the_root_of_a_failure_is_the_only_root(name: str, tmp_path: Path) -> None:
     found = sick(tmp_path, name)
-    assert [root.sign.id for root in found.roots] in [[one] for one in FAILURES[name].root], shown(found)
+    assert [root.sign.id for root in found.roots] in [[one] for one in ALL[name].root], shown(found)
     assert not found.unexplained, shown(found)
 
 

@@ -37,7 +37,7 @@ def diagnose(case: Case, rules: Rules) -> Diagnosis:
     pointed = [top for top in every if top.sign.id in case.named and not _counts(top)]
     tops += _pointed_at(tops, case)
     roots, beside = _split([top for top in tops if top.sign.says is Says.CAUSE], case)
-    unexplained = _telling([top for top in tops if top.sign.says is Says.EFFECT], heard, rules)
+    unexplained = _telling(tops, rules)
     shown = _signs([*roots, *unexplained])
     well, unasked = causes.ruled_out(causes.Found(tuple(shown), findings), rules)
     strange = hearing.strange(case.lines, explained) if not roots else ()
@@ -91,18 +91,16 @@ def _split(tops: Sequence[Root], case: Case) -> tuple[list[Root], list[Root]]:
     return telling, [top for top in first if top not in telling]
 
 
-def _telling(unexplained: Sequence[Root], heard: Sequence[Sign], rules: Rules) -> list[Root]:
-    """Without headings: a tool that only says that it gave up says nothing beside what else stands in the same text."""
+def _telling(tops: Sequence[Root], rules: Rules) -> list[Root]:
+    """The unexplained ones, without headings beside what tells more in the same text: they only say that a tool gave up."""
     headings = {rule.id for rule in rules.symptoms if rule.says is Says.EFFECT and rule.telling == 1}
-    more = {
-        one.source for sign in heard if sign.id not in headings and sign.says is not Says.NOTE
-        for one in sign.finding.evidence
-    }  # fmt: skip
+    telling = [top for top in tops if top.sign.id not in headings and top.sign.says is not Says.NOTE]
+    said = {one.source for top in telling for one in top.sign.finding.evidence}
 
     def counts(top: Root) -> bool:
-        return top.sign.id not in headings or not more.issuperset(one.source for one in top.sign.finding.evidence)
+        return top.sign.id not in headings or not said.issuperset(one.source for one in top.sign.finding.evidence)
 
-    return [top for top in unexplained if counts(top)]
+    return [top for top in tops if top.sign.says is Says.EFFECT and counts(top)]
 
 
 def _signs(tops: Iterable[Root]) -> list[Sign]:

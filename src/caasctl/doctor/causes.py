@@ -152,11 +152,18 @@ def ruled_out(found: Found, rules: Rules) -> tuple[tuple[RuledOut, ...], tuple[R
 
 
 def over(signs: Iterable[Sign], found: Mapping[str, tuple[Finding, ...]], rules: Rules) -> tuple[Sign, ...]:
-    """Symptoms of the past: something was said, and every state that it could come from or lead to is well now."""
+    """Symptoms of the past: something was said, and every state that it could come from or lead to is well now.
+
+    Where a check fails that follows right from it, it is not over.
+    """
     up = turned(rules.causes)
 
     def past(sign: Sign) -> bool:
         if sign.lasting and sign.says is Says.CAUSE:
+            return False
+        if any(
+            finding.level is Level.FAIL for name in rules.causes.get(sign.id, ()) for finding in found.get(name, ())
+        ):
             return False
         around = {*below([sign.id], rules.causes), *below([sign.id], up)} & rules.effects
         judged = [finding for name in around for finding in found.get(name, ())]
