@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
+import pytest
+
 from caasctl.diagnosis import Line
 from caasctl.doctor import hearing
 from caasctl.model import Facts
@@ -56,3 +58,11 @@ def test_of_a_long_text_lines_that_differ_in_figures_only_are_one_with_how_often
 def test_a_text_of_endless_variety_does_not_fill_the_memory() -> None:
     words = ("".join(chr(ord("g") + int(sign)) for sign in str(number)) for number in range(hearing.SHAPES + 100))
     assert len(hearing.pasted("x", ["\n".join(words)])) == hearing.SHAPES
+
+
+@pytest.mark.parametrize(
+    "calm", ["I0312 08:44:40.3 1 main.go:1] no such file", 'level=info msg="error: none"', "08:00:02 INFO not failed"]
+)
+def test_a_line_that_calls_itself_information_is_no_trouble(calm: str) -> None:
+    loud = Line("text", "log", "E0312 08:44:40.3 1 main.go:1] no such file")
+    assert hearing.strange([Line("text", "log", calm), loud], ()) == (loud,)
