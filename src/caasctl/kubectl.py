@@ -46,7 +46,8 @@ def node_name(host: Reader) -> str:
 def items(host: Reader, kubeconfig: str, *words: str) -> tuple[dict[str, Any], ...]:
     """The objects that `kubectl get ... -o json` prints. Raises Unreadable, also where nobody answers."""
     argv = ("kubectl", "--kubeconfig", kubeconfig, "--request-timeout=6s", "get", *words, "-o", "json")
-    what = f"kubectl get {words[0]}"
+    first, others, _ = words[0].partition(",")
+    what = f"kubectl get {first}{' and others' if others else ''}"
     done = _done(host, argv, kubeconfig)
     if done is None or not done.ok:
         raise Unreadable(what, _silence(done.stderr if done else ""))

@@ -29,7 +29,7 @@ def write(paper: Paper, report: Report, found: Diagnosis, *, verbose: bool) -> N
     _chain(paper, found)
     _beside(paper, found, verbose=verbose)
     _list(paper, "RULED OUT", found.ruled_out, verbose=verbose)
-    _list(paper, "NOT LOOKED AT, and could matter", found.undetermined, verbose=verbose)
+    _list(paper, "NOT LOOKED AT, and could matter", found.undetermined, verbose=verbose, together=True)
     _notes(paper, found, verbose=verbose)
     _changed(paper, found)
     _keys(paper, found, verbose=verbose)
@@ -146,14 +146,20 @@ def _beside(paper: Paper, found: Diagnosis, *, verbose: bool) -> None:
     paper.blank()
 
 
-def _list(paper: Paper, head: str, those: Sequence[RuledOut], *, verbose: bool) -> None:
+def _list(paper: Paper, head: str, those: Sequence[RuledOut], *, verbose: bool, together: bool = False) -> None:
+    """A line each. together: those that have the same reason, as when nobody answers, in one."""
     if not those:
         return
     paper.line((head, "bold"))
-    for one in those if verbose else those[:_LISTED]:
-        paper.hang(["  - ", (one.id, "bold"), "  "], _cut(one.found, 110), 4)
-    if len(those) > _LISTED and not verbose:
-        paper.line(f"  - and {len(those) - _LISTED} more, with -v")
+    reasons = dict.fromkeys((one.found if together else one.id) for one in those)
+    groups = [[one for one in those if (one.found if together else one.id) == reason] for reason in reasons]
+    for group in groups if verbose else groups[:_LISTED]:
+        if len(group) == 1:
+            paper.hang(["  - ", (group[0].id, "bold"), "  "], _cut(group[0].found), 4)
+        else:
+            paper.hang(["  - "], f"{', '.join(one.id for one in group)}: {_cut(group[0].found)}", 4)
+    if len(groups) > _LISTED and not verbose:
+        paper.line(f"  - and {sum(map(len, groups[_LISTED:]))} more, with -v")
     paper.blank()
 
 
