@@ -8,6 +8,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timezone
 from difflib import get_close_matches
@@ -15,7 +16,7 @@ from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from caasctl import apply, engine, hidden, joining, ledger, profile_load
+from caasctl import apply, engine, hidden, joining, ledger, profile_load, undo_plan
 from caasctl.bundle import BundleHost
 from caasctl.checks import ALL_CHECKS
 from caasctl.facts import DOCTOR_PROBES, PROBES
@@ -288,4 +289,8 @@ def recording(host: RecordingHost, say: Say = silent) -> Recording:
     """All that preflight, doctor and a plan with the default profile look at, ready to be shown and written."""
     say("looking at the host")
     engine.look_through(host, engine.collect(host, (*PROBES, *DOCTOR_PROBES)), profile_load.load(), ORDER)
+    with suppress(
+        CaasError, Unreadable
+    ):  # a damaged record is undo's to complain of; what could be read of it is recorded
+        undo_plan.made(host)
     return host.recording(name_of(host), say)

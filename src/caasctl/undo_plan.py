@@ -160,3 +160,8 @@ def _touched(entries: Iterable[Entry]) -> tuple[set[str], set[str], set[str]]:
     bound = [entry for entry in entries if any(entry.get(key) for key in _BINDING)]
     paths = {each["path"] for entry in bound for key in _OF_PATHS for each in entry.get(key, ())}
     return {str(e["resource"]) for e in bound}, paths, {path for e in bound for path in e.get("folders", ())}
+
+
+def made(host: Reader) -> frozenset[str]:
+    """The phases that caasctl has made anything of on this host and not taken back. Raises CaasError, Unreadable."""
+    return frozenset[str]().union(*(ledger.phases(host, run) for run in ledger.runs(host)))

@@ -179,3 +179,24 @@ def test_a_hundred_megabytes_of_noise_are_no_matter(tmp_path: Path) -> None:
     assert [one["id"] for one in json.loads(said.stdout)["diagnosis"]["roots"]] == ["kata.glibc_old"], said.stderr[
         -500:
     ]
+
+
+def test_what_caasctl_made_and_somebody_changed_is_named_with_the_way_to_see_how(tmp_path: Path) -> None:
+    node = Sick(tmp_path)
+    entry = {
+        "schemaVersion": 3,
+        "number": 1,
+        "phase": "host",
+        "resource": "file:/etc/crictl.yaml",
+        "files": [],
+        "commands": [],
+        "nothing": "",
+    }
+    node.put("/var/lib/caasctl/runs/20261125T114500Z-1/0001.json", json.dumps(entry))
+    sysctl = node.folder / "root/etc/sysctl.d/zz-caasctl.conf"
+    assert told("--facts", node.done())["diagnosis"]["changed"] == []
+    sysctl.write_text(sysctl.read_text() + "net.ipv4.ip_forward = 0\n")
+    host = node.done()
+    (changed,) = told("--facts", host)["diagnosis"]["changed"]
+    assert (changed["id"], changed["title"]) == ("host", f"file:/etc/sysctl.d/{sysctl.name}")
+    assert "`caasctl init-node --dry-run --phase host`" in doctor("--facts", host).stdout
