@@ -160,6 +160,16 @@ def test_it_is_not_over_while_one_state_is_bad_or_not_known(level: Level) -> Non
     assert judge(*states, lines=(SWAP,)).over == ()
 
 
+def test_an_effect_is_over_once_a_state_beside_it_is_well_and_none_is_ill() -> None:
+    """What could not be looked at keeps no old complaint alive; a cause it does."""
+    unread = found("kubernetes.kubelet_running", Level.UNKNOWN)
+    well, ill = (found("kubernetes.node_ready", level) for level in (Level.PASS, Level.FAIL))
+    assert [sign.id for sign in judge(unread, well, lines=(TAINT,)).over] == ["kubernetes.pending"]
+    assert judge(unread, ill, lines=(TAINT,)).over == ()
+    assert judge(unread, lines=(TAINT,)).over == ()
+    assert judge(unread, well, lines=(SWAP,)).over == ()
+
+
 def test_what_has_no_state_to_be_judged_by_is_not_over() -> None:
     well = [found(name, Level.PASS) for name in RULES.effects]
     made = judge(*well, lines=(Line("kernel", "the kernel", "NVRM: Xid (PCI:0000:17:00): 79"),))

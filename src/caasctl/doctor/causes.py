@@ -152,14 +152,21 @@ def ruled_out(found: Found, rules: Rules) -> tuple[tuple[RuledOut, ...], tuple[R
 
 
 def over(signs: Iterable[Sign], found: Mapping[str, tuple[Finding, ...]], rules: Rules) -> tuple[Sign, ...]:
-    """Symptoms of the past: something was said, and every state that it could come from or lead to is well now."""
+    """Symptoms of the past: something was said, and every state that it could come from or lead to is well now.
+
+    Of what only follows from something, it is enough that a state beside it is seen to be well, and none to be ill.
+    """
     up = turned(rules.causes)
 
     def past(sign: Sign) -> bool:
         if sign.lasting and sign.says is Says.CAUSE:
             return False
         around = {*below([sign.id], rules.causes), *below([sign.id], up)} & rules.effects
-        judged = [finding for name in around for finding in found.get(name, ())]
-        return bool(judged) and all(finding.level is Level.PASS for finding in judged)
+        levels = {finding.level for name in around for finding in found.get(name, ())}
+        if levels == {Level.PASS}:
+            return True
+        beside = {*rules.causes.get(sign.id, ()), *up.get(sign.id, ())} & rules.effects
+        nearest = [finding.level for name in beside for finding in found.get(name, ())]
+        return sign.says is Says.EFFECT and levels <= {Level.PASS, Level.UNKNOWN} and Level.PASS in nearest
 
     return tuple(sign for sign in signs if past(sign))

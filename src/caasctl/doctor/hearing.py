@@ -21,6 +21,8 @@ _TROUBLE = re.compile(
     r"(?i)^[EF]\d{4} \d\d:|\blevel=(?:error|fatal|panic)|\b(?:error|fatal|panic|fail(?:ed|ure)?|cannot|could ?n[o']t|unable to|refused|"
     r"denied|invalid|not found|no such|timed? ?out|unsupported|segfault|traceback|corrupt\w*|killed|exceeded)\b"
 )
+# What its own program calls a matter of course; klog, logrus, zap
+_CALM = re.compile(r"^I\d{4} \d\d:|\blevel=(?:info|debug|trace)\b|\"level\":\"(?:info|debug)\"")
 _WORST = re.compile(r"(?i)\b(?:fatal|panic|segfault|corrupt\w*|emerg|crit)\b|^F\d{4} |level=(?:fatal|panic)")
 _NO_FIGURES = dict.fromkeys(
     map(ord, "0123456789abcdef")
@@ -77,12 +79,16 @@ def pasted(name: str, blocks: Iterable[str]) -> tuple[Line, ...]:
 def strange(lines: Sequence[Line], explained: Iterable[int], most: int = 5) -> tuple[Line, ...]:
     """Lines that sound like trouble and that no rule knows; alike ones once, the worst and the rarest first."""
     known = set(explained)
-    left = [line for at, line in enumerate(lines) if at not in known and _TROUBLE.search(line.text)]
+    left = [line for at, line in enumerate(lines) if at not in known and _sounds_bad(line.text)]
     shapes = [_FIGURES.sub("#", line.text) for line in left]
     often = Counter(shapes)
     first = dict(reversed(list(zip(shapes, left, strict=True))))
     ranked = sorted(first, key=lambda shape: (not _WORST.search(first[shape].text), often[shape]))
     return tuple(first[shape] for shape in ranked[:most])
+
+
+def _sounds_bad(text: str) -> bool:
+    return bool(_TROUBLE.search(text)) and not _CALM.search(text)
 
 
 def sources(lines: Iterable[Line]) -> tuple[str, ...]:

@@ -5,7 +5,6 @@ Source: kubernetes/kubernetes pkg/kubelet/kuberuntime (folders of /var/log/pods)
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import time
@@ -40,6 +39,8 @@ def alive(pid: int) -> bool:
 
 
 def log_path(name: str, node: str, attempt: int) -> Path:
+    import hashlib  # OpenSSL is slow to load where a processor is emulated, and crictl does without
+
     uid = hashlib.sha256(f"{name}{node}".encode()).hexdigest()[:32]
     return Path(f"/var/log/pods/kube-system_{name}-{node}_{uid}/{name}/{attempt}.log")
 
