@@ -26,6 +26,7 @@ import yaml
 from . import place, volumes
 from .runs import OTHERS, RUN, alive, end_of, log_path, remember, state
 
+CGROUP = Path("/sys/fs/cgroup/standin")
 LISTENS = {
     "etcd": ((2379, "listen-client-urls"), (2380, "listen-peer-urls"), (2381, "")),
     "kube-controller-manager": ((10257, "bind-address"),),
@@ -156,6 +157,7 @@ def spawn(name: str, command: list[str], log: Path) -> int:
     os.setsid()
     if os.fork():
         os._exit(0)
+    _apart(name)
     try:
         for number in range(3, 256):
             try:
@@ -181,6 +183,15 @@ def spawn(name: str, command: list[str], log: Path) -> int:
         write_log(log, f"panic: {error}")
         _ends(name, 2)
     os._exit(1)
+
+
+def _apart(name: str) -> None:
+    """Out of the kubelet's own cgroup, with which systemd would end it; the real ones are below kubepods."""
+    try:
+        CGROUP.joinpath(name).mkdir(parents=True, exist_ok=True)
+        CGROUP.joinpath(name, "cgroup.procs").write_text("0", encoding="utf-8")
+    except OSError:  # cgroups of version 1, or a container's that may not be written
+        return
 
 
 def _tell(name: str, pid: int) -> None:
