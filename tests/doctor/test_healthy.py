@@ -20,7 +20,7 @@ def test_there_are_lines_of_each_program() -> None:
 
 def test_no_rule_sees_more_than_a_note_in_them() -> None:
     found, _ = seen(shipped_rules().symptoms, LINES)
-    told = {sign.id: [one.text for one in sign.finding.evidence] for sign in found if sign.says is not Says.NOTE}
+    told = {sign.id: [one.excerpt for one in sign.finding.evidence] for sign in found if sign.says is not Says.NOTE}
     assert told == {}
 
 

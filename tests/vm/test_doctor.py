@@ -80,7 +80,7 @@ FAILURES = {
         "ip link del lab0",
     ),
     "no configuration of CNI": Failure(
-        "cilium.cni_config",
+        "cilium.cni_not_initialized",
         "mv /etc/cni/net.d/05-cilium.conflist /root/",
         "mv /root/05-cilium.conflist /etc/cni/net.d/",
     ),
