@@ -154,19 +154,24 @@ def ruled_out(found: Found, rules: Rules) -> tuple[tuple[RuledOut, ...], tuple[R
 def over(signs: Iterable[Sign], found: Mapping[str, tuple[Finding, ...]], rules: Rules) -> tuple[Sign, ...]:
     """Symptoms of the past: something was said, and every state that it could come from or lead to is well now.
 
-    Of what only follows from something, it is enough that a state beside it is seen to be well, and none to be ill.
+    Further off something else may be ill, or not be seen: then what stands beside it tells. Of an effect one state that is well is
+    enough, as long as none is ill; of a cause every check beside it must be well, a state among them.
     """
     up = turned(rules.causes)
+
+    def levels(names: Iterable[str]) -> set[Level]:
+        return {finding.level for name in names for finding in found.get(name, ())}
 
     def past(sign: Sign) -> bool:
         if sign.lasting and sign.says is Says.CAUSE:
             return False
-        around = {*below([sign.id], rules.causes), *below([sign.id], up)} & rules.effects
-        levels = {finding.level for name in around for finding in found.get(name, ())}
-        if levels == {Level.PASS}:
+        beside = {*rules.causes.get(sign.id, ()), *up.get(sign.id, ())}
+        around = levels({*below([sign.id], rules.causes), *below([sign.id], up)} & rules.effects)
+        near = levels(beside & rules.effects)
+        if around == {Level.PASS}:
             return True
-        beside = {*rules.causes.get(sign.id, ()), *up.get(sign.id, ())} & rules.effects
-        nearest = [finding.level for name in beside for finding in found.get(name, ())]
-        return sign.says is Says.EFFECT and levels <= {Level.PASS, Level.UNKNOWN} and Level.PASS in nearest
+        if sign.says is Says.EFFECT:
+            return around <= {Level.PASS, Level.UNKNOWN} and Level.PASS in near
+        return near == levels(beside) == {Level.PASS}
 
     return tuple(sign for sign in signs if past(sign))
