@@ -436,6 +436,7 @@ each a_file \
 	'/sys/class/net/*/mtu' \
 	'/sys/class/net/*/operstate' \
 	'/sys/class/net/*/uevent' \
+	'/sys/class/rtc/rtc0/since_epoch' \
 	'/sys/devices/system/node/node[0-9]*/hugepages/hugepages-*/nr_hugepages' \
 	'/sys/firmware/acpi/tables/*' \
 	'/sys/firmware/efi/efivars/LoaderInfo-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f' \

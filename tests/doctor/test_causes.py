@@ -156,7 +156,7 @@ def test_what_was_said_at_the_boot_and_is_well_now_is_over() -> None:
 @pytest.mark.parametrize("level", [Level.FAIL, Level.UNKNOWN])
 def test_it_is_not_over_while_one_state_is_bad_or_not_known(level: Level) -> None:
     states = [found(name, Level.PASS) for name in RULES.effects]
-    states[0] = replace(states[0], level=level)
+    states = [replace(one, level=level) if one.id == "kubernetes.kubelet_running" else one for one in states]
     assert judge(*states, lines=(SWAP,)).over == ()
 
 
@@ -166,6 +166,24 @@ def test_it_is_not_over_while_a_check_fails_that_follows_right_from_it() -> None
     made = diagnose(Case((*states, found("network.dns")), (SWAP,), True), replace(RULES, causes=leads))
     assert made.over == ()
     assert names(made.roots) == ["kubernetes.swap_refused"]
+
+
+def test_a_cause_is_over_once_all_beside_it_is_well_whatever_is_ill_further_off() -> None:
+    near = (found("kubernetes.kubelet_running", Level.PASS), found("kubernetes.node_ready"))
+    assert [sign.id for sign in judge(found("os.swap", Level.PASS), *near, lines=(SWAP,)).over] == [
+        "kubernetes.swap_refused"
+    ]
+    assert judge(found("os.swap", Level.UNKNOWN), *near, lines=(SWAP,)).over == ()
+
+
+def test_an_effect_is_over_once_a_state_beside_it_is_well_and_none_is_ill() -> None:
+    """What could not be looked at keeps no old complaint alive; a cause it does."""
+    unread = found("kubernetes.kubelet_running", Level.UNKNOWN)
+    well, ill = (found("kubernetes.node_ready", level) for level in (Level.PASS, Level.FAIL))
+    assert [sign.id for sign in judge(unread, well, lines=(TAINT,)).over] == ["kubernetes.pending"]
+    assert judge(unread, ill, lines=(TAINT,)).over == ()
+    assert judge(unread, lines=(TAINT,)).over == ()
+    assert judge(unread, well, lines=(SWAP,)).over == ()
 
 
 def test_what_has_no_state_to_be_judged_by_is_not_over() -> None:

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caasctl.syntax.logs import LONGEST, Entry, parse_dmesg, parse_journal, parse_syslog, worth
+from caasctl.syntax.logs import LONGEST, Entry, parse_dmesg, parse_journal, parse_syslog, until, worth
 
 # As systemd 252 prints it with --output-fields
 JOURNAL = r"""
@@ -65,6 +65,19 @@ def test_of_a_service_that_runs_for_long_only_the_last_hour_of_this_process_coun
 def test_of_one_that_keeps_restarting_its_last_hour_counts() -> None:
     said = (entry("07:00:00", 899), entry("08:50:00", 900), entry("08:55:00", 901), entry("08:55:10", 901))
     assert worth(said, "kubelet", NOW) == said[1:]
+
+
+def test_of_one_that_restarts_again_and_again_the_last_few_tries_count() -> None:
+    """What the first ones ended of may be mended by now."""
+    said = tuple(entry(f"08:50:{at:02}", 900 + at // 2) for at in range(20))
+    assert worth(said, "kubelet", NOW) == said[12:]
+
+
+def test_what_was_said_while_the_clock_was_ahead_does_not_make_all_else_old() -> None:
+    ahead = Entry("kubelet 901", "2028-11-26T08:00:00Z", 901, "", "kubelet")
+    said = (entry("08:50:00", 900), ahead, entry("08:55:00", 902))
+    assert worth(until(said, NOW), "kubelet", NOW) == (said[0], said[2])
+    assert until(said, None) == said
 
 
 def test_of_one_that_ended_long_ago_its_last_words_count() -> None:

@@ -65,6 +65,7 @@ from caasctl.checks import (
     network_ranges,
     network_ranges_servers,
     os,
+    os_clock,
     os_file,
     os_settings,
     os_system,
@@ -134,6 +135,7 @@ DOCTOR_CHECKS: tuple[Check, ...] = (
     *cilium_running.CHECKS,
     *network_places.CHECKS,
     *gpu_injectors.CHECKS,
+    *os_clock.CHECKS,
 )
 # Of files that doctor is given, most telling first; without such files they yield nothing.
 FILE_CHECKS: tuple[Check, ...] = (

@@ -155,18 +155,26 @@ def over(signs: Iterable[Sign], found: Mapping[str, tuple[Finding, ...]], rules:
     """Symptoms of the past: something was said, and every state that it could come from or lead to is well now.
 
     Where a check fails that follows right from it, it is not over.
+    Further off something else may be ill, or not be seen: then what stands beside it tells. Of an effect one state that is well is
+    enough, as long as none is ill; of a cause every check beside it must be well, a state among them.
     """
     up = turned(rules.causes)
+
+    def levels(names: Iterable[str]) -> set[Level]:
+        return {finding.level for name in names for finding in found.get(name, ())}
 
     def past(sign: Sign) -> bool:
         if sign.lasting and sign.says is Says.CAUSE:
             return False
-        if any(
-            finding.level is Level.FAIL for name in rules.causes.get(sign.id, ()) for finding in found.get(name, ())
-        ):
+        if any(one.level is Level.FAIL for name in rules.causes.get(sign.id, ()) for one in found.get(name, ())):
             return False
-        around = {*below([sign.id], rules.causes), *below([sign.id], up)} & rules.effects
-        judged = [finding for name in around for finding in found.get(name, ())]
-        return bool(judged) and all(finding.level is Level.PASS for finding in judged)
+        beside = {*rules.causes.get(sign.id, ()), *up.get(sign.id, ())}
+        around = levels({*below([sign.id], rules.causes), *below([sign.id], up)} & rules.effects)
+        near = levels(beside & rules.effects)
+        if around == {Level.PASS}:
+            return True
+        if sign.says is Says.EFFECT:
+            return around <= {Level.PASS, Level.UNKNOWN} and Level.PASS in near
+        return near == levels(beside) == {Level.PASS}
 
     return tuple(sign for sign in signs if past(sign))

@@ -22,8 +22,8 @@ _TROUBLE = re.compile(
     r"(?i)^[EF]\d{4} \d\d:|\blevel=(?:error|fatal|panic)|\b(?:error|fatal|panic|fail(?:ed|ure)?|cannot|could ?n[o']t|unable to|refused|"
     r"denied|invalid|not found|no such|timed? ?out|unsupported|segfault|traceback|corrupt\w*|killed|exceeded)\b"
 )
-# a line that says itself that it is no trouble
-_CALM = re.compile(r"\bI\d{4} \d\d:|\blevel=(?:info|debug|trace)\b|\b(?:INFO|DEBUG)\b")
+# What its own program calls a matter of course: klog, logrus, zap, and others
+_CALM = re.compile(r"\bI\d{4} \d\d:|\blevel=(?:info|debug|trace)\b|\b(?:INFO|DEBUG)\b|\"level\":\"(?:info|debug)\"")
 _WORST = re.compile(r"(?i)\b(?:fatal|panic|segfault|corrupt\w*|emerg|crit)\b|^F\d{4} |level=(?:fatal|panic)")
 _NO_FIGURES = dict.fromkeys(
     map(ord, "0123456789abcdef")

@@ -10,7 +10,7 @@ from caasctl.diagnosis import Line
 from caasctl.model import Unreadable
 from caasctl.protocol import Probe, Reader
 from caasctl.syntax.clock import now
-from caasctl.syntax.logs import RECENT, Entry, parse_dmesg, parse_journal, parse_syslog, since, worth
+from caasctl.syntax.logs import RECENT, Entry, parse_dmesg, parse_journal, parse_syslog, since, until, worth
 
 _FIELDS = "MESSAGE,PRIORITY,_PID,UNIT,SYSLOG_IDENTIFIER"
 # --all: else a message of more than 4 KiB is null
@@ -87,7 +87,7 @@ def _journals(host: Reader) -> bool:
 def _said(host: Reader, argv: tuple[str, ...], speakers: tuple[str, ...]) -> tuple[Entry, ...]:
     """The journal's records, else those of syslog's files; raises Unreadable where neither is there."""
     try:
-        return _asked(host, argv)
+        return until(_asked(host, argv), now(host))
     except Unreadable:
         found = tuple(entry for entry in _syslog(host) if entry.speaker in speakers)
         if not found:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -18,11 +19,18 @@ ENVIRONMENT = {
     "PATH": PATH, "LC_ALL": "C.UTF-8", "HOME": "/root", "DEBIAN_FRONTEND": "noninteractive",
     "KUBECACHEDIR": "/run/caasctl/cache/kubectl", "HELM_CACHE_HOME": "/run/caasctl/cache/helm",  # else they leave theirs in root's home
 }  # fmt: skip
+# A small host that is asked too much at once answers nothing in time: a deadline begins once there is room
+_AT_ONCE = threading.BoundedSemaphore(max(3, os.cpu_count() or 1))
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 
 
 def query(argv: tuple[str, ...], timeout_s: float) -> Completed:
     """A command that only looks, with whatever status it ends. Raises Unreadable where it cannot be known."""
+    with _AT_ONCE:
+        return _asked(argv, timeout_s)
+
+
+def _asked(argv: tuple[str, ...], timeout_s: float) -> Completed:
     out, err = Output(), Output()
     try:
         process = start(argv, ENVIRONMENT, stderr=subprocess.PIPE)

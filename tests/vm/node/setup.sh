@@ -49,7 +49,6 @@ python3 -m venv /opt/standins/lab
 cp "$material/kubectl" /usr/bin/kubectl
 cp -r "$material/tests" "$material/schemas" /opt/standins/
 python3 /opt/standins/tests/standins/kubernetes/install.py /opt/standins/made /usr/bin
-rm /usr/bin/crictl # containerd's phase proves the CRI by a real one; there is none
 mkdir -p /usr/lib/standin-busybox # the image of the pods that the kubelet's stand-in runs
 for applet in sh cat echo uname timeout nslookup nc sleep tail tr; do
   ln -s /usr/bin/busybox "/usr/lib/standin-busybox/$applet"

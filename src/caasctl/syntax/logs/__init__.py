@@ -14,6 +14,8 @@ LONGEST = 4096  # characters of a message; containerd logs its whole configurati
 _MOST = 4 * 1024 * 1024  # characters of all messages of a journal, the newest
 _LIFE = timedelta(minutes=10)  # a process that has run so long is not what its service's restarts were about
 _FIRST_YEAR = 1970
+_TRIES = 4  # of a service that keeps restarting
+_SKEW = timedelta(minutes=5)
 RECENT = timedelta(hours=1)
 _ENDED = re.compile(
     r"(?:Main process exited|Failed with result|Deactivated successfully|: Succeeded\.|Start request repeated)"
@@ -100,7 +102,7 @@ def worth(entries: tuple[Entry, ...], speaker: str, now: datetime | None) -> tup
     """What a service said that can be of what is wrong now. now: of the host.
 
     Of one that runs for long: what this process said in the last hour, for what is wrong is said again and again. Of one
-    that ended or keeps restarting: its last hour.
+    that ended or keeps restarting: its last hour, and of its tries the last few, for what it ends of is said by each.
     """
     own = [at for at, entry in enumerate(entries) if entry.speaker == speaker]
     first = next((at for at in own if entries[at].pid == entries[own[-1]].pid), 0)
@@ -108,7 +110,15 @@ def worth(entries: tuple[Entry, ...], speaker: str, now: datetime | None) -> tup
     begun, last = (_at(entries[at].at) if entries else None for at in (first, -1))
     if own and not ended and begun and now and now - begun >= _LIFE:
         return since(entries[first:], now - RECENT)
+    tries = list({entries[at].pid: at for at in reversed(own)}.values())  # where each began, the last one first
+    entries = entries[tries[_TRIES - 1] :] if len(tries) > _TRIES else entries
     return since(entries, last - RECENT) if last else entries
+
+
+def until(entries: tuple[Entry, ...], end: datetime | None) -> tuple[Entry, ...]:
+    """Without those of a time to come, which were written while the clock was ahead: beside them everything is long ago."""
+    last = _iso(end + _SKEW) if end else "~"
+    return tuple(entry for entry in entries if entry.at <= last)
 
 
 def since(entries: tuple[Entry, ...], begin: datetime) -> tuple[Entry, ...]:

@@ -1,10 +1,12 @@
-"""What the API server makes of a pod before it takes it: RuntimeClass, Pod Security, the priority of a class.
+"""What the API server makes of a pod before it takes it: RuntimeClass, Pod Security, the priority of a class; and addresses of services.
 
-Sources: kubernetes/kubernetes plugin/pkg/admission/runtimeclass, staging/src/k8s.io/pod-security-admission/policy.
+Sources: kubernetes/kubernetes plugin/pkg/admission/runtimeclass, staging/src/k8s.io/pod-security-admission/policy,
+pkg/registry/core/service/{ipallocator,storage} (the words of an address that is refused).
 """
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator
 from typing import Any
 
@@ -34,6 +36,30 @@ def admitted(store: Store, where: Place, body: Object) -> Object:
         raise Refusal(403, "Forbidden", f'{name} is forbidden: pod rejected: RuntimeClass "{wanted}" not found')
     selector = {**body["spec"].get("nodeSelector", {}), **found.get("scheduling", {}).get("nodeSelector", {})}
     body["spec"] |= {"overhead": found.get("overhead", {}).get("podFixed", {}), "nodeSelector": selector}
+    return body
+
+
+def addressed(store: Store, where: Place, body: Object, ranges: str) -> Object:
+    """A service with its address: the one that it asks for where that is free and in the range, else the next free one."""
+    if (
+        where.resource != "services"
+        or body["spec"].get("type") == "ExternalName"
+        or body["spec"].get("clusterIP") == "None"
+    ):
+        return body
+    taken = {one["spec"].get("clusterIP") for one in store.listed("v1", "services", "")}
+    network = ipaddress.ip_network(ranges.split(",", maxsplit=1)[0])
+    asked = body["spec"].get("clusterIP")
+    refused = f'Service "{body["metadata"]["name"]}" is invalid: spec.clusterIPs: Invalid value: ["{asked}"]: failed to allocate IP {asked}: '
+    if asked and ipaddress.ip_address(asked) not in network:
+        raise Refusal(422, "Invalid", f"{refused}the provided IP is not in the valid range")
+    if asked and asked in taken:
+        raise Refusal(422, "Invalid", f"{refused}provided IP is already allocated")
+    # The upper part first: what has a fixed address has it in the lower one.
+    free = asked or next(
+        str(ip) for ip in (network[index] for index in range(256, network.num_addresses - 1)) if str(ip) not in taken
+    )
+    body["spec"] |= {"clusterIP": free, "clusterIPs": [free], "type": body["spec"].get("type", "ClusterIP")}
     return body
 
 

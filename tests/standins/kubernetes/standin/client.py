@@ -72,7 +72,7 @@ class Client:
                 connection.close()
                 self._connection = None
                 if fresh:
-                    said = f'{method.title()} "{self.server}{path}": dial tcp {where.netloc}: {error}'
+                    said = f'{method.title()} "{self.server}{path}": {_in_go(error, where.netloc)}'
                     raise ApiError(0, "", said) from error
             else:
                 self._connection = connection
@@ -112,6 +112,17 @@ class Client:
         except ApiError as error:
             if error.code != 404:
                 raise
+
+
+def _in_go(error: Exception, at: str) -> str:
+    """The error as Go's net and crypto/tls word it."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        late = "expired" in error.verify_message or "not yet valid" in error.verify_message
+        said = "certificate has expired or is not yet valid" if late else "certificate signed by unknown authority"
+        return f"tls: failed to verify certificate: x509: {said}"
+    if isinstance(error, OSError) and error.strerror and not isinstance(error, ssl.SSLError):
+        return f"dial tcp {at}: connect: {error.strerror.lower()}"
+    return f"dial tcp {at}: {error}"
 
 
 def _of(table: Object, name: str) -> bytes:

@@ -1,6 +1,6 @@
 """What the controller manager and the scheduler do in a cluster of stand-ins: pods of daemon sets and deployments, node ranges.
 
-Source: kubernetes/kubernetes pkg/controller/{nodeipam,daemon,deployment}, as far as `kubectl get` shows it.
+Source: kubernetes/kubernetes pkg/controller/{nodeipam,daemon,deployment,endpointslice}, as far as `kubectl get` shows it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import secrets
 from typing import Any
 
+from . import slices
 from .client import ApiError, Client
 from .pki import openssl
 
@@ -40,6 +41,7 @@ class Controllers:
                 for owner in self._client.list(f"{APPS}/{kind}"):
                     self._tend(kind, owner, nodes, pods)
             self._schedule(nodes, pods)
+            slices.tend(self._client, pods)
             self._collect(pods)
             self._terminate()
             self._sign()

@@ -1,12 +1,15 @@
 """Static pods as processes: started from kubeadm's manifests, their words in /var/log/pods, alive without the kubelet.
 
-Source: kubernetes/kubernetes pkg/kubelet (hostPath type checks, CrashLoopBackOff), pkg/kubelet/kuberuntime (folders and lines
-of /var/log/pods).
+Source: kubernetes/kubernetes pkg/kubelet (CrashLoopBackOff), pkg/kubelet/config/file.go (every file that does
+not begin with a dot is a manifest), pkg/kubelet/pod_workers.go (allowPodStart: of two with one name the first runs, the other
+waits), pkg/kubelet/kuberuntime (folders and lines of /var/log/pods).
 """
 
 from __future__ import annotations
 
+import copy
 import ctypes
+import functools
 import hashlib
 import json
 import os
@@ -20,80 +23,67 @@ from typing import Any
 
 import yaml
 
-from . import place
+from . import place, volumes
+from .runs import OTHERS, RUN, alive, end_of, log_path, remember, state
 
-RUN = Path("/run/standin-pods")
+CGROUP = Path("/sys/fs/cgroup/standin")
 LISTENS = {
     "etcd": ((2379, "listen-client-urls"), (2380, "listen-peer-urls"), (2381, "")),
     "kube-controller-manager": ((10257, "bind-address"),),
     "kube-scheduler": ((10259, "bind-address"),),
 }
-FILE_TYPES = {"File": os.path.isfile, "Directory": os.path.isdir, "Socket": os.path.exists}
 
 
-def state(name: str) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads((RUN / f"{name}.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    return found
+@functools.lru_cache(maxsize=64)
+def _parsed(text: str) -> Any:
+    return yaml.safe_load(text)
 
 
-def remember(name: str, **values: Any) -> None:
-    RUN.mkdir(parents=True, exist_ok=True)
-    (RUN / f"{name}.json").write_text(json.dumps({**state(name), **values}), encoding="utf-8")
+def parsed(text: str) -> dict[str, Any]:
+    """A manifest, read once: an emulated processor takes long over YAML."""
+    made: dict[str, Any] = copy.deepcopy(_parsed(text))
+    return made
 
 
-def alive(pid: int) -> bool:
-    try:
-        words = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return pid > 0 and words.rpartition(")")[2].split()[0] != "Z"
-
-
-def log_path(name: str, node: str, attempt: int) -> Path:
-    uid = hashlib.sha256(f"{name}{node}".encode()).hexdigest()[:32]
-    return Path(f"/var/log/pods/kube-system_{name}-{node}_{uid}/{name}/{attempt}.log")
-
-
-def prepare(pod: dict[str, Any]) -> str:
-    """What is wrong with the volumes of a static pod; "" where nothing is. DirectoryOrCreate and FileOrCreate make theirs."""
-    for volume in pod["spec"].get("volumes", ()):
-        source = volume["hostPath"]
-        path, kind = source["path"], source.get("type") or ""
-        if kind == "DirectoryOrCreate":
-            os.makedirs(path, exist_ok=True)
-        elif kind == "FileOrCreate" and not os.path.exists(path):
-            Path(path).touch()
-        elif kind in FILE_TYPES and not FILE_TYPES[kind](path):
-            return f'MountVolume.SetUp failed for volume "{volume["name"]}" : hostPath type check failed: {path} is not a {kind.lower()}'
-    return ""
-
-
-def unseen(pod: dict[str, Any]) -> str:
-    """A file that an argument names and that no volume shows to the container; "" where none."""
-    container = pod["spec"]["containers"][0]
-    mounts = {mount["mountPath"].rstrip("/"): mount for mount in container.get("volumeMounts", ())}
-    hosts = {volume["name"]: volume["hostPath"]["path"] for volume in pod["spec"].get("volumes", ())}
-    for word in container["command"][1:]:
-        name, _, value = word.removeprefix("--").partition("=")
-        if not value.startswith("/") or "," in value:
+def manifests(folder: Path) -> dict[str, Path]:
+    """The pods that the files of a folder describe, by name; of two files for one pod that which runs, else the first."""
+    named: dict[str, Path] = {}
+    for path in sorted(folder.glob("[!.]*")):
+        try:
+            text = path.read_text(encoding="utf-8")
+            name = _parsed(text)["metadata"]["name"]
+        except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
+            said = str(error).replace(chr(10), " ")
+            print(f'E0101 00:00:00.000000    1000 file.go:187] "Could not process manifest file" err="{path}: couldn\'t parse as pod({said}), '
+                  f'please check config file" path="{path}"', flush=True)  # fmt: skip
             continue
-        above = [path for path in mounts if value == path or value.startswith(f"{path}/")]
-        if not above:
-            return f"open {value}: no such file or directory"
-        mount = mounts[max(above, key=len)]
-        if name == "audit-log-path" and mount.get("readOnly"):
-            return f"ensureLogFile: open {value}: read-only file system"
-        if hosts[mount["name"]] != max(above, key=len):
-            return f"open {value}: no such file or directory (mounted from elsewhere: the stand-in shows every path at its own place)"
-    return ""
+        if name not in named or state(name).get("file") == str(path):
+            named[name] = path
+    return named
+
+
+def note(running: list[dict[str, Any]]) -> None:
+    """The pods of the API server that run, for who asks the runtime."""
+    OTHERS.mkdir(parents=True, exist_ok=True)
+    wanted = {}
+    for pod in running:
+        meta = pod["metadata"]
+        if "kubernetes.io/config.mirror" not in meta.get("annotations", {}):
+            wanted[meta["uid"]] = {"name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"],
+                                   "container": pod["spec"]["containers"][0]["name"],
+                                   "handler": pod["spec"].get("runtimeClassName", "")}  # fmt: skip
+    for path in OTHERS.glob("*.json"):
+        if path.stem not in wanted:
+            path.unlink()
+    for uid, told in wanted.items():
+        path = OTHERS / f"{uid}.json"
+        if not path.exists():
+            path.write_text(json.dumps({**told, "created": time.time_ns()}), encoding="utf-8")
 
 
 def tend(folder: Path, node: str) -> None:
     """Starts what has a manifest and does not run, ends what has none."""
-    named = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    named = manifests(folder)
     for name in [path.stem for path in RUN.glob("*.json")]:
         if name not in named:
             end(name)
@@ -106,32 +96,44 @@ def tend(folder: Path, node: str) -> None:
             known = {}
         if alive(known.get("pid", 0)) or time.time() < known.get("again", 0):
             continue
-        start(name, yaml.safe_load(text), node, digest)
+        start(name, parsed(text), node, digest, path)
 
 
-def start(name: str, pod: dict[str, Any], node: str, digest: str) -> None:
-    attempt = state(name).get("attempt", -1) + 1
+def start(name: str, pod: dict[str, Any], node: str, digest: str, path: Path) -> None:
+    before = state(name)
+    attempt = before.get("attempt", -1) + 1
+    ended = {"attempt": before["attempt"], "created": before["created"], **end_of(name)} if "created" in before else {}
     log = log_path(name, node, attempt)
     log.parent.mkdir(parents=True, exist_ok=True)
-    trouble = prepare(pod)
+    trouble = volumes.prepare(pod)
     if trouble:
         print(f'E0101 00:00:00.000000    1000 kubelet.go:1] "{trouble}" pod="kube-system/{name}-{node}"', flush=True)
-        remember(name, digest=digest, pid=0, attempt=-1, again=time.time() + 1, trouble=trouble)
+        remember(
+            name, file=str(path), node=node, digest=digest, pid=0, attempt=-1, again=time.time() + 1, trouble=trouble
+        )
         return
-    said = place.wanted_failure(name) or unseen(pod)
+    said = place.wanted_failure(name) or volumes.unseen(pod)
     command = pod["spec"]["containers"][0]["command"]
-    pid = 0
+    pid, created = 0, time.time_ns()
+    (RUN / f"{name}.exit").unlink(missing_ok=True)
     if said:
         write_log(log, said)
+        _ends(name, 1)
     else:
         pid = spawn(name, command, log)
     remember(
-        name, digest=digest, pid=pid, attempt=attempt, again=time.time() + min(2**attempt, 5), log=str(log), trouble=""
-    )
+        name, file=str(path), node=node, digest=digest, pid=pid, attempt=attempt, again=time.time() + min(2**attempt, 5), log=str(log),
+        trouble="", created=created, last=ended,
+    )  # fmt: skip
     if attempt and not pid:
         print(f'E0101 00:00:00.000000    1000 pod_workers.go:1301] "Error syncing pod, skipping" err="failed to \\"StartContainer\\" for '
               f'\\"{name}\\" with CrashLoopBackOff: \\"back-off 10s restarting failed container={name}\\"" pod="kube-system/{name}-{node}"',
               flush=True)  # fmt: skip
+
+
+def _ends(name: str, code: int) -> None:
+    RUN.mkdir(parents=True, exist_ok=True)
+    (RUN / f"{name}.exit").write_text(json.dumps({"code": code, "finished": time.time_ns()}), encoding="utf-8")
 
 
 def write_log(log: Path, text: str) -> None:
@@ -155,6 +157,7 @@ def spawn(name: str, command: list[str], log: Path) -> int:
     os.setsid()
     if os.fork():
         os._exit(0)
+    _apart(name)
     try:
         for number in range(3, 256):
             try:
@@ -171,14 +174,24 @@ def spawn(name: str, command: list[str], log: Path) -> int:
             _tell(name, pid)
             for line in child.stdout or ():
                 write_log(log, line)
-            child.wait()
+            _ends(name, child.wait() % 256)
         else:
             called(name, name)
             _tell(name, os.getpid())
             serve(name, dict(_arguments(command[1:])))
     except BaseException as error:  # noqa: BLE001 - the words of a container that dies
         write_log(log, f"panic: {error}")
+        _ends(name, 2)
     os._exit(1)
+
+
+def _apart(name: str) -> None:
+    """Out of the kubelet's own cgroup, with which systemd would end it; the real ones are below kubepods."""
+    try:
+        CGROUP.joinpath(name).mkdir(parents=True, exist_ok=True)
+        CGROUP.joinpath(name, "cgroup.procs").write_text("0", encoding="utf-8")
+    except OSError:  # cgroups of version 1, or a container's that may not be written
+        return
 
 
 def _tell(name: str, pid: int) -> None:
@@ -229,4 +242,5 @@ def end(name: str) -> None:
         deadline = time.monotonic() + 5
         while alive(pid) and time.monotonic() < deadline:
             time.sleep(0.02)
-    (RUN / f"{name}.json").unlink(missing_ok=True)
+    for kind in ("json", "exit"):
+        (RUN / f"{name}.{kind}").unlink(missing_ok=True)

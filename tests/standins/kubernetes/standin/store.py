@@ -50,6 +50,7 @@ GROUPS: dict[str, dict[str, Resource]] = {
     },
     "certificates.k8s.io/v1": {"certificatesigningrequests": Resource("CertificateSigningRequest", False, ("csr",))},
     "coordination.k8s.io/v1": {"leases": Resource("Lease", True)},
+    "discovery.k8s.io/v1": {"endpointslices": Resource("EndpointSlice", True)},
     "networking.k8s.io/v1": {"networkpolicies": Resource("NetworkPolicy", True, ("netpol",))},
     "storage.k8s.io/v1": {"storageclasses": Resource("StorageClass", False, ("sc",))},
     "node.k8s.io/v1": {"runtimeclasses": Resource("RuntimeClass", False)},
