@@ -271,7 +271,7 @@ def test_many_documents_behind_millions_of_lines_are_refused_soon() -> None:
 @pytest.mark.parametrize("odd", ["- [1]", "- {}", "5", "text", "[null]", "{1: 2}"])
 @pytest.mark.parametrize(
     "known",
-    ["version: 2\nplugins: {io.containerd.grpc.v1.cri: {}}", "kubeProxyReplacement: true", 
+    ["version: 2\nplugins: {io.containerd.grpc.v1.cri: {}}", "kubeProxyReplacement: true",
      "cdiVersion: 0.5.0\nkind: a/b", "kind: Pod\nspec: {containers: [{resources: {requests: {1: 2}}}]}"],
 )  # fmt: skip
 def test_an_odd_document_beside_a_known_one_makes_no_check_break(known: str, odd: str, tmp_path: Path) -> None:
