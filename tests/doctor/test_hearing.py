@@ -86,3 +86,10 @@ def test_lines_beyond_all_length_do_not_fill_the_memory() -> None:
 def test_a_text_that_is_long_by_its_lines_is_taken_together_too() -> None:
     blocks = [f"E0812 pod {at} failed: {'z' * (1 << 20)}\n" for at in range(40)]
     assert [line.times for line in hearing.pasted("x", blocks)] == [40]
+
+
+def test_of_strange_lines_the_worst_come_first_then_the_rarest_and_no_secret_is_in_them() -> None:
+    usual = [Line("text", "log", f"failed to do the usual {number}") for number in range(3)]
+    rare, worst = Line("text", "log", "failed once"), Line("text", "log", "fatal: password=hunter2hunter2 refused")
+    lines = hearing.strange([*usual, rare, worst, worst], ())
+    assert [line.text for line in lines] == ["fatal: password=(hidden) refused", "failed once", usual[0].text]

@@ -164,3 +164,14 @@ def test_hostile_lines_are_searched_in_bounded_time() -> None:
     hostile = " ".join(starts * 3)[:200_000]
     seen(shipped_rules().symptoms, [Line(TEXT, "pasted", hostile), Line("kubelet", "log", hostile)])
     assert time.process_time() - begun < 60  # a catastrophic pattern takes hours
+
+
+def test_of_each_source_the_last_place_is_shown_and_lines_that_stand_for_many_count_as_many() -> None:
+    lines = [
+        Line(TEXT, "a", f"one {SAID}", times=40),
+        Line(TEXT, "a", f"two {SAID}"),
+        Line("kubelet", "b", f"three {SAID}"),
+    ]
+    (sign,), _ = seen([rule("failed to find plugin")], lines)
+    assert (sign.times, sign.finding.found) == (42, "said 42 times in a, b")
+    assert [(one.source, one.excerpt.split()[0]) for one in sign.finding.evidence] == [("a", "two"), ("b", "three")]
