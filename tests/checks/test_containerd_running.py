@@ -72,3 +72,11 @@ def test_without_a_journal_the_fix_is_to_read_it() -> None:
 def test_one_that_was_stopped_or_masked_is_started_again(known: Service, fix: str) -> None:
     found = one(running, Services({"containerd.service": known}))
     assert (found.level, text(found)) == (Level.FAIL, fix)
+
+
+def test_no_secret_of_its_journal_is_shown() -> None:
+    said = "containerd: failed to load TOML: password = hunter2hunter2 near abcdef.0123456789abcdef"
+    journal = ContainerdJournal((Line("containerd", "journal of containerd", said),))
+    found = one(running, service("failed", "failed", "exit-code", 5), Clock(NOW, 9000), journal)
+    assert "failed to load TOML" in found.cause
+    assert not [secret for secret in ("hunter2", "0123456789abcdef") if secret in f"{found.cause}{found.evidence}"]

@@ -179,3 +179,10 @@ def test_one_that_is_not_ready_names_the_part() -> None:
     found = one(api_answers, ClusterApi(asked=True), ApiHealth(asked=True, failing=failing))
     assert (found.level, found.found) == (Level.FAIL, "not ready: etcd, poststarthook/x (not finished)")
     assert "--name etcd" in text(found)
+
+
+def test_no_secret_of_a_journal_is_shown() -> None:
+    said = "E1126 failed with --token abcdef.0123456789abcdef and password=hunter2hunter2"
+    journal = KubeletJournal((Line("kubelet", "journal of kubelet", said),))
+    found = one(kubelet_running, service("failed", "failed", "exit-code", 40), THERE, BEGUN, CLOCK, journal)
+    assert found.evidence[0].excerpt == "E1126 failed with --token (hidden) and password=(hidden)"

@@ -237,3 +237,28 @@ def test_a_heading_says_nothing_beside_what_tells_more_and_stands_alone_where_no
     elsewhere = diagnose(Case((), (gave_up, SLOW)), heading)
     assert names(alone.unexplained) == names(elsewhere.unexplained) == ["kubernetes.gave_up"]
     assert names(beside.unexplained) == []
+
+
+@pytest.mark.parametrize(("blocker", "follows"), [("kubernetes.kubelet_running", True), ("kubernetes.other", False)])
+def test_what_was_not_asked_is_passed_over_where_the_cause_itself_kept_it_from_being_asked(
+    blocker: str, *, follows: bool
+) -> None:
+    skipped = replace(found("kubernetes.api_answers", Level.SKIPPED), blocked_by=(blocker,))
+    tops = judge(found("kubernetes.kubelet_running"), skipped, found("kubernetes.node_ready")).unexplained
+    below = [[follow.sign.id for follow in top.follows] for top in tops]
+    assert below == ([["kubernetes.node_ready"]] if follows else [[], []])
+
+
+def test_what_follows_from_a_check_that_fails_is_not_over_however_well_all_else_is() -> None:
+    ready = found("kubernetes.node_ready", Level.PASS)
+    assert [sign.id for sign in judge(ready, lines=(TAINT,)).over] == ["kubernetes.pending"]
+    still = judge(ready, found("network.dns"), lines=(TAINT,))
+    assert not still.over
+    assert [follow.sign.id for follow in still.roots[0].follows] == ["kubernetes.pending"]
+
+
+def test_of_a_check_that_fails_and_warns_the_failures_are_told() -> None:
+    mild, bad = found("os.swap", Level.WARN, "some", "sda"), found("os.swap", said="much", subject="sdb")
+    (root,) = judge(mild, bad).roots
+    finding = root.sign.finding
+    assert (finding.level, finding.found, finding.subject, root.sign.times) == (Level.FAIL, "much", "sdb", 1)

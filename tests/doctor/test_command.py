@@ -163,6 +163,13 @@ def test_a_secret_in_a_log_is_never_shown() -> None:
     assert token not in said.stdout + said.stderr
 
 
+def test_a_standard_input_that_is_closed_is_refused_with_a_fix() -> None:
+    command = f"{sys.executable} -m caasctl doctor --log - <&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "standard input cannot be read: Bad file descriptor" in done.stderr
+
+
 def test_a_hundred_megabytes_of_noise_are_no_matter(tmp_path: Path) -> None:
     """Bounded memory: the process may not take what the file has."""
     log = tmp_path / "big.log"

@@ -23,7 +23,7 @@ from caasctl.doctor.rules import shipped_rules
 from caasctl.doctoring import Asked, examine
 from caasctl.formats import FormatError, documents
 from caasctl.host.overlay import Overlay
-from caasctl.model import Fix, UsageError, failed
+from caasctl.model import Exit, Fix, UsageError, failed
 
 KINDS = {
     "apiVersion: kubeadm.k8s.io/v1beta3\nkind: ClusterConfiguration\n": "kubeadm configuration",
@@ -255,3 +255,27 @@ def test_checks_of_files_say_that_they_are_and_yield_nothing_without_files() -> 
     for check in FILE_CHECKS:
         assert check.id.partition(".")[2].startswith("file_")
         assert list(check.run(Facts(), load())) == []
+
+
+def test_what_stands_on_the_line_of_dashes_or_above_them_is_read() -> None:
+    text = "%YAML 1.2\n--- # the first\nkind: Pod\n--- {kind: Service}\n---\r\nkind: Job\r\n"
+    read = documents.of_yaml(text, "x")
+    assert [(one.data["kind"], one.line("kind")) for one in read] == [("Pod", 3), ("Service", 4), ("Job", 6)]
+
+
+def test_many_documents_behind_millions_of_lines_are_refused_soon() -> None:
+    with pytest.raises(FormatError, match="too many lines"):
+        documents.of_yaml("\n" * 3_000_000 + "---\nkind: Pod\n" * 290, "x")
+
+
+@pytest.mark.parametrize("odd", ["- [1]", "- {}", "5", "text", "[null]", "{1: 2}"])
+@pytest.mark.parametrize(
+    "known",
+    ["version: 2\nplugins: {io.containerd.grpc.v1.cri: {}}", "kubeProxyReplacement: true",
+     "cdiVersion: 0.5.0\nkind: a/b", "kind: Pod\nspec: {containers: [{resources: {requests: {1: 2}}}]}"],
+)  # fmt: skip
+def test_an_odd_document_beside_a_known_one_makes_no_check_break(known: str, odd: str, tmp_path: Path) -> None:
+    for at, text in enumerate((f"{known}\n---\n{odd}\n", f"{odd}\n---\n{known}\n")):
+        (tmp_path / f"{at}.yaml").write_text(text)
+        report = examine(Session("single-node", None), Asked(files=(str(tmp_path / f"{at}.yaml"),), host=False))
+        assert report.exit_code is not Exit.BUG

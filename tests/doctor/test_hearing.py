@@ -66,3 +66,30 @@ def test_a_text_of_endless_variety_does_not_fill_the_memory() -> None:
 def test_a_line_that_calls_itself_information_is_no_trouble(calm: str) -> None:
     loud = Line("text", "log", "E0312 08:44:40.3 1 main.go:1] no such file")
     assert hearing.strange([Line("text", "log", calm), loud], ()) == (loud,)
+
+
+def test_a_span_that_reaches_back_before_all_calendars_leaves_nothing_out() -> None:
+    journal = Journal((at(1), at(3)))
+    assert hearing.heard(Facts([journal]), timedelta(days=999_999), NOW) == journal.lines
+    ancient = Journal((Line("event", "events", "long ago", "0001-01-01T00:00:00Z"),))
+    assert hearing.heard(Facts([ancient])) == ancient.lines
+
+
+def test_lines_beyond_all_length_do_not_fill_the_memory() -> None:
+    """Few enough lines to be taken as they are, and far too much text for that."""
+    long = "zzzzzzzz" * (1 << 17)
+    blocks = [f"{chr(ord('g') + at % 20) * (1 + at // 20)} {long}\n" for at in range(100)]
+    lines = hearing.pasted("x", blocks)
+    assert 60 << 20 < sum(len(line.text) for line in lines) <= hearing.SHAPES_SIZE
+
+
+def test_a_text_that_is_long_by_its_lines_is_taken_together_too() -> None:
+    blocks = [f"E0812 pod {at} failed: {'z' * (1 << 20)}\n" for at in range(40)]
+    assert [line.times for line in hearing.pasted("x", blocks)] == [40]
+
+
+def test_of_strange_lines_the_worst_come_first_then_the_rarest_and_no_secret_is_in_them() -> None:
+    usual = [Line("text", "log", f"failed to do the usual {number}") for number in range(3)]
+    rare, worst = Line("text", "log", "failed once"), Line("text", "log", "fatal: password=hunter2hunter2 refused")
+    lines = hearing.strange([*usual, rare, worst, worst], ())
+    assert [line.text for line in lines] == ["fatal: password=(hidden) refused", "failed once", usual[0].text]

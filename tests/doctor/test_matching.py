@@ -116,6 +116,25 @@ def test_what_is_shown_is_the_message_from_a_little_before_on_and_no_secret() ->
     assert "0123456789abcdef" not in evidence.excerpt
 
 
+@pytest.mark.parametrize("told", ["password: ", "--token ", "client-key-data: ", "https://user:"])
+def test_a_secret_whose_name_is_cut_off_is_hidden_all_the_same(told: str) -> None:
+    """However far before the match it stands, and however far behind it."""
+    secret = "hunter2hunter2hunter2"
+    for far in range(0, 260, 7):
+        for text in (
+            f"{'p ' * 90}{told}{secret}@x {'z' * far} {SAID}",
+            f"{'p ' * 90}{SAID} {'z' * far} {told}{secret}@x",
+        ):
+            (sign,), _ = seen([rule("failed to find plugin")], [Line("kubelet", "log", text)])
+            assert "unter2h" not in sign.finding.evidence[0].excerpt, (far, text)
+
+
+def test_a_key_between_two_lines_of_what_was_pasted_is_not_shown() -> None:
+    text = f"failed to find\n-----BEGIN RSA PRIVATE KEY-----\n{'MIIEow1B' * 8}\n-----END RSA PRIVATE KEY-----\nplugin"
+    (sign,), _ = seen([rule("failed to find <*> plugin")], [Line(TEXT, "log", line) for line in text.splitlines()])
+    assert "MIIEow1B" not in sign.finding.evidence[0].excerpt
+
+
 def test_a_symptom_says_how_often_when_first_and_when_last() -> None:
     lines = [Line("kubelet", "log", SAID, f"2026-11-26T03:0{at}:00+00:00") for at in (3, 1, 2)]
     (sign,), places = seen([rule("failed to find plugin")], lines)
@@ -145,3 +164,14 @@ def test_hostile_lines_are_searched_in_bounded_time() -> None:
     hostile = " ".join(starts * 3)[:200_000]
     seen(shipped_rules().symptoms, [Line(TEXT, "pasted", hostile), Line("kubelet", "log", hostile)])
     assert time.process_time() - begun < 60  # a catastrophic pattern takes hours
+
+
+def test_of_each_source_the_last_place_is_shown_and_lines_that_stand_for_many_count_as_many() -> None:
+    lines = [
+        Line(TEXT, "a", f"one {SAID}", times=40),
+        Line(TEXT, "a", f"two {SAID}"),
+        Line("kubelet", "b", f"three {SAID}"),
+    ]
+    (sign,), _ = seen([rule("failed to find plugin")], lines)
+    assert (sign.times, sign.finding.found) == (42, "said 42 times in a, b")
+    assert [(one.source, one.excerpt.split()[0]) for one in sign.finding.evidence] == [("a", "two"), ("b", "three")]

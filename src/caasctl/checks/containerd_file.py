@@ -21,8 +21,7 @@ _CGROUP, _NEWEST = "SystemdCgroup", 4
 def _documents(facts: Facts) -> Iterator[tuple[Given, Document]]:
     given = facts.get(GivenFiles)
     for file in given.of(CONTAINERD) if given else ():
-        for document in file.documents:
-            yield file, document
+        yield from ((file, document) for document in file.documents if isinstance(document.data, dict))
 
 
 @check(

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from caasctl.facts.os_clock import Clock
 from caasctl.facts.os_journal import ContainerdJournal
 from caasctl.facts.os_services import Service, Services
+from caasctl.hidden import masked, said
 from caasctl.model import Check, Evidence, Facts, Finding, Fix, check, failed, passed
 from caasctl.profile import NodeProfile
 from caasctl.syntax.containerd.output import reason
@@ -57,7 +58,7 @@ def _steady(service: Service, clock: Clock | None) -> bool:
 
 def _fails(service: Service, journal: ContainerdJournal | None) -> Finding:
     own = [line for line in journal.lines if line.kind == "containerd"] if journal else []
-    why = reason("\n".join(line.text for line in own))
+    why = masked(said(reason("\n".join(line.text for line in own))))
     ended = f", {'signal' if service.signalled else 'status'} {service.status}" if service.status else ""
     again = "systemctl reset-failed containerd; systemctl restart containerd"
     cause = " ".join(filter(None, (_ENDS.get(service.result, ""), f"It said last: {why[:300]}" if why else "")))

@@ -53,7 +53,7 @@ def file_resources(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
 
 def _hugepages(pod: Pod) -> Iterator[tuple[tuple[object, ...], str, str]]:
     for path, container in pod.containers():
-        names = {name for word in ("limits", "requests") for name in table(container, "resources", word)}
+        names = {str(name) for word in ("limits", "requests") for name in table(container, "resources", word)}
         huge = sorted(name for name in names if name.startswith(_HUGE))
         if huge and not names & {"cpu", _MEMORY}:
             at = (*path, "resources", "limits", huge[0])

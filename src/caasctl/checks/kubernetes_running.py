@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 
+from caasctl.diagnosis import Line
 from caasctl.facts.kubernetes import Cluster, Kubelet, StaticPods
 from caasctl.facts.kubernetes_api import ClusterApi
 from caasctl.facts.kubernetes_containers import ContainerLogs, Containers
@@ -12,6 +13,7 @@ from caasctl.facts.kubernetes_readyz import ApiHealth
 from caasctl.facts.os_clock import Clock
 from caasctl.facts.os_journal import KubeletJournal
 from caasctl.facts.os_services import Services
+from caasctl.hidden import masked, said
 from caasctl.model import Check, Evidence, Facts, Finding, Fix, FixKind, check, failed, passed, unknown
 from caasctl.profile import NodeProfile
 from caasctl.syntax import kubeadm
@@ -63,7 +65,7 @@ def _kubelet_fails(facts: Facts, state: str) -> Finding:
     lines = [line for line in journal.lines if line.kind == "kubelet"] if journal else []
     reason = kubeadm.failed("", "\n".join(line.text for line in lines))
     told = reason.cause.startswith("the kubelet")
-    evidence = tuple(Evidence(line.source, line.text[:300]) for line in lines[-1:])
+    evidence = tuple(Evidence(line.source, _shown(line)) for line in lines[-1:])
     return failed(
         state,
         wanted=_WANTED,
@@ -150,8 +152,12 @@ def _restarting(newest: Container, tries: tuple[Container, ...]) -> str:
 
 def _last_words(name: str, facts: Facts) -> tuple[Evidence, ...]:
     logs = facts.get(ContainerLogs)
-    said = [line for line in logs.lines if line.source == f"log of {name}"] if logs else []
-    return tuple(Evidence(f"{line.source} {line.at}".strip(), line.text[:300]) for line in said[-1:])
+    own = [line for line in logs.lines if line.source == f"log of {name}"] if logs else []
+    return tuple(Evidence(f"{line.source} {line.at}".strip(), _shown(line)) for line in own[-1:])
+
+
+def _shown(line: Line) -> str:
+    return masked(said(line.text))[:300]
 
 
 @check(

@@ -17,7 +17,9 @@ from caasctl.model import Facts
 BOOT = ("kernel",)  # said once, at the boot or when it happened, and true until the next one
 WINDOW = timedelta(hours=1)
 PLAIN = 20_000  # lines of a pasted text that are taken as they are
+PLAIN_SIZE = 16 << 20  # characters of them
 SHAPES = 50_000  # of a longer one, how many that are not alike
+SHAPES_SIZE = 64 << 20  # characters of them
 _TROUBLE = re.compile(
     r"(?i)^[EF]\d{4} \d\d:|\blevel=(?:error|fatal|panic)|\b(?:error|fatal|panic|fail(?:ed|ure)?|cannot|could ?n[o']t|unable to|refused|"
     r"denied|invalid|not found|no such|timed? ?out|unsupported|segfault|traceback|corrupt\w*|killed|exceeded)\b"
@@ -53,26 +55,33 @@ def _time(at: str) -> datetime | None:
 
 
 def _before(when: datetime | None, span: timedelta | None) -> str:
+    """What lies before all calendars is "": then everything counts."""
     if when is None or span is None:
         return ""
-    return (when - span).astimezone(timezone.utc).isoformat(timespec="seconds")
+    try:
+        return (when - span).astimezone(timezone.utc).isoformat(timespec="seconds")
+    except OverflowError:
+        return ""
 
 
 def pasted(name: str, blocks: Iterable[str]) -> tuple[Line, ...]:
     """What a user brought, line by line. Of a long text lines that differ in figures only are one, with how often they came."""
     kept: dict[str, Line] = {}
     plain: list[Line] = []
+    size, room = 0, SHAPES_SIZE
     for block in blocks:
         lines = [line for line in block.splitlines() if line.strip()]
-        if not kept and len(plain) + len(lines) <= PLAIN:
+        size += len(block)
+        if not kept and len(plain) + len(lines) <= PLAIN and size <= PLAIN_SIZE:
             plain += [Line(TEXT, name, line) for line in lines]
             continue
         for line in (*(each.text for each in plain), *lines):
             shape = line.translate(_NO_FIGURES)
             if shape in kept:
                 kept[shape] = replace(kept[shape], times=kept[shape].times + 1)
-            elif len(kept) < SHAPES:
+            elif len(kept) < SHAPES and room >= len(line):
                 kept[shape] = Line(TEXT, name, line)
+                room -= len(line)
         plain = []
     return (*kept.values(), *plain)
 

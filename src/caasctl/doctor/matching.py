@@ -92,13 +92,18 @@ def _of_phrase(one: Phrase, rule: Rule, stream: _Stream) -> Iterator[tuple[int, 
 
 def _excerpt(lines: Sequence[Line], begun: int) -> str:
     """The message from a little before the match on; `begun`: where it begins among the squeezed characters."""
-    text = plain(" ".join(line.text.strip() for line in lines)).strip()
-    where = places(text)
+    whole = plain("\n".join(line.text.strip() for line in lines)).strip()
+    where = places(whole)
     at = where[begun] if begun < len(where) else 0
+    # What is cut first may lose the word that tells of a secret, and keep the secret.
+    text, at = _without_secrets(whole), len(_without_secrets(whole[:at]))
     start = 0 if at <= _BEFORE else text.rfind(" ", 0, at - _BEFORE // 2) + 1
-    cut = text[start : start + _EXCERPT]
-    shown = " ".join(cut.split())
-    return masked(said(("... " if start else "") + shown + (" ..." if start + _EXCERPT < len(text) else "")))
+    shown = " ".join(text[start : start + _EXCERPT].split())
+    return ("... " if start else "") + shown + (" ..." if start + _EXCERPT < len(text) else "")
+
+
+def _without_secrets(text: str) -> str:
+    return masked(said(text)).replace("\n", " ")
 
 
 def sign(rule: Rule, found: Sequence[Hit]) -> Sign:

@@ -17,7 +17,9 @@ _KEYS = 5_000  # of one mapping
 _DEEP = 100
 _DOCUMENTS = 300
 _DOTS = 100
-_BETWEEN = re.compile(r"^---(?=\s|$)[^\n]*$", re.MULTILINE)
+_BLANK = 5_000_000  # lines before documents, all together: a parser passes some millions in a second
+_BETWEEN = re.compile(r"^---(?=\s|$)", re.MULTILINE)
+_DIRECTIVE = re.compile(r"^%(?:YAML|TAG)\b[^\n]*$", re.MULTILINE)
 _HEADER = re.compile(r"""^\s*\[{1,2}\s*([^\[\]]+(?:"[^"]*"[^\[\]]*)*)\]{1,2}\s*(?:#.*)?$""")
 _KEY = re.compile(r"""^\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""")
 _PART = re.compile(r"""[\w-]+|"[^"]*"|'[^']*'""")
@@ -88,14 +90,19 @@ def _bounded(data: Any, what: str) -> Any:
 
 def _parts(text: str, what: str) -> Iterator[str]:
     """The documents, each with line breaks before it for what went before: what is said of lines is then right."""
+    text = _DIRECTIVE.sub("", text)  # each counts for the document behind it, which is parsed alone
     starts = [0, *(match.end() for match in _BETWEEN.finditer(text))]
     if len(starts) > _DOCUMENTS:
         raise FormatError(
             f"{what} has {len(starts)} documents", cause=f"more than {_DOCUMENTS} are not read", fix="split it"
         )
     ends = [*(match.start() for match in _BETWEEN.finditer(text)), len(text)]
-    for start, end in zip(starts, ends, strict=True):
-        yield "\n" * text.count("\n", 0, start) + text[start:end]
+    before = [text.count("\n", 0, start) for start in starts]
+    if sum(before) > _BLANK:
+        raise FormatError(f"{what} has too many lines for {len(starts)} documents", cause="each is read with the lines before it",
+                          fix="split it")  # fmt: skip
+    for lines, start, end in zip(before, starts, ends, strict=True):
+        yield "\n" * lines + text[start:end]
 
 
 def _with_tab(text: str, what: str, error: FormatError) -> FormatError:

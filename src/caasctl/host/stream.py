@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import stat as stat_module
 import sys
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -17,18 +17,22 @@ _LINE = 1 << 16  # a longer line is no message
 
 def user_blocks(path: str) -> Iterator[str]:
     """Whole lines, about a MiB at a time; what is no UTF-8 is replaced. Raises UsageError."""
-    if path == STDIN:
-        yield from _blocks(sys.stdin.buffer)
-        return
     try:
+        if path == STDIN:
+            yield from _blocks(_stdin())
+            return
         with open(os.path.abspath(path), "rb") as file:
-            if stat_module.S_ISDIR(os.fstat(file.fileno()).st_mode):
-                raise IsADirectoryError(0, "is a directory")
             yield from _blocks(file)
     except OSError as error:
         why = error.strerror or str(error)
-        raise UsageError(f"{path} cannot be read: {why}", cause="it was named on the command line",
+        raise UsageError(f"{'standard input' if path == STDIN else path} cannot be read: {why}", cause="it was named on the command line",
                          fix="name a readable text file, or - for standard input") from error  # fmt: skip
+
+
+def _stdin() -> BinaryIO:
+    if sys.stdin is None:  # closed by a shell's <&-; its number may be another file's by now
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    return sys.stdin.buffer
 
 
 def _blocks(file: BinaryIO) -> Iterator[str]:

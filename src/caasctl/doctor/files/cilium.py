@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from caasctl.doctor.files.kind import Kind, World
-from caasctl.facts.given import CILIUM, Given
+from caasctl.facts.given import CILIUM, Given, table
 from caasctl.profile import NodeProfile
 
 # Keys of values.yaml that no other program's file has; one is enough.
@@ -21,7 +21,7 @@ def _known(data: Any) -> bool:
 
 def _wanted(profile: NodeProfile, given: Given) -> NodeProfile:
     return replace(
-        profile, spec=replace(profile.spec, cilium=replace(profile.spec.cilium, values=given.documents[0].data))
+        profile, spec=replace(profile.spec, cilium=replace(profile.spec.cilium, values=table(given.documents[0].data)))
     )
 
 

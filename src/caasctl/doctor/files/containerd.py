@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from caasctl.doctor.files.kind import Kind, World
-from caasctl.facts.given import CONTAINERD, Given, items
+from caasctl.facts.given import CONTAINERD, Given, items, table
 from caasctl.syntax.containerd.tables import MAIN, newest_schema, schema
 
 _BINARY = "/usr/bin/containerd"
@@ -33,7 +33,7 @@ def _known(data: Any) -> bool:
 
 
 def _worlds(given: Given) -> tuple[World, ...]:
-    data = given.documents[0].data if given.documents else {}
+    data = table(given.documents[0].data) if given.documents else {}
     fit = [one for one in _RELEASES if newest_schema(one[0]) >= schema(data)] or [_RELEASES[-1]]
     return tuple(_world(given, release, "" if len(fit) == 1 else holds) for release, holds in fit)
 

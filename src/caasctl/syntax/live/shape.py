@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from caasctl.hidden import said
@@ -54,9 +55,16 @@ def listed(item: object, *path: str) -> tuple[str, ...]:
 
 
 def when(*values: object) -> str:
-    """The first that is a time of the API, which is in UTC, to the second; "" where none is."""
-    found = (match for value in values if isinstance(value, str) and (match := _TIME.match(value)))
-    return next((f"{match[0]}Z" for match in found), "")
+    """The first that is a time of the API, which is in UTC, to the second; "" where none is. The year 1 is Go's way to say never."""
+    found = (match[0] for value in values if isinstance(value, str) and (match := _TIME.match(value)))
+    return next((f"{at}Z" for at in found if _is_date(at)), "")
+
+
+def _is_date(at: str) -> bool:
+    try:
+        return datetime.fromisoformat(at).year > 1
+    except ValueError:
+        return False
 
 
 def place(item: object) -> tuple[str, str]:
