@@ -8,6 +8,7 @@ from caasctl.diagnosis import Diagnosis, Follow, Root, RuledOut, Sign
 from caasctl.hidden import masked
 from caasctl.model import Exit, Level, Report
 from caasctl.report.findings import BODY, field, fix
+from caasctl.report.first_step import first_step
 from caasctl.report.paper import Paper, cells, crop
 from caasctl.report.visible import one_line
 
@@ -270,13 +271,8 @@ def next_command(report: Report, again: str) -> str:
         finding = root.sign.finding
         if finding.ours:
             return f"caasctl init-node --dry-run --phase {finding.fixed_by}"
-        if (
-            finding.fix
-            and "`" not in finding.fix.text
-            and "\n" not in finding.fix.text
-            and finding.fix.kind.value == "command"
-        ):
-            return finding.fix.text
+        if step := first_step(finding.fix):
+            return step
         return f"caasctl explain {finding.id}"
     if _denied(report):
         return f"sudo {again}"
