@@ -39,7 +39,12 @@ def doctor(
     files: Files = None,
     here: Here = False,
     since: Annotated[
-        str | None, typer.Option("--since", metavar="SPAN", help="As 15m or 2h: older lines of the host's journals do not count; a --log counts whole.")
+        str | None,
+        typer.Option(
+            "--since",
+            metavar="SPAN",
+            help="As 15m or 2h: older lines of the host's journals do not count; a --log counts whole.",
+        ),
     ] = None,
     profile: Profile = "single-node",
     settings: Settings = None,
@@ -59,7 +64,11 @@ def doctor(
                          fix=f"caasctl doctor pod/NAME -n {namespace}, or leave -n out")  # fmt: skip
     session = commands.Session(profile, settings, facts, root)
     elsewhere = facts is not None or root != "/"
-    words = [*([target, "-n", namespace or "default"] if target else []), *_repeated("--log", logs), *_repeated("--file", files)]
+    words = [
+        *([target, "-n", namespace or "default"] if target else []),
+        *_repeated("--log", logs),
+        *_repeated("--file", files),
+    ]
     words += [*(["--here"] if here else []), *(["--since", since] if since else [])]
     asked = doctoring.Asked(
         tuple(logs or ()),

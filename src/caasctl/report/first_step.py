@@ -10,8 +10,11 @@ _PROGRAM = re.compile(
     r"(?:sudo )?(?:apt-get|caasctl|chmod|chown|chronyc|crictl|dmesg|dnf|du|echo|grep|hostnamectl|install -|ip|journalctl|kubeadm|kubectl|ln|ls|lspci|"
     r"modprobe|mv|resolvectl|sed|swapoff|sysctl|systemctl|tail|timedatectl|ufw)(?: |-|$)"
 )
+_QUOTED = re.compile(r"'[^'\n]*'|\"[^\"\n]*\"")
 _BETWEEN = re.compile(r"\s*(?:&&|\|\||;|\|)\s*")
-_PROSE = re.compile(r"`|\n|, [a-z]|\b(?:[A-Z]{2,}|[A-Z]\.[A-Z])\b(?![=_/.-])|: ")  # words to read, or a word to put in place
+_PROSE = re.compile(
+    r"`|\n|, [a-z]|\b(?:[A-Z]{2,}|[A-Z]\.[A-Z])\b(?![=_/.-])|: "
+)  # words to read, or a word to put in place
 # what ends pods, data or the session of whoever pastes it: read the fix first
 _TAKES = re.compile(
     r"\b(?:p?kill(?:all)?|rm|rmp|rmi|stopp?|reset|delete|drain|cordon|purge|remove|autoremove|uninstall|reboot|poweroff|disable|mask|flush|upgrade|full-upgrade"
@@ -25,6 +28,7 @@ def first_step(fix: Fix | None) -> str:
     if fix is None or fix.kind is not FixKind.COMMAND:
         return ""
     text = fix.text.partition("   #")[0].strip()
-    if _PROSE.search(text) or _TAKES.search(text) or not all(map(_PROGRAM.match, _BETWEEN.split(text))):
+    plain = _QUOTED.sub("_", text)
+    if _PROSE.search(plain) or _TAKES.search(text) or not all(map(_PROGRAM.match, _BETWEEN.split(plain))):
         return ""
     return _INIT.sub("caasctl init-node --dry-run", text)
