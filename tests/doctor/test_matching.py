@@ -135,6 +135,23 @@ def test_a_key_between_two_lines_of_what_was_pasted_is_not_shown() -> None:
     assert "MIIEow1B" not in sign.finding.evidence[0].excerpt
 
 
+def test_of_a_long_message_its_end_is_shown_as_well_and_no_half_of_a_secret() -> None:
+    line = f"failed to do request: Head https://reg/{'t/' * 90} password=hunter2hunter2 x509: certificate has expired"
+    ((sign,), _) = seen([rule("failed to do request: <*>x509: certificate")], [Line("event", "event", line)])
+    (shown,) = (one.excerpt for one in sign.finding.evidence)
+    assert shown.startswith("failed to do request: Head")
+    assert shown.endswith("x509: certificate has expired")
+    assert "hunter2" not in shown
+
+
+def test_what_an_event_and_its_pod_s_condition_both_say_is_shown_once() -> None:
+    said = "0/1 nodes are available: 1 node(s) were unschedulable."
+    lines = [Line("event", "event of pod a/b", f"FailedScheduling: {said}"), Line("pod", "pod a/b", said)]
+    for those in (lines, lines[::-1]):
+        ((sign,), _) = seen([rule("were unschedulable")], those)
+        assert [one.source for one in sign.finding.evidence] == ["event of pod a/b"]
+
+
 def test_a_symptom_says_how_often_when_first_and_when_last() -> None:
     lines = [Line("kubelet", "log", SAID, f"2026-11-26T03:0{at}:00+00:00") for at in (3, 1, 2)]
     (sign,), places = seen([rule("failed to find plugin")], lines)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from caasctl.facts.kubernetes_live import LiveObjects
 from caasctl.facts.kubernetes_pods import LivePods
-from caasctl.model import Check, Evidence, Facts, Finding, Fix, Level, check, failed, passed, unknown
+from caasctl.model import Check, Evidence, Facts, Finding, Fix, FixKind, Level, check, failed, passed, unknown
 from caasctl.needs.live import Step, fits, node_of, runtime_steps
 from caasctl.profile import NodeProfile
 from caasctl.syntax.live.others import RuntimeClass
@@ -59,7 +59,7 @@ def _judged(one: RuntimeClass, steps: tuple[Step, ...], facts: Facts) -> Finding
     if not last.broken:
         return passed(way, subject=one.name)
     found = failed(f"{last.name}: {last.found}", wanted=f"what {one.name} leads to", subject=one.name, cause=last.cause,
-                   fix=Fix(last.fix), evidence=(Evidence(f"runtimeclass {one.name}", way),))  # fmt: skip
+                   fix=Fix(last.fix, FixKind.EDIT if "`" in last.fix else FixKind.COMMAND), evidence=(Evidence(f"runtimeclass {one.name}", way),))  # fmt: skip
     return found if _used(one, facts) else replace(found, level=Level.WARN)
 
 

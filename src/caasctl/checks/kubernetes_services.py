@@ -152,7 +152,7 @@ def _pending(claim: Claim, facts: Facts) -> Iterator[Finding]:
     if named is None and default is None:
         have = f"of {', '.join(classes)} none is the default" if classes else "there is no StorageClass"
         mend = f"kubectl annotate storageclass {next(iter(classes))} storageclass.kubernetes.io/is-default-class=true" if classes \
-            else "install a provisioner (local-path-provisioner, say) and make its StorageClass the default"  # fmt: skip
+            else "install a provisioner (local-path-provisioner, say), and make its StorageClass the default"  # fmt: skip
         yield _unbound(claim, f"names no StorageClass, and {have}", mend)
     elif named and named not in classes:
         yield _unbound(
@@ -193,7 +193,8 @@ def _not_made(claim: Claim, facts: Facts) -> Iterator[Finding]:
 
 
 def _unbound(claim: Claim, found: str, fix: str) -> Finding:
-    return failed(found, wanted="bound", subject=claim.full, fix=Fix(fix))
+    return failed(found, wanted="bound", subject=claim.full,
+                  fix=Fix(fix, FixKind.COMMAND if fix.startswith("kubectl") else FixKind.EDIT))  # fmt: skip
 
 
 CHECKS: tuple[Check, ...] = (coredns, cluster_dns, storage_class)

@@ -11,7 +11,9 @@ import typer
 from caasctl.cli.app import Bundle, Format, Output, Profile, Root, Settings, Verbose, app, finish
 from caasctl.model import UsageError
 
-_SPAN = re.compile(r"(\d{1,6})(s|m|h|d)")
+_SPAN = re.compile(r"(?:\d{1,6}(?:s|m|h|d))+")
+_PART = re.compile(r"(\d+)(\w)")
+_LONGEST = timedelta(days=36500)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 Logs = Annotated[
     list[str] | None,
@@ -31,13 +33,18 @@ def doctor(
     target: Annotated[str | None, typer.Argument(metavar="[pod/NAME]", help="A pod whose start is followed.")] = None,
     *,
     namespace: Annotated[
-        str, typer.Option("--namespace", "-n", metavar="NS", help="The namespace of the pod.")
-    ] = "default",
+        str | None, typer.Option("--namespace", "-n", metavar="NS", help="The namespace of the pod, else default.")
+    ] = None,
     logs: Logs = None,
     files: Files = None,
     here: Here = False,
     since: Annotated[
-        str | None, typer.Option("--since", metavar="SPAN", help="As 15m or 2h: older lines do not count.")
+        str | None,
+        typer.Option(
+            "--since",
+            metavar="SPAN",
+            help="As 15m or 2h: older lines of the host's journals do not count; a --log counts whole.",
+        ),
     ] = None,
     profile: Profile = "single-node",
     settings: Settings = None,
@@ -52,9 +59,16 @@ def doctor(
     """
     from caasctl import commands, doctoring  # noqa: PLC0415
 
+    if namespace and not target:
+        raise UsageError("-n names the namespace of a pod, and no pod is named", cause="doctor looks at all pods of this node anyway",
+                         fix=f"caasctl doctor pod/NAME -n {namespace}, or leave -n out")  # fmt: skip
     session = commands.Session(profile, settings, facts, root)
     elsewhere = facts is not None or root != "/"
-    words = [*([target, "-n", namespace] if target else []), *_repeated("--log", logs), *_repeated("--file", files)]
+    words = [
+        *([target, "-n", namespace or "default"] if target else []),
+        *_repeated("--log", logs),
+        *_repeated("--file", files),
+    ]
     words += [*(["--here"] if here else []), *(["--since", since] if since else [])]
     asked = doctoring.Asked(
         tuple(logs or ()),
@@ -63,7 +77,7 @@ def doctor(
         here or elsewhere or bool(target) or not (logs or files),
         tuple(words),
         target or "",
-        namespace,
+        namespace or "default",
     )
     finish(doctoring.examine(session, asked), output, verbose=verbose)
 
@@ -79,8 +93,9 @@ def _span(text: str | None) -> timedelta | None:
     found = _SPAN.fullmatch(text.strip())
     if not found:
         raise UsageError(
-            f"--since {text} is no span of time",
+            f"--since {text!r} is no span of time",
             cause="it says how far back lines count",
-            fix="write it as 15m, 2h or 1d",
+            fix="write it as 15m, 2h, 1h30m or 1d",
         )
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    parts = (timedelta(**{_UNITS[unit]: int(number)}) for number, unit in _PART.findall(found[0]))
+    return min(sum(parts, timedelta()), _LONGEST)

@@ -8,7 +8,7 @@ from caasctl.diagnosis import Link
 from caasctl.doctor.chain_devices import device_steps
 from caasctl.facts.kubernetes_live import LiveObjects
 from caasctl.facts.kubernetes_pods import LivePods
-from caasctl.model import Evidence, Facts, Finding, Fix, Level, UsageError
+from caasctl.model import Evidence, Facts, Finding, Fix, FixKind, Level, UsageError
 from caasctl.needs.live import Step, fits, node_of, runtime_steps
 from caasctl.profile import NodeProfile
 from caasctl.syntax.live.nodes import Node
@@ -58,13 +58,17 @@ def _finding(last: Step, facts: Facts, namespace: str, name: str) -> Finding:
         wanted="ready",
         subject=f"{namespace}/{name}",
         cause=last.cause or f"A pod's start ends at its first broken link: {last.name}.",
-        fix=Fix(last.fix or f"kubectl -n {namespace} describe pod {name}"),
+        fix=_fix(last.fix or f"kubectl -n {namespace} describe pod {name}"),
         fixed_by="",
         evidence=tuple(_evidence(pods.about(pod))) if pods and pod else (),
         id=ID,
         title=TITLE,
         topic="kubernetes",
     )
+
+
+def _fix(text: str) -> Fix:
+    return Fix(text, FixKind.EDIT if "`" in text else FixKind.COMMAND)
 
 
 def _evidence(events: tuple[Event, ...]) -> Iterator[Evidence]:
@@ -110,7 +114,7 @@ def _no_pod(pods: LivePods, namespace: str, name: str) -> Step:
         if near
         else ""
     )
-    return Step("pod", f"no pod {name} in namespace {namespace}", broken=True, cause=hint or "It was never made, or is gone.",
+    return Step("pod", f"no pod {name} in namespace {namespace}" + (f": {hint}" if hint else ""), broken=True, cause=hint or "It was never made, or is gone.",
                 fix=f"caasctl doctor pod/{name} -n {elsewhere[0]}" if elsewhere else f"kubectl -n {namespace} get pods,events")  # fmt: skip
 
 

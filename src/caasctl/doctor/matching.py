@@ -17,6 +17,7 @@ from caasctl.model import Evidence, Finding, Level
 LASTING = ("kernel", "event", "pod", "node", "cilium")  # kinds of lines that are no history
 _EXCERPT = 240  # characters of a message that are shown
 _BEFORE = 80  # of them before the match
+_TAIL = 70  # of a match that is longer, how much of its end
 _SHOWN = 3  # sources that a symptom is shown from
 
 
@@ -87,19 +88,28 @@ def _of_phrase(one: Phrase, rule: Rule, stream: _Stream) -> Iterator[tuple[int, 
         if not any(other.search(around) for other in rule.unless):
             last = stream.line_at(max(match.start(), match.end() - 1))
             begun = match.start() - stream.starts[line]
-            yield line, Hit(stream.lines[line], stream.first + line, _excerpt(stream.lines[line : last + 1], begun))
+            ended = max(match.start(), match.end() - 1) - stream.starts[line]
+            yield (
+                line,
+                Hit(stream.lines[line], stream.first + line, _excerpt(stream.lines[line : last + 1], begun, ended)),
+            )
 
 
-def _excerpt(lines: Sequence[Line], begun: int) -> str:
-    """The message from a little before the match on; `begun`: where it begins among the squeezed characters."""
+def _excerpt(lines: Sequence[Line], begun: int, ended: int) -> str:
+    """The message from a little before the match on, of a long match both ends; begun, ended: places among the squeezed characters."""
     whole = plain("\n".join(line.text.strip() for line in lines)).strip()
     where = places(whole)
-    at = where[begun] if begun < len(where) else 0
     # What is cut first may lose the word that tells of a secret, and keep the secret.
-    text, at = _without_secrets(whole), len(_without_secrets(whole[:at]))
+    text = _without_secrets(whole)
+    at, end = (len(_without_secrets(whole[: where[one]])) if one < len(where) else 0 for one in (begun, ended))
     start = 0 if at <= _BEFORE else text.rfind(" ", 0, at - _BEFORE // 2) + 1
-    shown = " ".join(text[start : start + _EXCERPT].split())
-    return ("... " if start else "") + shown + (" ..." if start + _EXCERPT < len(text) else "")
+    most = start + _EXCERPT
+    if most < end <= most + _TAIL:
+        most = end + _TAIL
+    shown, more = " ".join(text[start:most].split()), most < len(text)
+    if end > most and len(lines) == 1:  # what tells most is often the end of a match
+        shown, more = f"{shown} ... {' '.join(text[end - _TAIL : end + _TAIL].split())}", end + _TAIL < len(text)
+    return ("... " if start else "") + shown + (" ..." if more else "")
 
 
 def _without_secrets(text: str) -> str:
@@ -110,7 +120,7 @@ def sign(rule: Rule, found: Sequence[Hit]) -> Sign:
     """The symptom with where it was seen: of each source the last place."""
     times = sorted(hit.line.at for hit in found if hit.line.at)
     last_of = {hit.line.source: hit for hit in found}
-    evidence = tuple(Evidence(_where(hit), hit.excerpt) for hit in list(last_of.values())[:_SHOWN])
+    evidence = tuple(Evidence(_where(hit), hit.excerpt) for hit in _different(last_of.values())[:_SHOWN])
     number = sum(hit.line.times for hit in found)
     often = f"{number} times" if number > 1 else "once"
     finding = Finding(
@@ -119,6 +129,15 @@ def sign(rule: Rule, found: Sequence[Hit]) -> Sign:
     )  # fmt: skip
     lasting = any(hit.line.kind in LASTING for hit in found)
     return Sign(finding, rule.says, number, *((times[0], times[-1]) if times else ("", "")), lasting=lasting)
+
+
+def _different(found: Iterable[Hit]) -> list[Hit]:
+    """Without those whose words stand in another one's: an event and its pod's condition say the same."""
+    kept: list[Hit] = []
+    for hit in found:
+        if not any(hit.excerpt in other.excerpt for other in kept):
+            kept = [other for other in kept if other.excerpt not in hit.excerpt] + [hit]
+    return kept
 
 
 def _where(hit: Hit) -> str:

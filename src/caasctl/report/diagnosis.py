@@ -8,14 +8,17 @@ from caasctl.diagnosis import Diagnosis, Follow, Root, RuledOut, Sign
 from caasctl.hidden import masked
 from caasctl.model import Exit, Level, Report
 from caasctl.report.findings import BODY, field, fix
-from caasctl.report.paper import Paper, cells, crop
+from caasctl.report.first_step import first_step
+from caasctl.report.paper import Paper
+from caasctl.report.shortened import in_short
+from caasctl.report.shortened import shortened as _cut
+from caasctl.report.unseen import unseen
 from caasctl.report.visible import one_line
 
 WORD = "doctor"
 _IN_FULL = 3  # causes that nothing seen follows from
 _FOLDED = 6  # of what follows from a cause, how much is shown without -v
 _LISTED = 8  # of what was ruled out
-_LINE = 160
 
 
 def of(report: Report) -> Diagnosis | None:
@@ -35,6 +38,7 @@ def write(paper: Paper, report: Report, found: Diagnosis, *, verbose: bool) -> N
     _keys(paper, found, verbose=verbose)
     if verbose:
         _past(paper, found)
+    unseen(paper, report, found)
     _collect(paper, found)
     _looked_at(paper, report, found)
 
@@ -260,7 +264,11 @@ def _named(found: Diagnosis) -> str:
     if not found.established and not any(root.shows for root in found.roots):
         fail = f"{len(names)} checks fail" if len(names) > 1 else f"{names[0]} fails"
         return f"Nothing broke: this host is no node yet. {fail}; `caasctl preflight` says what is yours."
-    return f"Root cause: {names[0]}." if len(names) == 1 else f"{len(names)} root causes: {', '.join(names)}."
+    return (
+        f"Root cause: {names[0]}: {in_short(found.roots[0].sign)}"
+        if len(names) == 1
+        else f"{len(names)} root causes: {', '.join(names)}."
+    )
 
 
 def next_command(report: Report, again: str) -> str:
@@ -270,23 +278,16 @@ def next_command(report: Report, again: str) -> str:
         finding = root.sign.finding
         if finding.ours:
             return f"caasctl init-node --dry-run --phase {finding.fixed_by}"
-        if (
-            finding.fix
-            and "`" not in finding.fix.text
-            and "\n" not in finding.fix.text
-            and finding.fix.kind.value == "command"
-        ):
-            return finding.fix.text
+        if step := first_step(finding.fix):
+            return step
         return f"caasctl explain {finding.id}"
     if _denied(report):
         return f"sudo {again}"
-    return found.collect[0].split("`")[1] if found.collect else again
+    if found.collect:
+        return found.collect[0].split("`")[1]
+    looked = report.exit_code is Exit.OK and report.findings
+    return again.replace("caasctl doctor", "caasctl preflight", 1) if looked else again  # there are the warnings
 
 
 def _denied(report: Report) -> bool:
     return any(f.level is Level.UNKNOWN and "needs root" in f.found for f in report.findings)
-
-
-def _cut(text: str, most: int = _LINE) -> str:
-    shown = one_line(masked(text))
-    return shown if cells(shown) <= most else f"{crop(shown, most - 4)} ..."

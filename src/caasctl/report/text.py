@@ -60,7 +60,7 @@ def footer(paper: Paper, report: Report) -> None:
             banner.terms(paper, report, auto_reboot="--auto-reboot" in report.command.split())
     paper.hang([], f"{verdict(report)} Exit code {int(report.exit_code)}.", 0, "bold")
     if elsewhere(report):
-        paper.hang([], f"This was {report.host} as recorded; what changes a host runs on that host.", 0)
+        paper.hang([], f"This was {report.host} as recorded: run what changes a host on that host.", 0)
     paper.line(("Next:  ", "bold"), next_command(report))
 
 

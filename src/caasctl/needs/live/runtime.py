@@ -48,7 +48,8 @@ def runtime_steps(facts: Facts, handler: str) -> Iterator[Step]:
     runtime = known.runtimes.get(name)
     if runtime is None:
         there = ", ".join(known.runtimes) or "none"
-        yield Step("handler", f"containerd has no handler {name}, only {there}", broken=True, fix=_INIT,
+        yield Step("handler", f"containerd has no handler {name}, only {there}", broken=True,
+                   fix=f"put {name} into spec.runtimes of the profile, then `{_INIT}`; or let the pods name a class of {there}",
                    cause=f'The class names a handler that containerd does not have: `no runtime for "{name}" is configured`.')  # fmt: skip
         return
     yield Step("handler", f"{name} ({runtime.get('runtime_type', 'without a runtime_type')})")
