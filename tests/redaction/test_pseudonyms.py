@@ -221,3 +221,19 @@ def test_any_device_s_mac_becomes_a_local_one_of_a_device(data: bytes) -> None:
 
 def test_an_address_below_a_line_that_ends_in_a_letter_is_no_version() -> None:
     assert "8.8.8.8" not in renamed("nameserver\n8.8.8.8 is it\n")[0]
+
+
+def test_a_password_that_a_url_writes_with_escapes_is_hidden_as_it_is_elsewhere() -> None:
+    _, other = renamed("https://user:p%40ssw0rd-long@host/x", "it is p@ssw0rd-long here")
+    assert "ssw0rd" not in other
+
+
+def test_a_mac_that_only_an_address_tells_has_another_name_elsewhere_too() -> None:
+    _, bare = renamed("inet6 fe80::5054:ff:fe12:3456/64", "device 525400123456 is up")
+    assert "525400123456" not in bare
+
+
+def test_a_token_behind_escapes_is_a_leak() -> None:
+    redaction = Redaction(b"key")
+    redaction.known.add('se"cret-0123456789')
+    assert list(Scan(redaction).leaks(r"said se\"cret-0123456789")) == ["secret in escapes"]

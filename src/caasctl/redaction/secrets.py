@@ -57,6 +57,9 @@ _CLOUDS = Need("text", (b"AKIA", b"ASIA", b"ghp_", b"gho_", b"ghu_", b"ghs_", b"
                         b"xox", b"AIza", b"sk-", b"nvapi-", b"hf_", b"dckr_", b"npm_"))  # fmt: skip
 
 
+IN_URL = "password in a URL"
+
+
 class Form(NamedTuple):
     """kind: the first word that is said of what was replaced. need: what stands in each line that it matches in."""
 
@@ -70,7 +73,7 @@ _IN_A_LINE = (
     Form("JSON web token", JWT, Need("text", (b"eyJ",))),
     Form("cloud or forge key", CLOUD, _CLOUDS),
     Form("password hash", HASH, Need("text", (b"$", b"grub.pbkdf2.", b"{SSHA"))),
-    Form("password in a URL", URL, Need("no names", (b"://:@", b"://::@", b"://:::@", b"://::::"))),
+    Form(IN_URL, URL, Need("no names", (b"://:@", b"://::@", b"://:::@", b"://::::"))),
     Form("authorization header", _AUTHORIZATION, Need("lower", (b"authorization",))),
     Form("authorization header", _LIST_HEADER, _SCHEMES),
     Form("authorization header", _HEADER, _SCHEMES),
@@ -162,7 +165,7 @@ def decoded(token: str) -> str | None:
 
 
 def plain(secret: str) -> Iterator[str]:
-    """The values to look for elsewhere, of what a pattern found: without quotes, line by line, of a URL the password."""
+    """The values to look for elsewhere, of what a pattern found: without quotes, line by line, and without a URL's escapes."""
     secret = re.sub(r"^\\*[\"']|\\*[\"']$", "", secret.strip())
     lines = secret.replace("\\n", "\n").split("\n") if "\n" in secret or "\\n" in secret else [secret]
     for line in (line.strip() for line in lines):

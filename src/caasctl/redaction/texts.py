@@ -79,6 +79,8 @@ class Redaction:
     def _secret(self, kind: str, value: str) -> None:
         self.counts[kind] += 1
         self.known.update(secrets.plain(value))
+        if kind == secrets.IN_URL:
+            self.known.update(secrets.plain(value.partition(":")[2]))
 
     def _meet_in(self, found: re.Match[str], address: Address | None) -> None:
         if address is None:
