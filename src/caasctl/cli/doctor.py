@@ -65,7 +65,6 @@ def doctor(
     _of_a_pod(target, namespace)
     _say_waiting(logs or [])
     session = commands.Session(profile, settings, facts, root)
-    elsewhere = facts is not None or root != "/"
     words = _repeated("--log", logs) + _repeated("--file", files) + (["--here"] if here else [])
     words = [
         *([target, "-n", namespace or "default"] if target else []),
@@ -76,7 +75,7 @@ def doctor(
         tuple(logs or ()),
         tuple(files or ()),
         _span(since),
-        here or elsewhere or bool(target) or not (logs or files),
+        here or facts is not None or root != "/" or bool(target) or not (logs or files),
         tuple(words),
         target or "",
         namespace or "default",
