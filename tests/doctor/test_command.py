@@ -157,6 +157,12 @@ def test_a_pod_of_another_namespace_is_said_to_be_there(tmp_path: Path) -> None:
     assert link["found"] == "no pod vectoradd in namespace default: one of that name is in tenant-a"
 
 
+def test_the_log_that_was_given_is_named_in_the_next_command(tmp_path: Path) -> None:
+    log = tmp_path / "my log"
+    log.write_text("fatal: the flux capacitor is corrupt\n")
+    assert doctor("--log", str(log)).stdout.splitlines()[-1] == f"Next:  caasctl doctor --here --log '{log}'"
+
+
 def test_where_little_could_be_looked_at_it_is_said_why() -> None:
     said = doctor("--facts", str(TOP / "tests/hosts/almost-nothing-readable"))
     assert said.returncode == 6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from datetime import timedelta
 from typing import Annotated
 
@@ -26,26 +27,28 @@ Files = Annotated[
     ),
 ]
 Here = Annotated[bool, typer.Option("--here", help="Looks at this host as well, where --log or --file is given.")]
+Namespace = Annotated[
+    str | None, typer.Option("--namespace", "-n", metavar="NS", help="The namespace of the pod, else default.")
+]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        "--since",
+        metavar="SPAN",
+        help="As 15m or 2h: older lines of the host's journals do not count; a --log counts whole.",
+    ),
+]
 
 
 @app.command()
 def doctor(
     target: Annotated[str | None, typer.Argument(metavar="[pod/NAME]", help="A pod whose start is followed.")] = None,
     *,
-    namespace: Annotated[
-        str | None, typer.Option("--namespace", "-n", metavar="NS", help="The namespace of the pod, else default.")
-    ] = None,
+    namespace: Namespace = None,
     logs: Logs = None,
     files: Files = None,
     here: Here = False,
-    since: Annotated[
-        str | None,
-        typer.Option(
-            "--since",
-            metavar="SPAN",
-            help="As 15m or 2h: older lines of the host's journals do not count; a --log counts whole.",
-        ),
-    ] = None,
+    since: Since = None,
     profile: Profile = "single-node",
     settings: Settings = None,
     facts: Bundle = None,
@@ -59,27 +62,39 @@ def doctor(
     """
     from caasctl import commands, doctoring  # noqa: PLC0415
 
-    if namespace and not target:
-        raise UsageError("-n names the namespace of a pod, and no pod is named", cause="doctor looks at all pods of this node anyway",
-                         fix=f"caasctl doctor pod/NAME -n {namespace}, or leave -n out")  # fmt: skip
+    _of_a_pod(target, namespace)
+    _say_waiting(logs or [])
     session = commands.Session(profile, settings, facts, root)
-    elsewhere = facts is not None or root != "/"
+    words = _repeated("--log", logs) + _repeated("--file", files) + (["--here"] if here else [])
     words = [
         *([target, "-n", namespace or "default"] if target else []),
-        *_repeated("--log", logs),
-        *_repeated("--file", files),
+        *words,
+        *(["--since", since] if since else []),
     ]
-    words += [*(["--here"] if here else []), *(["--since", since] if since else [])]
     asked = doctoring.Asked(
         tuple(logs or ()),
         tuple(files or ()),
         _span(since),
-        here or elsewhere or bool(target) or not (logs or files),
+        here or facts is not None or root != "/" or bool(target) or not (logs or files),
         tuple(words),
         target or "",
         namespace or "default",
     )
     finish(doctoring.examine(session, asked), output, verbose=verbose)
+
+
+def _of_a_pod(target: str | None, namespace: str | None) -> None:
+    """Raises UsageError for a namespace that would be ignored."""
+    if namespace and not target:
+        raise UsageError("-n names the namespace of a pod, and no pod is named", cause="doctor looks at all pods of this node anyway",
+                         fix=f"caasctl doctor pod/NAME -n {namespace}, or leave -n out")  # fmt: skip
+
+
+def _say_waiting(logs: list[str]) -> None:
+    from caasctl.host.stream import waits_for  # noqa: PLC0415
+
+    for said in filter(None, map(waits_for, logs)):
+        print(f"caasctl: {said}", file=sys.stderr, flush=True)
 
 
 def _repeated(option: str, values: list[str] | None) -> list[str]:

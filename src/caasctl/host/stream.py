@@ -26,8 +26,6 @@ def user_blocks(path: str) -> Iterator[str]:
         if path == STDIN:
             yield from _blocks(_stdin(), "standard input")
             return
-        if stat_module.S_ISFIFO(os.stat(path).st_mode):
-            _tell(f"{path} is a pipe: waiting for a program that writes into it (Ctrl-C ends this)")
         with open(os.path.abspath(path), "rb") as file:
             if stat_module.S_ISDIR(os.fstat(file.fileno()).st_mode):
                 raise IsADirectoryError(0, "is a directory")
@@ -42,14 +40,19 @@ def _stdin() -> BinaryIO:
     if sys.stdin is None:  # closed by a shell's <&-; its number may be another file's by now
         raise UsageError("standard input is closed", cause="--log - reads from it",
                          fix="give it something to read: COMMAND 2>&1 | caasctl doctor --log -")  # fmt: skip
-    if sys.stdin.isatty():
-        _tell("waiting for text on standard input: paste it, then Ctrl-D on a line of its own")
     return sys.stdin.buffer
 
 
-def _tell(waiting: str) -> None:
-    """On standard error: what a program waits for, while nothing is to be seen of it."""
-    print(f"caasctl: {waiting}", file=sys.stderr, flush=True)
+def waits_for(path: str) -> str:
+    """What reading it may wait for while nothing is to be seen of it; "" where it waits for nobody."""
+    if path == STDIN:
+        ask = sys.stdin is not None and sys.stdin.isatty()
+        return "waiting for text on standard input: paste it, then Ctrl-D on a line of its own" if ask else ""
+    try:
+        pipe = stat_module.S_ISFIFO(os.stat(path).st_mode)
+    except OSError:
+        return ""
+    return f"{path} is a pipe: waiting for a program that writes into it (Ctrl-C ends this)" if pipe else ""
 
 
 def _blocks(file: BinaryIO, name: str) -> Iterator[str]:

@@ -8,7 +8,7 @@ from caasctl.diagnosis import Diagnosis, Follow, Root, RuledOut, Sign
 from caasctl.hidden import masked
 from caasctl.model import Exit, Level, Report
 from caasctl.report.findings import BODY, field, fix
-from caasctl.report.first_step import first_step
+from caasctl.report.first_step import first_step, with_log
 from caasctl.report.paper import Paper
 from caasctl.report.shortened import in_short
 from caasctl.report.shortened import shortened as _cut
@@ -284,7 +284,7 @@ def next_command(report: Report, again: str) -> str:
     if _denied(report):
         return f"sudo {again}"
     if found.collect:
-        return found.collect[0].split("`")[1]
+        return with_log(found.collect[0].split("`")[1], report)
     looked = report.exit_code is Exit.OK and report.findings
     return again.replace("caasctl doctor", "caasctl preflight", 1) if looked else again  # there are the warnings
 

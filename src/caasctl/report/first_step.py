@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import shlex
 
-from caasctl.model import Fix, FixKind
+from caasctl.model import Fix, FixKind, Report
 
 _PROGRAM = re.compile(
     r"(?:sudo )?(?:apt-get|caasctl|chmod|chown|chronyc|crictl|dmesg|dnf|du|echo|grep|hostnamectl|install -|ip|journalctl|kubeadm|kubectl|ln|ls|lspci|"
@@ -32,3 +33,10 @@ def first_step(fix: Fix | None) -> str:
     if _PROSE.search(plain) or _TAKES.search(text) or not all(map(_PROGRAM.match, _BETWEEN.split(plain))):
         return ""
     return _INIT.sub("caasctl init-node --dry-run", text)
+
+
+def with_log(further: str, report: Report) -> str:
+    """The log that was given in the place of FILE."""
+    words = shlex.split(report.command)
+    log = next((words[at + 1] for at, word in enumerate(words[:-1]) if word == "--log" and words[at + 1] != "-"), "")
+    return further.replace("--log FILE", f"--log {shlex.quote(log)}") if log else further
