@@ -121,6 +121,22 @@ def test_since_leaves_out_what_was_said_before(tmp_path: Path) -> None:
     assert [one["id"] for one in told("--facts", host, "--since", "3h")["diagnosis"]["roots"]] == ["gpu.fell_off_bus"]
 
 
+def test_what_would_be_ignored_or_says_nothing_is_refused(tmp_path: Path) -> None:
+    log = tmp_path / "empty.log"
+    log.write_text("\n \n")
+    nothing = doctor("--log", str(log))
+    assert (nothing.returncode, "holds no text" in " ".join(nothing.stderr.split())) == (2, True)
+    ignored = doctor("--log", "-", "--since", "1h", stdin="all is well\n")
+    assert (ignored.returncode, "--since is about a host's journals" in ignored.stderr) == (2, True)
+
+
+def test_a_host_that_never_was_a_node_has_nothing_that_broke() -> None:
+    said = doctor("--facts", str(FIRST_DAY))
+    assert "NOT YET AS A NODE NEEDS IT 1 of " in said.stdout
+    assert "ROOT CAUSE" not in said.stdout
+    assert "Nothing broke: this host is no node yet." in said.stdout
+
+
 @pytest.mark.parametrize("span", ["3h", "2h30m", "999999d", "999999d999999d"])
 def test_spans_may_be_of_several_parts_and_of_any_length(span: str, tmp_path: Path) -> None:
     node = Sick(tmp_path)

@@ -62,20 +62,17 @@ def doctor(
     """
     from caasctl import commands, doctoring  # noqa: PLC0415
 
-    _of_a_pod(target, namespace)
+    judges_host = here or facts is not None or root != "/" or bool(target) or not (logs or files)
+    _refuse_what_would_be_ignored(target, namespace, since if not judges_host else None)
     _say_waiting(logs or [])
     session = commands.Session(profile, settings, facts, root)
-    words = _repeated("--log", logs) + _repeated("--file", files) + (["--here"] if here else [])
-    words = [
-        *([target, "-n", namespace or "default"] if target else []),
-        *words,
-        *(["--since", since] if since else []),
-    ]
+    words = [*([target, "-n", namespace or "default"] if target else []), *_repeated("--log", logs)]
+    words += _repeated("--file", files) + (["--here"] if here else []) + (["--since", since] if since else [])
     asked = doctoring.Asked(
         tuple(logs or ()),
         tuple(files or ()),
         _span(since),
-        here or facts is not None or root != "/" or bool(target) or not (logs or files),
+        judges_host,
         tuple(words),
         target or "",
         namespace or "default",
@@ -83,8 +80,11 @@ def doctor(
     finish(doctoring.examine(session, asked), output, verbose=verbose)
 
 
-def _of_a_pod(target: str | None, namespace: str | None) -> None:
-    """Raises UsageError for a namespace that would be ignored."""
+def _refuse_what_would_be_ignored(target: str | None, namespace: str | None, since: str | None) -> None:
+    """Raises UsageError. since: where no journal of a host is read."""
+    if since is not None:
+        raise UsageError("--since is about a host's journals, and only what is given is judged here", cause="a --log counts whole",
+                         fix="leave --since out, or add --here")  # fmt: skip
     if namespace and not target:
         raise UsageError("-n names the namespace of a pod, and no pod is named", cause="doctor looks at all pods of this node anyway",
                          fix=f"caasctl doctor pod/NAME -n {namespace}, or leave -n out")  # fmt: skip

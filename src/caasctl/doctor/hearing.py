@@ -12,7 +12,7 @@ from itertools import groupby
 from caasctl.diagnosis import Line
 from caasctl.doctor.rules import TEXT
 from caasctl.hidden import masked, said
-from caasctl.model import Facts
+from caasctl.model import Facts, UsageError
 
 BOOT = ("kernel",)  # said once, at the boot or when it happened, and true until the next one
 WINDOW = timedelta(hours=1)
@@ -65,7 +65,10 @@ def _before(when: datetime | None, span: timedelta | None) -> str:
 
 
 def pasted(name: str, blocks: Iterable[str]) -> tuple[Line, ...]:
-    """What a user brought, line by line. Of a long text lines that differ in figures only are one, with how often they came."""
+    """What a user brought, line by line. Of a long text lines that differ in figures only are one, with how often they came.
+
+    Raises UsageError for a text without a word: it would read as one in which all is well.
+    """
     kept: dict[str, Line] = {}
     plain: list[Line] = []
     size, room = 0, SHAPES_SIZE
@@ -83,6 +86,9 @@ def pasted(name: str, blocks: Iterable[str]) -> tuple[Line, ...]:
                 kept[shape] = Line(TEXT, name, line)
                 room -= len(line)
         plain = []
+    if not kept and not plain:
+        raise UsageError(f"{name} holds no text", cause="doctor was to judge what a program said, and it said nothing",
+                         fix="its errors may go to standard error: COMMAND 2>&1 | caasctl doctor --log -")  # fmt: skip
     return (*kept.values(), *plain)
 
 

@@ -45,13 +45,14 @@ def write(paper: Paper, report: Report, found: Diagnosis, *, verbose: bool) -> N
 
 def _roots(paper: Paper, found: Diagnosis, *, verbose: bool) -> None:
     """In full those that show in something else, or that a program stated; of the others three, then a line each."""
+    word = "NOT YET AS A NODE NEEDS IT" if _is_no_node(found) else "ROOT CAUSE"
     plain = [root for root in found.roots if not root.shows]
     folded = [] if verbose else plain[_IN_FULL:]
     for at, root in enumerate(found.roots):
         if root not in folded:
             several = f" {at + 1} of {len(found.roots)}" if len(found.roots) > 1 else ""
             seen = f"  shows in {root.signs} ways" if root.signs > 1 else ""
-            paper.line((f"ROOT CAUSE{several}", "bold red"), seen)
+            paper.line((f"{word}{several}", "bold red"), seen)
             _sign(paper, root.sign)
             _follows(paper, root, verbose=verbose)
             paper.blank()
@@ -259,9 +260,14 @@ def verdict(report: Report) -> str:
     return "Nothing was found, but not everything could be looked at." if unsure else "Nothing was found."
 
 
+def _is_no_node(found: Diagnosis) -> bool:
+    """Nothing here ever ran that could have broken."""
+    return not found.established and not any(root.shows for root in found.roots)
+
+
 def _named(found: Diagnosis) -> str:
     names = [root.sign.id for root in found.roots]
-    if not found.established and not any(root.shows for root in found.roots):
+    if _is_no_node(found):
         fail = f"{len(names)} checks fail" if len(names) > 1 else f"{names[0]} fails"
         return f"Nothing broke: this host is no node yet. {fail}; `caasctl preflight` says what is yours."
     return (

@@ -33,6 +33,7 @@ from caasctl.syntax.containerd.wanted import Wanted
 STAMP = "/run/caasctl/containerd.json"
 STAGE = "/run/caasctl/stage/containerd"
 DEADLINE_S = 15.0
+_SLOW_S = 45.0  # of a host that is busy with its pods; one that hangs for longer is not to be left behind
 TICKS_PER_S = 100  # USER_HZ: fixed in the kernel's interface since 2.4
 NS_PER_S = 1_000_000_000
 
@@ -165,11 +166,9 @@ class ContainerdActivation:
             time.sleep(0.2)
         if silence:
             raise self._failed(host, f"containerd does not answer: {silence}", "")
-        wrong = self._plugins_wrong(host)
-        if wrong:
+        if wrong := self._plugins_wrong(host):
             raise self._failed(host, f"the CRI did not come up: {wrong}", "")
-        missing = self._handlers_missing(host)
-        if missing:
+        if missing := self._handlers_missing(host):
             raise self._failed(host, f"containerd runs without the handler {', '.join(missing)}", "")
         self._remember(host)
 
@@ -198,18 +197,18 @@ class ContainerdActivation:
         return ", ".join(wrong)
 
     def _ctr_plugins(self, host: Writer) -> Completed:
-        return host.query("ctr", "-a", self._socket(host), "--connect-timeout", "2s", "plugins", "ls", timeout_s=5)
+        return host.query(
+            "ctr", "-a", self._socket(host), "--connect-timeout", "2s", "plugins", "ls", timeout_s=_SLOW_S
+        )
 
     def _socket(self, host: Reader) -> str:
         return socket(merged(self._files(host), self.version))
 
     def _handlers_missing(self, host: Writer) -> tuple[str, ...]:
         """By the CRI's own answer where crictl is there, else by what the file that the daemon was started on says."""
-        said = host.query("crictl", "--runtime-endpoint", f"unix://{self._socket(host)}", "info", timeout_s=10)
-        if said.ok:
-            there = set(cri_status(parse_json(said.stdout, "crictl info")).runtimes)
-        else:
-            there = set(cri(self._dump(host, self.main)).runtimes)
+        said = host.query("crictl", "--runtime-endpoint", f"unix://{self._socket(host)}", "info", timeout_s=_SLOW_S)
+        status = cri_status(parse_json(said.stdout, "crictl info")) if said.ok else cri(self._dump(host, self.main))
+        there = set(status.runtimes)
         return tuple(name for name in self.wanted.names if name not in there)
 
     def _failed(self, host: Writer, problem: str, said: str) -> CaasError:
