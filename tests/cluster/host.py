@@ -140,7 +140,7 @@ class Host:
     def caasctl(self, *words: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         return self.run(sys.executable, "-m", "caasctl", *words, environment=environment)
 
-    def until(self, text: str, seconds: float = 10) -> None:
+    def until(self, text: str, seconds: float = 60) -> None:
         """Waits for a command line to succeed."""
         deadline = time.monotonic() + seconds
         while self.run("sh", "-ec", text).returncode:

@@ -92,12 +92,12 @@ class Client:
         return found
 
     def put(self, folder: str, body: Object) -> Object:
-        """Creates, or replaces what is there."""
+        """Creates, or replaces what is there; of a service that is there the server says that its address is taken, as kubeadm knows."""
         name = body["metadata"]["name"]
         try:
             made: Object = self.call("POST", folder, body)
         except ApiError as error:
-            if error.code != 409:
+            if error.code != 409 and "provided IP is already allocated" not in str(error):
                 raise
             made = self.call("PUT", f"{folder}/{name}", body)
         return made
