@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from caasctl.bundle import BundleHost
 from caasctl.facts import network, network_routes
 from caasctl.facts.network import Address, Link, Links
-from caasctl.facts.network_routes import Routes
+from caasctl.facts.network_routes import Route, Routes
 from caasctl.host import LiveHost
 from caasctl.model import Unreadable
 from caasctl.recording import RecordingHost
@@ -213,8 +214,17 @@ def test_this_machine_recorded_says_the_same_as_this_machine(tmp_path: Path) -> 
     links, routes = network.read_links(host), network_routes.read_routes(host)
     host.save(str(tmp_path / "host"), "here")
     replayed = BundleHost(str(tmp_path / "host"))
-    assert network.read_links(replayed) == links
-    assert network_routes.read_routes(replayed) == routes
+
+    def without_link_local(found: Links) -> Links:  # a recording gives them other names: they are made of MACs
+        kept = ((link, tuple(a for a in link.addresses if not a.ip.startswith("fe80:"))) for link in found.links)
+        return replace(found, links=tuple(replace(link, addresses=addresses) for link, addresses in kept))
+
+    assert without_link_local(network.read_links(replayed)) == without_link_local(links)
+
+    def without_a_mac(found: Routes) -> list[Route]:
+        return [route for route in found.routes if "fe80:" not in route.dst + route.via + route.source]
+
+    assert without_a_mac(network_routes.read_routes(replayed)) == without_a_mac(routes)
 
 
 def test_the_files_and_the_command_tell_the_same_addresses_of_this_machine() -> None:

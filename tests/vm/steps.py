@@ -80,8 +80,9 @@ def is_well(machine: Machine) -> None:
     told = machine.run(f"caasctl doctor {PROFILE} -o json")
     report = json.loads(told.out)
     found, unasked = report["diagnosis"], report["summary"]["unknown"]
-    assert (found["roots"], found["beside"]) == ([], []), told.out
-    assert found["unexplained"] == [] or unasked, told.out
+    wrong = {kind: found[kind] for kind in ("roots", "beside", "unexplained")}
+    assert (found["roots"], found["beside"]) == ([], []), json.dumps(wrong, indent=1)
+    assert found["unexplained"] == [] or unasked, json.dumps(wrong, indent=1)
 
 
 def small_images(machine: Machine) -> None:
