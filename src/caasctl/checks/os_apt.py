@@ -12,7 +12,7 @@ from caasctl.facts.os_apt import AptPins, AptReleases, AptSources
 from caasctl.facts.os_clock import Clock
 from caasctl.facts.os_dpkg import DpkgState
 from caasctl.model import Check, Evidence, Facts, Finding, Fix, FixKind, check, failed, passed
-from caasctl.needs.installing import installs
+from caasctl.needs.installing import READS, installs
 from caasctl.profile import NodeProfile
 from caasctl.syntax.debian.sources import Source
 
@@ -30,7 +30,7 @@ _COMPONENTS = ("kubelet", "kubeadm", "kubectl", "cri-tools")
 @check(
     "os.apt_sources",
     "apt's sources are of this distribution and can be read",
-    reads=(AptSources,),
+    reads=(AptSources, *READS),
     why="One source that apt cannot read fails `apt-get update` for all of them; one of another release mixes two C libraries.",
     fix="Correct or remove the source that the finding names.",
     source="sources.list(5); apt-secure(8)",
@@ -133,7 +133,7 @@ def _add(found: AptSources) -> Fix:
 @check(
     "os.apt_release",
     "apt's repositories are valid at this host's time",
-    reads=(AptReleases, AptSources, Clock),
+    reads=(AptReleases, AptSources, Clock, *READS),
     why="apt refuses a repository by its dates: `Release file for ... is not valid yet`, `... is expired (invalid since ...)`.",
     fix="Set the clock right; bring a mirror on this host up to date.",
     source="apt-secure(8); apt.conf(5), Acquire::Check-Valid-Until",
@@ -169,7 +169,7 @@ def _checked(found: AptSources, path: str) -> bool:
 @check(
     "os.apt_pins",
     "No pin and no hold stops what is to be installed",
-    reads=(AptPins, DpkgState),
+    reads=(AptPins, DpkgState, *READS),
     why="apt stops with `E: Package 'kubelet' has no installation candidate`, or with `E: Held packages were changed and -y was"
     " used without --allow-change-held-packages.`",
     fix="Take the pin or the hold away, or name the version that it asks for in the profile.",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from caasctl.facts.os_dpkg import DpkgState, LockHolder, PackageLocks
 from caasctl.facts.os_system import Disk, Space
 from caasctl.model import Check, Evidence, Facts, Finding, Fix, FixKind, check, failed, passed, warned
-from caasctl.needs.installing import installs
+from caasctl.needs.installing import READS, installs
 from caasctl.profile import NodeProfile
 
 _SHOWN = 5
@@ -26,7 +26,7 @@ _UNATTENDED = ("unattended-upgrade", "unattended-upgrades", "unattended-upgr")
 @check(
     "os.package_locks",
     "No other program is installing packages",
-    reads=(PackageLocks, DpkgState),
+    reads=(PackageLocks, DpkgState, *READS),
     why="apt stops with `Could not get lock /var/lib/dpkg/lock-frontend. It is held by process ...`.",
     fix="Let the other program finish; one that is killed leaves packages half installed.",
     source="apt: apt-pkg/contrib/fileutl.cc, GetLock; dpkg: lib/dpkg/dbmodify.c",
@@ -70,7 +70,7 @@ def _wait(holder: LockHolder) -> Fix:
 @check(
     "os.dpkg_whole",
     "No installation of packages was cut short",
-    reads=(DpkgState,),
+    reads=(DpkgState, *READS),
     why="apt stops before it begins: `E: dpkg was interrupted, you must manually run 'dpkg --configure -a' to correct the"
     " problem.`, `E: The package ... needs to be reinstalled`.",
     fix="Let dpkg finish what it began: dpkg --configure -a, then apt-get --fix-broken install.",
@@ -113,7 +113,7 @@ _ROOM = {"/var/cache/apt/archives": 200, "/usr": 700, "/var/lib/dpkg": 100}
 @check(
     "os.package_space",
     "There is room for the packages of a node",
-    reads=(Disk, DpkgState),
+    reads=(Disk, DpkgState, *READS),
     why="apt stops with `E: You don't have enough free space`, or dpkg in the middle: `No space left on device`.",
     fix="Make room where the finding says.",
     source="sizes of the packages in Debian 13, Docker's and Kubernetes' repositories",

@@ -7,11 +7,14 @@ from caasctl.facts.kubernetes_tools import Tools
 from caasctl.model import Facts
 from caasctl.profile import NodeProfile
 
+READS: tuple[type, ...] = (ContainerdBinaries, RuncBinaries, Tools)  # for the `reads` of who asks
 _TOOLS = {"kubelet": "kubelet", "kubeadm": "kubeadm", "kubectl": "kubectl", "crictl": "cri-tools"}
 
 
 def installs(facts: Facts, profile: NodeProfile) -> tuple[str, ...]:
     """Names of packages; empty where nothing is to be installed."""
+    if profile.spec.packages.install == "off":
+        return ()
     containerd, runc, tools = facts[ContainerdBinaries], facts[RuncBinaries], facts[Tools]
     there = {"containerd": containerd.paths, "runc": runc.paths}
     missing = (name for name, paths in there.items() if not paths)
