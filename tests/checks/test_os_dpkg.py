@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import pytest
-from tests.checks.test_os import judge, only
+from tests.checks.test_os import judge, only, release
 
 from caasctl.checks.os_dpkg import dpkg_whole, package_locks, package_space
 from caasctl.facts.containerd import ContainerdBinaries, RuncBinaries
-from caasctl.facts.kubernetes_tools import Tools
+from caasctl.facts.kubernetes_tools import HostTools, Packages, Tools
 from caasctl.facts.os_dpkg import LOCKS, DpkgState, LockHolder, PackageLocks
 from caasctl.facts.os_system import Disk, Space
 from caasctl.model import Check, FixKind, Level
 
 GIB = 1024 * 1024
 WHOLE = DpkgState(there=True)
-BARE: tuple[object, ...] = (ContainerdBinaries(), RuncBinaries(), Tools())
+DEBIAN = release("debian", "12")
+BARE: tuple[object, ...] = (DEBIAN, Packages(), ContainerdBinaries(), RuncBinaries(), Tools(), HostTools())
 PATHS = {name: f"/usr/bin/{name}" for name in ("kubelet", "kubeadm", "kubectl", "crictl", "helm")}
 FULL: tuple[object, ...] = (
     ContainerdBinaries(("/usr/bin/containerd",), "/usr/bin/containerd"),
     RuncBinaries(("/usr/sbin/runc",)),
     Tools({}, PATHS),
+    DEBIAN,
+    Packages(),
+    HostTools(
+        {name: f"/usr/bin/{name}" for name in ("ip", "iptables", "mount", "nsenter", "losetup", "ethtool", "tc")}
+    ),
 )
 HELD = PackageLocks((LockHolder(LOCKS[0], 7, "apt-get"), LockHolder(LOCKS[1], 7, "apt-get")))
 
@@ -60,6 +66,7 @@ def test_a_lock_names_its_holder_once_and_how_to_wait() -> None:
 def test_who_ends_by_himself_is_known(holder: LockHolder, said: str) -> None:
     found = only(package_locks, PackageLocks((holder,)), WHOLE, *BARE)
     assert said in found.found
+    assert found.level is Level.WARN  # the phase waits
     assert found.fix
     assert "ends by itself" in found.fix.text
     assert holder.unit in found.fix.text
@@ -67,15 +74,24 @@ def test_who_ends_by_himself_is_known(holder: LockHolder, said: str) -> None:
 
 def test_what_was_cut_short_has_each_its_own_way_on() -> None:
     state = DpkgState(
-        there=True, cut_short={"runc": "half-installed", "x": "unpacked", "y": "half-configured"}, journal=("0000",)
+        there=True, cut_short={"w": "half-installed", "x": "unpacked", "y": "half-configured"}, journal=("0000",)
     )
     journal, halves, rest = judge(dpkg_whole, state, *BARE)
     assert [each.level for each in (journal, halves, rest)] == [Level.FAIL] * 3
     assert journal.fix
     assert journal.fix.text == "dpkg --configure -a"
     assert halves.fix
-    assert halves.fix.text == "apt-get install --reinstall runc"
+    assert halves.fix.text == "apt-get install --reinstall w"
     assert rest.found == "x (unpacked), y (half-configured)"
+
+
+def test_what_a_run_of_init_node_left_half_done_the_next_one_mends() -> None:
+    found = only(
+        dpkg_whole,
+        DpkgState(there=True, cut_short={"kubelet": "unpacked", "socat": "unpacked"}, journal=("0001",)),
+        *BARE,
+    )
+    assert (found.level, found.yours, found.fixed_by) == (Level.FAIL, False, "packages")
 
 
 def test_of_many_packages_a_few_are_named() -> None:

@@ -8,7 +8,7 @@ from caasctl.facts.containerd import ContainerdService
 from caasctl.facts.containerd_config import ContainerdEffective, CrictlConfig
 from caasctl.facts.containerd_live import Docker, PodCgroups
 from caasctl.model import Facts, Finding, Fix, FixKind, check, failed, passed, unknown, warned
-from caasctl.needs.installing import READS, installs
+from caasctl.needs.packages import READS, installs
 from caasctl.profile import NodeProfile
 from caasctl.syntax.containerd.tables import cri, systemd_cgroup
 

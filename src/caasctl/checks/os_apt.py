@@ -12,7 +12,7 @@ from caasctl.facts.os_apt import AptPins, AptReleases, AptSources
 from caasctl.facts.os_clock import Clock
 from caasctl.facts.os_dpkg import DpkgState
 from caasctl.model import Check, Evidence, Facts, Finding, Fix, FixKind, check, failed, passed
-from caasctl.needs.installing import READS, installs
+from caasctl.needs.packages import READS, installs
 from caasctl.profile import NodeProfile
 from caasctl.syntax.debian.sources import Source
 

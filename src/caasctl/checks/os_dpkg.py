@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from caasctl.facts.os_dpkg import DpkgState, LockHolder, PackageLocks
 from caasctl.facts.os_system import Disk, Space
 from caasctl.model import Check, Evidence, Facts, Finding, Fix, FixKind, check, failed, passed, warned
-from caasctl.needs.installing import READS, installs
+from caasctl.needs.packages import READS, installs
 from caasctl.profile import NodeProfile
 
 _SHOWN = 5
@@ -40,10 +40,16 @@ def package_locks(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     by_pid = {holder.pid: holder for holder in reversed(locks.holders)}
     for holder in by_pid.values():
         paths = [each.path for each in locks.holders if each.pid == holder.pid]
-        yield failed(f"{_who(holder)}, process {holder.pid}, holds {', '.join(paths)}", wanted="no lock held",
-                     subject=holder.program, fix=_wait(holder))  # fmt: skip
+        make = warned if _ends(holder) else failed
+        yield make(f"{_who(holder)}, process {holder.pid}, holds {', '.join(paths)}", wanted="no lock held",
+                   subject=holder.program, fix=_wait(holder))  # fmt: skip
     if not by_pid:
         yield passed("none is held")
+
+
+def _ends(holder: LockHolder) -> bool:
+    """Whether it ends by itself: the phase waits for it, some minutes long."""
+    return holder.program in _UNATTENDED or holder.unit in _BY_ITSELF
 
 
 def _who(holder: LockHolder) -> str:
@@ -55,11 +61,11 @@ def _who(holder: LockHolder) -> str:
 
 def _wait(holder: LockHolder) -> Fix:
     """Tail ends with the process: coreutils, on every host."""
-    known = holder.program in _UNATTENDED or holder.unit in _BY_ITSELF
     watched = f"journalctl -fu {holder.unit}" if holder.unit else f"tail --pid={holder.pid} -f /dev/null"
-    if known:
+    if _ends(holder):
         return Fix(
-            f"it ends by itself; wait for it: tail --pid={holder.pid} -f /dev/null   # {watched} shows it", FixKind.WAIT
+            f"it ends by itself, and init-node waits 5 minutes for it; to wait longer: tail --pid={holder.pid} -f /dev/null   # {watched} shows it",
+            FixKind.WAIT,
         )
     return Fix(
         f"finish what it does (`ps -fp {holder.pid}`), or wait for it: tail --pid={holder.pid} -f /dev/null",
@@ -83,7 +89,15 @@ def dpkg_whole(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     state = facts[DpkgState]
     if not state.there:
         return
-    make = failed if installs(facts, profile) else warned
+    wanted = installs(facts, profile)
+    make = failed if wanted else warned
+    if {*wanted} & {
+        *state.cut_short
+    }:  # of a run of init-node that was cut short; the phase begins with `dpkg --configure -a`
+        yield failed(
+            _named({**state.cut_short}), wanted="whole packages", fixed_by="packages", fix=Fix("caasctl init-node")
+        )
+        return
     if state.journal:
         files = f"/var/lib/dpkg/updates: {', '.join(state.journal[:_SHOWN])}"
         yield make(f"{files}, of a dpkg that was cut short", wanted="none", fix=Fix("dpkg --configure -a"))
