@@ -12,7 +12,6 @@ from caasctl.facts.kubernetes_api import ClusterApi
 from caasctl.facts.kubernetes_certificates import Kubeconfig, Kubeconfigs
 from caasctl.facts.kubernetes_leftovers import BegunHere, CniFiles
 from caasctl.facts.kubernetes_manifests import COMPONENTS, ControlPlane
-from caasctl.facts.kubernetes_owners import OtherCluster, OtherClusters
 from caasctl.facts.network import Link, Links
 from caasctl.facts.os_clock import Clock
 from caasctl.model import Check, Facts, Finding, Level, findings
@@ -34,10 +33,9 @@ class Node(NamedTuple):
     etcd: EtcdData = EtcdData(present=False)
     planes: ControlPlane = ControlPlane()
     begun: BegunHere = BegunHere()
-    clusters: OtherClusters = OtherClusters()
 
     def facts(self, *more: object) -> tuple[object, ...]:
-        return (self.cluster, self.pods, self.etcd, self.planes, self.begun, self.clusters, *more)
+        return (self.cluster, self.pods, self.etcd, self.planes, self.begun, *more)
 
 
 UP = Node(FILES, StaticPods(MANIFESTS), EtcdData(present=True), WHOLE)
@@ -127,40 +125,6 @@ def test_a_node_that_has_just_booted_is_waited_for_before_anything_is_reset() ->
 
 def test_a_cluster_that_cannot_be_asked_is_unknown() -> None:
     assert one(checks.leftovers, *UP.facts()).level is Level.UNKNOWN
-
-
-OTHERS = Cluster(others=(("k3s", "/etc/rancher/k3s"), ("k3s", "/var/lib/rancher/k3s")))
-
-
-def test_another_distribution_fails_once_with_its_units_and_paths() -> None:
-    k3s = OtherCluster("k3s", ("k3s-agent.service",), running=True, remove="/usr/local/bin/k3s-agent-uninstall.sh")
-    found = one(checks.leftovers, *Node(OTHERS, clusters=OtherClusters((k3s,))).facts(ClusterApi()))
-    said = "k3s runs: k3s-agent.service, /etc/rancher/k3s, /var/lib/rancher/k3s"
-    assert (found.level, found.found, found.yours) == (Level.FAIL, said, True)
-    assert text(found).startswith("/usr/local/bin/k3s-agent-uninstall.sh   # with all its pods")
-
-
-def test_each_distribution_has_its_own_way_of_going() -> None:
-    clusters = (
-        OtherCluster("k0s", ("k0sworker.service",), remove="/usr/local/bin/k0s"),
-        OtherCluster("microk8s", remove="/snap/bin/microk8s"),
-        OtherCluster("rke2", ("rke2-server.service",)),
-    )
-    found = judge(checks.leftovers, *Node(clusters=OtherClusters(clusters)).facts(ClusterApi()))
-    assert [each.level for each in found] == [Level.FAIL] * 3
-    assert [text(each).split("   #")[0] for each in found] == [
-        "k0s stop && k0s reset",
-        "snap remove --purge microk8s",
-        "systemctl disable --now rke2-server.service, and remove it as it was installed",
-    ]
-
-
-def test_a_distribution_of_which_only_data_is_left_is_in_nobody_s_way() -> None:
-    found = one(checks.leftovers, *Node(OTHERS).facts(ClusterApi()))
-    assert (found.level, found.found) == (
-        Level.WARN,
-        "k3s is gone, its files are not: /etc/rancher/k3s, /var/lib/rancher/k3s",
-    )
 
 
 def links(*names: str) -> Links:

@@ -11,7 +11,6 @@ from caasctl.facts.kubernetes_api import ClusterApi
 from caasctl.facts.kubernetes_certificates import Kubeconfigs
 from caasctl.facts.kubernetes_leftovers import CNI_FOLDER, BegunHere, CniFiles
 from caasctl.facts.kubernetes_manifests import COMPONENTS, ControlPlane
-from caasctl.facts.kubernetes_owners import OtherCluster, OtherClusters
 from caasctl.facts.network import Links
 from caasctl.facts.os_clock import COMES_UP_S, Clock
 from caasctl.model import Check, Evidence, Facts, Finding, Fix, FixKind, check, failed, passed, unknown, warned
@@ -22,7 +21,6 @@ _BASE = "/etc/kubernetes"
 _RESET = "kubeadm reset --force --cri-socket unix:///run/containerd/containerd.sock"
 _LOOK = "crictl ps -a --name 'kube-apiserver|etcd'; journalctl -u kubelet -n 50 --no-pager"
 _WHO = "finish it or take it down with the tool that began it; caasctl takes back only what its own record names"
-_REMOVE = {"k0s": "k0s stop && k0s reset", "microk8s": "snap remove --purge microk8s"}  # others bring a program for it
 _CNI = re.compile(r"flannel|calico|canal|weave|cilium|kube-router|kindnet|antrea|multus|ovn|aws", re.IGNORECASE)
 _LINKS = re.compile(
     r"^(cilium_\w+|lxc_health|lxc[0-9a-f]{9,12}|flannel[.\d-]+|cni0|kube-ipvs0|cali[0-9a-f]{11}|vxlan\.calico|weave"
@@ -67,46 +65,24 @@ def _stage(facts: Facts) -> _Stage:
 
 @check(
     "kubernetes.leftovers",
-    "No other cluster, and no half-made one, is in the way",
-    reads=(Cluster, OtherClusters, StaticPods, EtcdData, ControlPlane, BegunHere),
+    "No half-made cluster is in the way",
+    reads=(Cluster, StaticPods, EtcdData, ControlPlane, BegunHere),
     why="kubeadm begins over nothing: `[ERROR FileAvailable--etc-kubernetes-manifests-kube-apiserver.yaml]: already exists`,"
     " `[ERROR DirAvailable--var-lib-etcd]: /var/lib/etcd is not empty`.",
     fix="Take down what is left with the tool that made it; where caasctl began it, kubeadm reset, then init-node again.",
     source="kubeadm: preflight checks FileAvailable, DirAvailable; init phase kubelet-finalize",
-    gates=("packages", "kubeadm"),
+    gates=("kubeadm",),
+    after=("kubernetes.other_cluster",),
 )
 def leftovers(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
-    """/etc/kubernetes, /var/lib/etcd, whether the API server answers, caasctl's record, k3s, rke2, k0s, microk8s."""
-    others, clusters = facts[Cluster].others, facts[OtherClusters]
-    for name in dict.fromkeys((*(name for name, _ in others), *(cluster.name for cluster in clusters.clusters))):
-        paths = tuple(path for other, path in others if other == name)
-        yield _other(name, paths, clusters.of(name))
+    """/etc/kubernetes, /var/lib/etcd, whether the API server answers, caasctl's record."""
     stage = _stage(facts)
     if stage.complete:
         yield _complete(stage, profile)
     elif stage.there:
         yield _partial(stage, facts)
-    elif not others and not clusters.clusters:
+    else:
         yield passed("none")
-
-
-def _other(name: str, paths: tuple[str, ...], cluster: OtherCluster | None) -> Finding:
-    if cluster is None:
-        return warned(f"{name} is gone, its files are not: {', '.join(paths)}", wanted="nothing left of it", subject=name,
-                      cause="They do no harm but for the room that they take, and hold the keys of the cluster that was.",
-                      fix=Fix(f"look whether anybody needs them, then: rm -r {' '.join(paths)}", FixKind.EDIT))  # fmt: skip
-    state = "runs" if cluster.running else "is installed, and does not run now"
-    where = ", ".join((*cluster.units, *paths)) or cluster.remove
-    remove = _REMOVE.get(name) or cluster.remove
-    return failed(
-        f"{name} {state}: {where}",
-        wanted="no other Kubernetes",
-        subject=name,
-        cause=f"{name} brings its own kubelet, containerd and network, and holds ports 6443 and 10250.",
-        fix=Fix(f"{remove}   # with all its pods and volumes: move what is needed first")
-        if remove
-        else Fix(f"systemctl disable --now {' '.join(cluster.units)}, and remove it as it was installed", FixKind.EDIT),
-    )
 
 
 def _complete(stage: _Stage, profile: NodeProfile) -> Finding:

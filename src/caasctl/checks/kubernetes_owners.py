@@ -1,4 +1,4 @@
-"""Does somebody else run Kubernetes' programs here: snaps that refresh themselves, another runtime behind the CRI?"""
+"""Does somebody else run Kubernetes here: another distribution, snaps that refresh themselves, another runtime behind the CRI?"""
 
 from __future__ import annotations
 
@@ -7,12 +7,68 @@ from collections.abc import Iterator
 
 from caasctl.facts.kubernetes import Cluster, Kubelet
 from caasctl.facts.kubernetes_leftovers import CNI_FOLDER, CniFiles
-from caasctl.facts.kubernetes_owners import OtherRuntimes, Snaps
+from caasctl.facts.kubernetes_owners import OtherCluster, OtherClusters, OtherRuntimes, Snaps
 from caasctl.model import Check, Facts, Finding, Fix, FixKind, check, failed, passed, warned
+from caasctl.needs.packages import READS, installs
 from caasctl.profile import NodeProfile
 
 _ENDPOINT = re.compile(r"--container-runtime-endpoint[= ](\S+)")
 _SERVICES = ("kubelet", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "etcd")
+
+
+_REMOVE = {"k0s": "k0s stop && k0s reset", "microk8s": "snap remove --purge microk8s"}  # others bring a program for it
+
+
+@check(
+    "kubernetes.other_cluster",
+    "No other Kubernetes is on this host",
+    reads=(Cluster, OtherClusters, *READS),
+    why="Two Kubernetes on one host share ports 6443 and 10250, /etc/cni/net.d and the firewall: one of them does not start.",
+    fix="Take the other one down with its own program, or give this one another host.",
+    source="documentation of k3s, RKE2, k0s and MicroK8s, uninstalling",
+    gates=("packages", "containerd", "kubeadm"),
+)
+def other_cluster(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
+    """Units, programs and folders of k3s, rke2, k0s and microk8s; files of a cluster on a host without its kubelet."""
+    others, clusters = facts[Cluster].others, facts[OtherClusters]
+    names = dict.fromkeys((*(name for name, _ in others), *(cluster.name for cluster in clusters.clusters)))
+    for name in names:
+        yield _other(name, tuple(path for other, path in others if other == name), clusters.of(name))
+    orphaned = facts[Cluster].begun and "kubelet" in installs(facts, profile)
+    if orphaned:
+        yield _orphaned()
+    if not names and not orphaned:
+        yield passed("none")
+
+
+def _orphaned() -> Finding:
+    return failed(
+        "files of a cluster in /etc/kubernetes, and no kubelet",
+        wanted="a host of no cluster, or the kubelet of the one that it is of",
+        subject="kubeadm",
+        cause="A kubelet that is installed now starts on these files, and goes back to whatever cluster they are of.",
+        fix=Fix("to keep the node, install the kubelet and kubeadm of its cluster's version; if that cluster is gone:"
+                " rm -r /etc/kubernetes /var/lib/kubelet /var/lib/etcd", FixKind.EDIT),
+    )  # fmt: skip
+
+
+def _other(name: str, paths: tuple[str, ...], cluster: OtherCluster | None) -> Finding:
+    if cluster is None:
+        return warned(f"{name} is gone, its files are not: {', '.join(paths)}", wanted="nothing left of it", subject=name,
+                      cause="They do no harm but for the room that they take, and hold the keys of the cluster that was.",
+                      fix=Fix(f"look whether anybody needs them, then: rm -r {' '.join(paths)}", FixKind.EDIT))  # fmt: skip
+    state = "runs" if cluster.running else "is installed, and does not run now"
+    where = ", ".join((*cluster.units, *paths)) or cluster.remove
+    remove = _REMOVE.get(name) or cluster.remove
+    return failed(
+        f"{name} {state}: {where}",
+        wanted="no other Kubernetes",
+        subject=name,
+        cause=f"{name} brings its own kubelet, containerd and network, and holds ports 6443 and 10250.",
+        fix=Fix(f"{remove}   # with all its pods and volumes: move what is needed first")
+        if remove
+        else Fix(f"systemctl disable --now {' '.join(cluster.units)}, and remove it as it was installed", FixKind.EDIT),
+    )
 
 
 @check(
@@ -82,4 +138,4 @@ def _endpoint(kubelet: Kubelet) -> str:
     return "" if socket.endswith("/containerd/containerd.sock") else socket
 
 
-CHECKS: tuple[Check, ...] = (snaps, other_runtime)
+CHECKS: tuple[Check, ...] = (other_cluster, snaps, other_runtime)
