@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from caasctl.facts.containerd import ContainerdBinaries, RuncBinaries
+from caasctl.facts.kubernetes_tools import HostTools, Packages, Tools
 from caasctl.facts.os import OsRelease
+from caasctl.model import Facts
 from caasctl.profile import NodeProfile
 from caasctl.profile_packages import RepositorySpec, TarballSpec
 from caasctl.syntax import versions
+from caasctl.syntax.packages import Download, Package, Repository, Wanted
 from caasctl.syntax.versions import Minor
 
+__all__ = [
+    "READS",
+    "Download",
+    "Package",
+    "Repository",
+    "Wanted",
+    "installs",
+    "manager",
+    "package_of",
+    "programs",
+    "wanted",
+]
+READS: tuple[type, ...] = (OsRelease, Packages, Tools, HostTools, ContainerdBinaries, RuncBinaries)  # of `installs`
 KUBERNETES, DOCKER = "kubernetes", "docker"  # repositories; "" is the distribution's own
 HELD = ("kubelet", "kubeadm", "kubectl", "containerd", "containerd.io")
 _DEBIANS, _FEDORAS = ("debian", "ubuntu"), ("rhel", "fedora", "centos")
@@ -26,69 +41,6 @@ _PACKAGE_OF = {  # on Debian and on Fedora, where that is not the program's own 
     "mount": ("mount", "util-linux"),
     "conntrack": ("conntrack", "conntrack-tools"),
 }
-
-
-@dataclass(frozen=True)
-class Package:
-    """name: as the package manager has it. version: a glob over its version, "" for whatever the repository has.
-
-    repository: "" for the distribution's. program: whose presence on PATH makes it needless; "" where only the package will do.
-    """
-
-    name: str
-    version: str = ""
-    repository: str = ""
-    program: str = ""
-
-
-@dataclass(frozen=True)
-class Download:
-    """source: a path or an https address. sha256: of that file, in lower case. program: whose presence makes it needless.
-
-    to: the folder that its members go to; the file itself, under `program`'s name, where top is None. top: the folder in the
-    tarball whose content is meant, "" for all.
-    """
-
-    name: str
-    source: str
-    sha256: str
-    to: str
-    program: str
-    top: str | None = ""
-
-
-@dataclass(frozen=True)
-class Repository:
-    """uri, suite, components: as a source of apt has them; a suite that ends with / has no components. key: where the OpenPGP key
-    that signs it is. fingerprint: hex in upper case, "" where the profile gives none, and the repository is not used.
-
-    setting: the profile's keys are below this one.
-    """
-
-    name: str
-    uri: str
-    suite: str
-    components: tuple[str, ...]
-    key: str
-    fingerprint: str
-    setting: str
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """All that a profile installs on a host, in the order of installation: packages come before downloads."""
-
-    packages: tuple[Package, ...] = ()
-    downloads: tuple[Download, ...] = ()
-    repositories: tuple[Repository, ...] = ()
-
-    @property
-    def unsigned(self) -> tuple[Repository, ...]:
-        """The repositories that cannot be used, as the profile names no key for them."""
-        return tuple(repository for repository in self.repositories if not repository.fingerprint)
-
-    def of(self, repository: str) -> tuple[Package, ...]:
-        return tuple(package for package in self.packages if package.repository == repository)
 
 
 def manager(distribution: OsRelease) -> str:
@@ -109,6 +61,18 @@ def wanted(profile: NodeProfile, distribution: OsRelease, architecture: str) -> 
     used = {package.repository for package in packages}
     both = (_kubernetes_repository(profile, by), _docker_repository(profile, distribution, by))
     return Wanted(packages, _downloads(profile, architecture), tuple(one for one in both if one.name in used))
+
+
+def installs(facts: Facts, profile: NodeProfile) -> tuple[str, ...]:
+    """The packages that are to be installed here: what is there, from whatever source, stays."""
+    there = {"containerd": facts[ContainerdBinaries].paths, "runc": facts[RuncBinaries].paths}
+    there |= {**facts[HostTools].paths, **facts[Tools].paths}  # type: ignore[dict-item]  # a path each
+    listed = wanted(profile, facts[OsRelease], "").packages
+    return tuple(
+        p.name
+        for p in listed
+        if p.name not in facts[Packages].versions and not there.get(p.program) and not p.program.startswith("/")
+    )  # fmt: skip - kubernetes-cni comes with the kubelet
 
 
 def programs(minor: Minor) -> tuple[tuple[str, ...], tuple[str, ...]]:
