@@ -9,6 +9,7 @@ import dataclasses
 from typing import Any, Literal, Union
 
 from caasctl.model import Waiver
+from caasctl.profile_packages import PackagesSpec, ProxySpec, RegistrySpec
 
 AUTO = "auto"
 GPU_HANDLER = "kata-qemu-nvidia-gpu"  # the only one that passes GPUs through: docs/runtimes.md
@@ -98,11 +99,13 @@ class Boot:
 @dataclasses.dataclass(frozen=True)
 class ContainerdSpec:
     """sandboxImage: `auto` is the pause image of the Kubernetes version in its image repository. defaultRuntime: the handler
-    of pods without a runtimeClassName.
+    of pods without a runtimeClassName. registries: by a registry's name, as docker.io, the `mirrors` to ask before it (addresses,
+    in order), the `ca` of their certificates (a path), and `overridePath: true` where the addresses are whole ones, without /v2.
     """
 
     sandboxImage: str = AUTO
     defaultRuntime: str = "runc"
+    registries: dict[str, RegistrySpec] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,14 +188,16 @@ class SmokeSpec:
 
 @dataclasses.dataclass(frozen=True)
 class Spec:
-    """kubernetes: the cluster. role: what this node is in it. network: its ranges. boot: what the kernel is started with.
-    containerd: the container runtime. runtimes: the handlers that pods can ask for. kata: where Kata's tree is from. gpu:
+    """kubernetes: the cluster. role: what this node is in it. packages: where its programs come from. proxy: the way out of the
+    host. network: its ranges. boot: what the kernel is started with. containerd: the container runtime. runtimes: the handlers that pods can ask for. kata: where Kata's tree is from. gpu:
     which GPUs guests get. cilium: the cluster's network. smoke: the proof by pods. waivers: checks to live with, each until
     a date.
     """
 
     kubernetes: Kubernetes
     role: Literal["single-node", "control-plane", "worker"] = "single-node"
+    packages: PackagesSpec = dataclasses.field(default_factory=PackagesSpec)
+    proxy: ProxySpec = dataclasses.field(default_factory=ProxySpec)
     network: NetworkSpec = dataclasses.field(default_factory=NetworkSpec)
     boot: Boot = dataclasses.field(default_factory=Boot)
     containerd: ContainerdSpec = dataclasses.field(default_factory=ContainerdSpec)
