@@ -8,6 +8,7 @@ from caasctl.facts.kubernetes_manifests import ControlPlane
 from caasctl.facts.kubernetes_tools import HostTools, Packages, Tools
 from caasctl.facts.os_clock import Clock
 from caasctl.model import Check, Evidence, Facts, Finding, Fix, FixKind, check, failed, passed, warned
+from caasctl.needs.packages import package_of, programs
 from caasctl.profile import NodeProfile
 from caasctl.syntax import versions
 from caasctl.syntax.versions import Minor
@@ -20,17 +21,6 @@ _HELM = (  # what is downloaded is checked against the release's own sum before 
 )
 _TRIO = ("kubelet", "kubeadm", "kubectl")
 _HIGHER = "kubeadm stops: `the kubelet version is higher than the control plane version. This is not a supported version skew`."
-# What kubeadm looks for before it begins: kubernetes#127151 (1.32), #129131, #129317, #129450 (1.33) took the others off.
-_NEEDED_SINCE_1_33 = ("mount", "losetup")
-_NEEDED_BEFORE = ("ip", "iptables", "mount", "nsenter")
-_PACKAGE_OF = {
-    "ip": ("iproute2", "iproute"),
-    "tc": ("iproute2", "iproute-tc"),
-    "nsenter": ("util-linux", "util-linux"),
-    "losetup": ("mount", "util-linux"),
-    "mount": ("mount", "util-linux"),
-    "conntrack": ("conntrack", "conntrack-tools"),
-}
 _USES = {
     "ip": "caasctl, which watches over the default route while Cilium starts",
     "iptables": "the kubelet, for its own chains",
@@ -129,7 +119,7 @@ def _held(installed: Packages) -> Iterator[Finding]:
 def tools(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     """ip, iptables, mount, nsenter, losetup, ethtool, tc, socat, ebtables and conntrack in the folders of PATH."""
     there = facts[HostTools].paths
-    needed, useful = _programs(profile.spec.kubernetes.minor)
+    needed, useful = programs(profile.spec.kubernetes.minor)
     missing = [name for name in needed if name not in there]
     lacking = [name for name in useful if name not in there]
     if missing:
@@ -142,19 +132,10 @@ def tools(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
         yield passed(", ".join((*needed, *useful)))
 
 
-def _programs(minor: Minor) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What kubeadm of that minor insists on, and what is worth having beside it."""
-    if minor >= (1, 33):
-        return _NEEDED_SINCE_1_33, ("ip", "iptables", "nsenter", "ethtool", "tc")
-    if minor >= (1, 32):
-        return _NEEDED_BEFORE, ("ethtool", "tc")
-    return (*_NEEDED_BEFORE, "conntrack"), ("ebtables", "ethtool", "socat", "tc")
-
-
-def _of_packages(programs: list[str], facts: Facts) -> Fix:
-    rpm = facts[Packages].manager == "rpm"
-    names = dict.fromkeys(_PACKAGE_OF.get(name, (name, name))[rpm] for name in programs)
-    return Fix(f"{'dnf' if rpm else 'apt-get'} install -y {' '.join(names)}")
+def _of_packages(lacking: list[str], facts: Facts) -> Fix:
+    by = "dnf" if facts[Packages].manager == "rpm" else "apt"
+    names = dict.fromkeys(package_of(name, by) for name in lacking)
+    return Fix(f"{'dnf' if by == 'dnf' else 'apt-get'} install -y {' '.join(names)}")
 
 
 @check(

@@ -1,0 +1,195 @@
+"""What a profile installs on a host: packages, downloads and repositories, at which version, from where, checked by what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from caasctl.facts.os import OsRelease
+from caasctl.profile import NodeProfile
+from caasctl.profile_packages import RepositorySpec, TarballSpec
+from caasctl.syntax import versions
+from caasctl.syntax.versions import Minor
+
+KUBERNETES, DOCKER = "kubernetes", "docker"  # repositories; "" is the distribution's own
+HELD = ("kubelet", "kubeadm", "kubectl", "containerd", "containerd.io")
+_DEBIANS, _FEDORAS = ("debian", "ubuntu"), ("rhel", "fedora", "centos")
+_PROJECT = "https://pkgs.k8s.io/core:/stable:/v"
+_DOCKER = "https://download.docker.com/linux"
+# What kubeadm looks for before it begins: kubernetes#127151 (1.32), #129131, #129317, #129450 (1.33) took the others off.
+_NEEDED_SINCE_1_33 = ("mount", "losetup")
+_NEEDED_BEFORE = ("ip", "iptables", "mount", "nsenter")
+_PACKAGE_OF = {  # on Debian and on Fedora, where that is not the program's own name
+    "ip": ("iproute2", "iproute"),
+    "tc": ("iproute2", "iproute-tc"),
+    "nsenter": ("util-linux", "util-linux"),
+    "losetup": ("mount", "util-linux"),
+    "mount": ("mount", "util-linux"),
+    "conntrack": ("conntrack", "conntrack-tools"),
+}
+
+
+@dataclass(frozen=True)
+class Package:
+    """name: as the package manager has it. version: a glob over its version, "" for whatever the repository has.
+
+    repository: "" for the distribution's. program: whose presence on PATH makes it needless; "" where only the package will do.
+    """
+
+    name: str
+    version: str = ""
+    repository: str = ""
+    program: str = ""
+
+
+@dataclass(frozen=True)
+class Download:
+    """source: a path or an https address. sha256: of that file, in lower case. program: whose presence makes it needless.
+
+    to: the folder that its members go to; the file itself, under `program`'s name, where top is None. top: the folder in the
+    tarball whose content is meant, "" for all.
+    """
+
+    name: str
+    source: str
+    sha256: str
+    to: str
+    program: str
+    top: str | None = ""
+
+
+@dataclass(frozen=True)
+class Repository:
+    """uri, suite, components: as a source of apt has them; a suite that ends with / has no components. key: where the OpenPGP key
+    that signs it is. fingerprint: hex in upper case, "" where the profile gives none, and the repository is not used.
+
+    setting: the profile's keys are below this one.
+    """
+
+    name: str
+    uri: str
+    suite: str
+    components: tuple[str, ...]
+    key: str
+    fingerprint: str
+    setting: str
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """All that a profile installs on a host, in the order of installation: packages come before downloads."""
+
+    packages: tuple[Package, ...] = ()
+    downloads: tuple[Download, ...] = ()
+    repositories: tuple[Repository, ...] = ()
+
+    @property
+    def unsigned(self) -> tuple[Repository, ...]:
+        """The repositories that cannot be used, as the profile names no key for them."""
+        return tuple(repository for repository in self.repositories if not repository.fingerprint)
+
+    def of(self, repository: str) -> tuple[Package, ...]:
+        return tuple(package for package in self.packages if package.repository == repository)
+
+
+def manager(distribution: OsRelease) -> str:
+    """The word for the host's package manager: apt, dnf, or "" where caasctl knows none."""
+    family = {distribution.id, *distribution.id_like}
+    return "apt" if family & {*_DEBIANS} else "dnf" if family & {*_FEDORAS} else ""
+
+
+def wanted(profile: NodeProfile, distribution: OsRelease, architecture: str) -> Wanted:
+    """What the profile installs; nothing with `install: off`, or where no package manager is known.
+
+    architecture: the word of releases and of dpkg (amd64, arm64). Of dnf, names and repositories are for the commands to show.
+    """
+    by = manager(distribution)
+    if profile.spec.packages.install == "off" or not by:
+        return Wanted()
+    packages = (*_runtime(profile, distribution, by), *_kubernetes(profile, by), *_tools(profile, by))
+    used = {package.repository for package in packages}
+    both = (_kubernetes_repository(profile, by), _docker_repository(profile, distribution, by))
+    return Wanted(packages, _downloads(profile, architecture), tuple(one for one in both if one.name in used))
+
+
+def programs(minor: Minor) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What kubeadm of that minor insists on, and what is worth having beside it."""
+    if minor >= (1, 33):
+        return _NEEDED_SINCE_1_33, ("ip", "iptables", "nsenter", "ethtool", "tc")
+    if minor >= (1, 32):
+        return _NEEDED_BEFORE, ("ethtool", "tc")
+    return (*_NEEDED_BEFORE, "conntrack"), ("ebtables", "ethtool", "socat", "tc")
+
+
+def package_of(program: str, by: str) -> str:
+    """The package that brings a program. by: apt or dnf."""
+    return _PACKAGE_OF.get(program, (program, program))[by == "dnf"]
+
+
+def _runtime(profile: NodeProfile, distribution: OsRelease, by: str) -> tuple[Package, ...]:
+    spec = profile.spec.packages.containerd
+    glob = f"{spec.version}[!0-9]*" if spec.version else ""
+    runc = Package("runc", program="runc")
+    if spec.from_ == "tarball":
+        return () if spec.runc.source else (runc,)
+    if spec.from_ == "docker" or (by == "dnf" and distribution.id != "fedora"):  # RHEL and its kin have no containerd
+        return (Package("containerd.io", glob, DOCKER, "containerd"),)  # it brings a runc of its own
+    return (Package("containerd", glob, "", "containerd"), runc)
+
+
+def _kubernetes(profile: NodeProfile, by: str) -> tuple[Package, ...]:
+    """cri-tools and kubernetes-cni have versions of their own; the repository of a minor has those that fit it."""
+    version = f"{profile.spec.kubernetes.version.lstrip('v').replace('-', '~')}-*"
+    trio = tuple(Package(name, version, KUBERNETES, name) for name in ("kubelet", "kubeadm", "kubectl"))
+    return (*trio, Package("cri-tools", "", KUBERNETES, "crictl"), *_cni(profile, by))
+
+
+def _cni(profile: NodeProfile, by: str) -> tuple[Package, ...]:  # noqa: ARG001 - one name on both
+    given = profile.spec.packages.containerd.cni.source
+    return () if given else (Package("kubernetes-cni", "", KUBERNETES, "/opt/cni/bin/loopback"),)
+
+
+def _tools(profile: NodeProfile, by: str) -> tuple[Package, ...]:
+    needed, useful = programs(profile.spec.kubernetes.minor)
+    packages = {package_of(program, by): program for program in reversed((*needed, *useful))}
+    return tuple(Package(name, program=program) for name, program in reversed(packages.items()))
+
+
+def _downloads(profile: NodeProfile, architecture: str) -> tuple[Download, ...]:
+    spec = profile.spec.packages
+    found = (
+        [_download("helm", spec.helm, "/usr/local/bin", "helm", f"linux-{architecture}")]
+        if profile.begins_cluster
+        else []
+    )
+    if spec.containerd.from_ == "tarball":
+        bin_ = "/usr/local/bin"
+        found.append(_download("containerd", spec.containerd.tarball, bin_, "containerd", "bin"))
+        found.append(_download("runc", spec.containerd.runc, "/usr/local/sbin", "runc", None))
+    found.append(_download("cni-plugins", spec.containerd.cni, "/opt/cni/bin", "/opt/cni/bin/loopback", ""))
+    return tuple(one for one in found if one.source)
+
+
+def _download(name: str, spec: TarballSpec, to: str, program: str, top: str | None) -> Download:
+    return Download(name, spec.source, spec.sha256.lower(), to, program, top)
+
+
+def _kubernetes_repository(profile: NodeProfile, by: str) -> Repository:
+    """One for each minor: it has no packages of another."""
+    kind, key = ("deb", "Release.key") if by == "apt" else ("rpm", "repodata/repomd.xml.key")
+    base = f"{_PROJECT}{versions.text(profile.spec.kubernetes.minor)}/{kind}/"
+    spec = profile.spec.packages.kubernetes
+    return _repository(KUBERNETES, spec, base, "/", (), key, "spec.packages.kubernetes")
+
+
+def _docker_repository(profile: NodeProfile, distribution: OsRelease, by: str) -> Repository:
+    name = distribution.id if distribution.id in (*_DEBIANS, *_FEDORAS) else {"apt": "debian", "dnf": "centos"}[by]
+    spec, setting = profile.spec.packages.containerd.docker, "spec.packages.containerd.docker"
+    return _repository(DOCKER, spec, f"{_DOCKER}/{name}/", distribution.codename, ("stable",), "gpg", setting)
+
+
+def _repository(
+    name: str, spec: RepositorySpec, base: str, suite: str, components: tuple[str, ...], key: str, setting: str
+) -> Repository:
+    """The project's own unless the profile names another; without a key of its own, that is looked for beside the packages."""
+    uri = f"{(spec.uri or base).rstrip('/')}/"
+    return Repository(name, uri, suite, components, spec.key or f"{uri}{key}", spec.digits, setting)
