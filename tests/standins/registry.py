@@ -157,6 +157,10 @@ def _handler(registry: Registry) -> type[BaseHTTPRequestHandler]:  # noqa: C901 
             if name in registry.cut and self.command == "GET":
                 registry.cut.discard(name)
                 return self._break(data, headers)
+            begin = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+            if begin and asked["kind"] == "blobs":
+                at, size = int(begin[1]), len(data)
+                return self._send(206, data[at:], {**headers, "Content-Range": f"bytes {at}-{size - 1}/{size}"})
             return self._send(200, data, headers)
 
         def _token(self, asked: Mapping[str, list[str]]) -> None:
