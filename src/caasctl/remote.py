@@ -182,8 +182,11 @@ def _words(error: Exception) -> str:
     return str(said or type(error).__name__)
 
 
-def download(url: str, say: Callable[[str], None]) -> Iterator[bytes]:
-    """What is at an https address, block by block, through the proxies of the environment. Raises CaasError."""
+def download(url: str, say: Callable[[str], None], setting: str = "spec.kata.source") -> Iterator[bytes]:
+    """What is at an https address, block by block, through the proxies of the environment. Raises CaasError.
+
+    setting: the key of the profile that may name a path instead.
+    """
     from urllib import request  # noqa: PLC0415 - 30 ms, only where something is fetched
 
     class OnlyTls(request.HTTPRedirectHandler):
@@ -200,7 +203,7 @@ def download(url: str, say: Callable[[str], None]) -> Iterator[bytes]:
             yield from _told(answer, int(answer.headers.get("Content-Length") or 0), say)
     except (OSError, ValueError) as error:
         under = getattr(error, "reason", None)  # of URLError
-        raise _not_fetched(url, under if isinstance(under, Exception) else error) from error
+        raise _not_fetched(url, under if isinstance(under, Exception) else error, setting) from error
 
 
 @dataclass(frozen=True)
@@ -268,12 +271,12 @@ def _told(answer: http.client.HTTPResponse, size: int, say: Callable[[str], None
         raise ConnectionError(f"the connection broke off after {done >> 20} of {size >> 20} MiB")
 
 
-def _not_fetched(url: str, error: Exception) -> CaasError:
+def _not_fetched(url: str, error: Exception, setting: str) -> CaasError:
     known = (Trouble.NAME, Trouble.NO_ROUTE, Trouble.REFUSED, Trouble.SILENT)
     url = url.partition("?")[0]  # behind it there may be a signature
     trouble, name = _trouble(error), url.rpartition("/")[2]
     return CaasError(
         f"{url} could not be fetched",
         cause=trouble.value if trouble in known else str(error) or trouble.value,
-        fix=f"behind a proxy, start caasctl with HTTPS_PROXY set; or fetch {name} on another machine, copy it here and give its path as spec.kata.source",
+        fix=f"behind a proxy, start caasctl with HTTPS_PROXY set; or fetch {name} on another machine, copy it here and give its path as {setting}",
     )

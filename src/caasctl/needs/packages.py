@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from caasctl.facts.os import OsRelease
 from caasctl.profile import NodeProfile
 from caasctl.profile_packages import RepositorySpec, TarballSpec
 from caasctl.syntax import versions
+from caasctl.syntax.packages import Download, Package, Repository, Wanted
 from caasctl.syntax.versions import Minor
 
+__all__ = ["Download", "Package", "Repository", "Wanted", "manager", "package_of", "programs", "wanted"]
 KUBERNETES, DOCKER = "kubernetes", "docker"  # repositories; "" is the distribution's own
 HELD = ("kubelet", "kubeadm", "kubectl", "containerd", "containerd.io")
 _DEBIANS, _FEDORAS = ("debian", "ubuntu"), ("rhel", "fedora", "centos")
@@ -26,69 +26,6 @@ _PACKAGE_OF = {  # on Debian and on Fedora, where that is not the program's own 
     "mount": ("mount", "util-linux"),
     "conntrack": ("conntrack", "conntrack-tools"),
 }
-
-
-@dataclass(frozen=True)
-class Package:
-    """name: as the package manager has it. version: a glob over its version, "" for whatever the repository has.
-
-    repository: "" for the distribution's. program: whose presence on PATH makes it needless; "" where only the package will do.
-    """
-
-    name: str
-    version: str = ""
-    repository: str = ""
-    program: str = ""
-
-
-@dataclass(frozen=True)
-class Download:
-    """source: a path or an https address. sha256: of that file, in lower case. program: whose presence makes it needless.
-
-    to: the folder that its members go to; the file itself, under `program`'s name, where top is None. top: the folder in the
-    tarball whose content is meant, "" for all.
-    """
-
-    name: str
-    source: str
-    sha256: str
-    to: str
-    program: str
-    top: str | None = ""
-
-
-@dataclass(frozen=True)
-class Repository:
-    """uri, suite, components: as a source of apt has them; a suite that ends with / has no components. key: where the OpenPGP key
-    that signs it is. fingerprint: hex in upper case, "" where the profile gives none, and the repository is not used.
-
-    setting: the profile's keys are below this one.
-    """
-
-    name: str
-    uri: str
-    suite: str
-    components: tuple[str, ...]
-    key: str
-    fingerprint: str
-    setting: str
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """All that a profile installs on a host, in the order of installation: packages come before downloads."""
-
-    packages: tuple[Package, ...] = ()
-    downloads: tuple[Download, ...] = ()
-    repositories: tuple[Repository, ...] = ()
-
-    @property
-    def unsigned(self) -> tuple[Repository, ...]:
-        """The repositories that cannot be used, as the profile names no key for them."""
-        return tuple(repository for repository in self.repositories if not repository.fingerprint)
-
-    def of(self, repository: str) -> tuple[Package, ...]:
-        return tuple(package for package in self.packages if package.repository == repository)
 
 
 def manager(distribution: OsRelease) -> str:
