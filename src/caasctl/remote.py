@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from queue import Empty, SimpleQueue
@@ -203,6 +204,54 @@ def download(url: str, say: Callable[[str], None], setting: str = "spec.kata.sou
     except (OSError, ValueError) as error:
         under = getattr(error, "reason", None)  # of URLError
         raise _not_fetched(url, under if isinstance(under, Exception) else error, setting) from error
+
+
+@dataclass(frozen=True)
+class Reply:
+    """headers: by names in lower case. blocks: of the body, to be taken while the reply is open."""
+
+    status: int
+    headers: Mapping[str, str]
+    blocks: Iterator[bytes]
+
+
+@contextmanager
+def asked(url: str, headers: Mapping[str, str], *, ca: str = "") -> Iterator[Reply]:
+    """One GET, of any status, through the proxies of the environment; led on, but not from https to http. ca: PEM, "" for the
+    system's. What is told as Authorization goes to the host of `url` alone. Raises OSError, ValueError.
+    """
+    import http.client  # noqa: PLC0415 - as above
+    import ssl  # noqa: PLC0415
+    from urllib import error, request  # noqa: PLC0415
+
+    class Onwards(request.HTTPRedirectHandler):
+        def redirect_request(self, req, fp, code, msg, headers, newurl):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+            if req.full_url.startswith("https://") and not newurl.startswith("https://"):
+                raise ValueError(f"it leads on to {newurl.partition('?')[0]}, which is not https")
+            return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+    one = request.Request(url, headers={"User-Agent": "caasctl"})  # noqa: S310 - the profile allows no other schemes
+    for name, value in headers.items():
+        (one.add_unredirected_header if name == "Authorization" else one.add_header)(name, value)
+    context = ssl.create_default_context(cadata=ca or None)
+    try:
+        answer = request.build_opener(Onwards, request.HTTPSHandler(context=context)).open(one, timeout=_PATIENCE_S)
+    except error.HTTPError as refused:
+        answer = refused
+    except error.URLError as failed:
+        raise failed.reason if isinstance(failed.reason, Exception) else failed from None
+    with answer:
+        try:
+            told = {name.lower(): value for name, value in answer.headers.items()}
+            yield Reply(answer.status, told, iter(lambda: answer.read(_BLOCK), b""))
+        except http.client.HTTPException as broken:
+            raise ConnectionError("the connection broke off") from broken
+
+
+def words(error: Exception) -> str:
+    """Why something could not be asked, in a clause."""
+    known = _trouble(error)
+    return known.value if known is not Trouble.OTHER else str(error) or known.value
 
 
 def _told(answer: http.client.HTTPResponse, size: int, say: Callable[[str], None]) -> Iterator[bytes]:

@@ -31,7 +31,9 @@ app = typer.Typer(
 profiles = typer.Typer(help="The profiles: what a node should be.", no_args_is_help=True, rich_markup_mode=None)
 phases = typer.Typer(help="The phases of init-node.", no_args_is_help=True, rich_markup_mode=None)
 gpus = typer.Typer(help="The GPUs of a host.", no_args_is_help=True, rich_markup_mode=None)
+airgaps = typer.Typer(help="Nodes without a way out.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(gpus, name="gpu")
+app.add_typer(airgaps, name="airgap")
 app.add_typer(profiles, name="profile")
 app.add_typer(phases, name="phases")
 

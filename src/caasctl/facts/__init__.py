@@ -12,6 +12,7 @@ from caasctl.facts import (
     containerd,
     containerd_config,
     containerd_live,
+    containerd_registries,
     containerd_writers,
     gpu,
     gpu_details,
@@ -119,6 +120,7 @@ PROBES: tuple[Probe, ...] = (
     *containerd.PROBES,
     *containerd_config.PROBES,
     *containerd_live.PROBES,
+    *containerd_registries.PROBES,
     *containerd_writers.PROBES,
 )
 # What only doctor and recordings look at: logs, containers, a cluster's objects. A fact of these that has `lines` is heard.

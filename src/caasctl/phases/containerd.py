@@ -8,17 +8,20 @@ from dataclasses import dataclass
 from caasctl.facts.containerd import ContainerdBinaries, ContainerdProcess, ContainerdService, ContainerdVersion
 from caasctl.facts.containerd_config import ContainerdConfig, ContainerdEffective, CrictlConfig, Shims
 from caasctl.facts.containerd_live import ContainerdPlugins, CriInfo, PodCgroups
+from caasctl.facts.containerd_registries import RegistryFolders
 from caasctl.facts.containerd_writers import OtherWriters
 from caasctl.facts.gpu import PciFunctions
 from caasctl.facts.kata import KataTrees
 from caasctl.formats import dump_yaml
 from caasctl.model import HEADER, MARK, Facts
-from caasctl.needs.containerd import wanted
+from caasctl.needs.containerd import registries, wanted
 from caasctl.profile import NodeProfile
 from caasctl.protocol import Phase, Resource
 from caasctl.resources.containerd import ContainerdActivation
+from caasctl.resources.containerd.hosts import HostsFile, MergeHosts
 from caasctl.resources.files import File, Transaction
 from caasctl.resources.units import Unit
+from caasctl.syntax.containerd import registries as hosts
 from caasctl.syntax.containerd.merge import MergeMain, drop_in, wanted_schema
 from caasctl.syntax.containerd.tables import DROP_IN, Version
 from caasctl.syntax.containerd.wanted import Wanted
@@ -45,6 +48,8 @@ def desired(facts: Facts, profile: NodeProfile) -> Iterator[Resource]:
     config = facts[ContainerdConfig]
     want = wanted(facts, profile)
     yield Unit("containerd.service", enabled=True)
+    for registry in registries(profile):  # read anew with each pull: no restart is owed to them
+        yield HostsFile(File(hosts.path(registry.name), merge=MergeHosts(hosts.text(registry))), registry.ca)
     yield Transaction(
         "containerd",
         files(version, config.path, config.main.text, want),
@@ -76,6 +81,7 @@ PHASE = Phase(
         CrictlConfig,
         OtherWriters,
         PodCgroups,
+        RegistryFolders,
         Shims,
     ),
 )
