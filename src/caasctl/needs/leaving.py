@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from caasctl.facts.cluster_leaving import Leaving
 from caasctl.model import RefusedError
 from caasctl.syntax import kubeadm
-from caasctl.syntax.live.evictions import Kind, Moved
+from caasctl.syntax.live.evictions import Kind, Moved, left
 
 _SHOWN = 6
 _API = "`crictl ps -a --name kube-apiserver` shows whether it runs, `caasctl doctor` why not; then run the same command again"
@@ -75,7 +75,7 @@ def _refuse_plane(seen: Leaving) -> None:
 
 
 def _refuse_drain(seen: Leaving, wish: Wish) -> None:
-    goes = [pod for pod in seen.pods if pod.goes]
+    goes = left(seen.pods, closed=seen.closed)
     if goes and not seen.admin:
         drain = " ".join(("kubectl drain", seen.name, "--ignore-daemonsets", *wish.flags))
         raise RefusedError(
@@ -107,7 +107,7 @@ def lost(seen: Leaving, wish: Wish) -> str:
 
 def before(seen: Leaving, wish: Wish) -> Iterator[str]:
     """What is to be known before the yes: where pods go, what holds them, what stays on this node's disk."""
-    goes = [pod for pod in seen.pods if pod.goes]
+    goes = left(seen.pods, closed=seen.closed)
     if wish.drain and not seen.silent:
         yield f"Pods that go elsewhere: {counted(goes)}{f', {_named(goes)}' if goes else ''}; for at most {wish.wait_s:.0f} s."
     for budget in seen.budgets:

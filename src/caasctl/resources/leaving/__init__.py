@@ -100,8 +100,8 @@ class Drained:
             pods = _get(host, self.kubeconfig, "pods", "-A", "--field-selector", f"spec.nodeName={self.node}")
         except Unreadable as unreadable:
             return Unknown(str(unreadable))
-        left = [pod.full for pod in map(evictions.parse_pod, pods) if pod.goes]
         closed = not node or (node[0].get("spec") or {}).get("unschedulable") is True
+        left = [pod.full for pod in evictions.left(map(evictions.parse_pod, pods), closed=closed)]
         return Known("\n".join(left) or (_DRAINED if closed else _OPEN))
 
     def target(self, now: State) -> State:

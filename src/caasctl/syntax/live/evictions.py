@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from caasctl.syntax.live.shape import Item, at, each, place, text, texts, whole
 
 _MIRROR = "kubernetes.io/config.mirror"
+_CLOSED = "node.kubernetes.io/unschedulable"
 
 
 class Kind(str, Enum):
@@ -24,7 +25,10 @@ class Kind(str, Enum):
 
 @dataclass(frozen=True)
 class Moved:
-    """A pod on a node. scratch: its emptyDir volumes. paths: of the host, that it writes or reads. claims: of its volumes."""
+    """A pod on a node. scratch: its emptyDir volumes. paths: of the host, that it writes or reads. claims: of its volumes.
+
+    returns: it tolerates a node that is closed for pods, so that its like may come back there, as Cilium's operator does.
+    """
 
     namespace: str
     name: str
@@ -35,6 +39,7 @@ class Moved:
     claims: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     ready: bool = False
+    returns: bool = False
 
     @property
     def full(self) -> str:
@@ -89,7 +94,18 @@ def parse_pod(item: Item) -> Moved:
         tuple(filter(None, (text(one, "persistentVolumeClaim", "claimName") for one in volumes))),
         texts(item, "metadata", "labels"),
         ready,
+        any(_tolerates_all(one) for one in each(item, "spec", "tolerations")),
     )
+
+
+def _tolerates_all(toleration: Item) -> bool:
+    key, effect = text(toleration, "key"), text(toleration, "effect")
+    return effect in ("", "NoSchedule") and (key == _CLOSED or (not key and toleration.get("operator") == "Exists"))
+
+
+def left(pods: Iterable[Moved], *, closed: bool) -> tuple[Moved, ...]:
+    """What a drain would still move. closed: the node takes no pods, so that those which are there and return have come back."""
+    return tuple(pod for pod in pods if pod.goes and not (closed and pod.returns))
 
 
 def _kind(item: Item, owner: Item) -> Kind:
