@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from caasctl.model import UsageError
+
 if TYPE_CHECKING:
     from caasctl.model import Report
 
@@ -65,6 +67,14 @@ AutoReboot = Annotated[
 ]
 Resumed = Annotated[bool, typer.Option("--resumed", hidden=True, help="For the unit of --auto-reboot.")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Shows what passes, too.")]
+
+
+def listable(output: Format, what: str) -> str:
+    """The format, of those that a list has. Raises UsageError."""
+    if output in (Format.JUNIT, Format.HTML):
+        raise UsageError(f"there is no {output.value} of {what}", cause="it is for reports of checks",
+                         fix="-o text, -o json or -o yaml")  # fmt: skip
+    return str(output.value)
 
 
 def finish(result: Report, output: Format, *, verbose: bool) -> None:

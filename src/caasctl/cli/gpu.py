@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from caasctl.cli.app import Bundle, Format, Output, Profile, Root, Settings, gpus
-from caasctl.model import UsageError
+from caasctl.cli.app import Bundle, Format, Output, Profile, Root, Settings, gpus, listable
 
 _DEFAULT = "single-node"
 
@@ -24,7 +23,7 @@ def gpu_list(
     from caasctl.report import gpu as text  # noqa: PLC0415
 
     found, notes = commands.gpus(commands.Session(profile, settings, bundle, root))
-    text.write_list(found, notes, _format(output), sys.stdout)
+    text.write_list(found, notes, listable(output, "GPUs"), sys.stdout)
 
 
 @gpus.command("map")
@@ -41,11 +40,4 @@ def gpu_map(
     from caasctl.report import gpu as text  # noqa: PLC0415
 
     found, notes = commands.gpus(commands.Session(profile, settings, bundle, root))
-    text.write_map(found, notes, _format(output), sys.stdout)
-
-
-def _format(output: Format) -> str:
-    if output in (Format.JUNIT, Format.HTML):
-        raise UsageError(f"there is no {output.value} of GPUs", cause="it is for reports of checks",
-                         fix="-o text, -o json or -o yaml")  # fmt: skip
-    return str(output.value)
+    text.write_map(found, notes, listable(output, "GPUs"), sys.stdout)
