@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from caasctl import __version__
+
 if TYPE_CHECKING:
     from caasctl.model import Report
 
@@ -63,6 +65,22 @@ AutoReboot = Annotated[
 ]
 Resumed = Annotated[bool, typer.Option("--resumed", hidden=True, help="For the unit of --auto-reboot.")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Shows what passes, too.")]
+
+
+def _say_version(asked: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
+    if asked:
+        print(f"caasctl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _for_all(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="The version of caasctl.")
+    ] = False,
+) -> None:
+    """Options that stand before a command."""
 
 
 def finish(result: Report, output: Format, *, verbose: bool) -> None:
