@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from caasctl import formats
 from caasctl.facts.containerd import (
     ContainerdBinaries,
     ContainerdProcess,
@@ -21,14 +22,27 @@ from caasctl.facts.os import OsRelease
 from caasctl.facts.os_apt import AptPins, AptReleases, AptSources
 from caasctl.facts.os_dpkg import DpkgState
 from caasctl.facts.os_system import Disk
-from caasctl.model import Facts
-from caasctl.needs.packages import HELD, Package, Repository, manager, wanted
+from caasctl.model import HEADER, Facts
+from caasctl.needs.packages import HELD, Download, Package, Repository, manager, wanted
 from caasctl.profile import NodeProfile
 from caasctl.protocol import Phase, Resource
 from caasctl.resources.files import File
+from caasctl.resources.packages.release import Release
 from caasctl.resources.packages.repository import AptRepository
 from caasctl.resources.packages.transaction import AptHolds, AptLists, AptPackages
 from caasctl.syntax.packages import apt
+
+_UNIT = "containerd.service"
+# What a release must hold, and what links on PATH lead to
+_PROGRAMS = {
+    "helm": ("helm",),
+    "containerd": ("containerd", "ctr", "containerd-shim-runc-v2"),
+    "runc": ("runc",),
+    "cni-plugins": (
+        "bandwidth", "bridge", "firewall", "host-device", "host-local", "ipvlan", "loopback", "macvlan", "portmap", "ptp",
+        "static", "tuning", "vlan",
+    ),
+}  # fmt: skip
 
 
 def desired(facts: Facts, profile: NodeProfile) -> Iterator[Resource]:
@@ -45,6 +59,14 @@ def desired(facts: Facts, profile: NodeProfile) -> Iterator[Resource]:
     yield AptPackages(want.packages)
     if profile.spec.packages.hold:
         yield AptHolds(tuple(package for package in want.packages if package.name in HELD))
+    yield from (_release(one) for one in want.downloads)
+
+
+def _release(download: Download) -> Release:
+    if download.name != "containerd":
+        return Release(download, _PROGRAMS[download.name])
+    text = formats.render("containerd.service.j2", header=HEADER, binary=f"{download.to}/containerd")
+    return Release(download, _PROGRAMS["containerd"], (File(f"/etc/systemd/system/{_UNIT}", text),), _UNIT)
 
 
 def _files(repository: Repository, packages: tuple[Package, ...]) -> tuple[File, ...]:
