@@ -18,15 +18,18 @@ from caasctl.facts.containerd_live import ContainerdPlugins, CriInfo
 from caasctl.facts.kata_host import Machine
 from caasctl.facts.kubernetes import Kubelet
 from caasctl.facts.kubernetes_tools import HostTools, Packages, Tools
+from caasctl.facts.network_proxy import AptProxy
 from caasctl.facts.os import OsRelease
 from caasctl.facts.os_apt import AptPins, AptReleases, AptSources
 from caasctl.facts.os_dpkg import DpkgState
 from caasctl.facts.os_system import Disk
 from caasctl.model import HEADER, Facts
+from caasctl.needs.network import proxy
 from caasctl.needs.packages import HELD, Download, Package, Repository, manager, wanted
 from caasctl.profile import NodeProfile
+from caasctl.profile_packages import ProxySpec
 from caasctl.protocol import Phase, Resource
-from caasctl.resources.files import File
+from caasctl.resources.files import File, Gone
 from caasctl.resources.packages.release import Release
 from caasctl.resources.packages.repository import AptRepository
 from caasctl.resources.packages.transaction import AptHolds, AptLists, AptPackages
@@ -48,6 +51,8 @@ _PROGRAMS = {
 def desired(facts: Facts, profile: NodeProfile) -> Iterator[Resource]:
     """The whole list, whatever of it is there: each resource leaves alone what is."""
     distribution = facts[OsRelease]
+    if manager(distribution) == "apt":
+        yield from _proxy(facts, profile.spec.proxy)
     want = wanted(profile, distribution, facts[Machine].word)
     if manager(distribution) != "apt" or not want.packages:
         return
@@ -75,11 +80,23 @@ def _files(repository: Repository, packages: tuple[Package, ...]) -> tuple[File,
     return (File(apt.pins_file(repository), pins), source) if pins else (source,)
 
 
+def _proxy(facts: Facts, spec: ProxySpec) -> Iterator[File]:
+    """Apt's own files, before it is asked for anything. Whoever may not read the passwords gets no error from apt."""
+    if not spec.http and not spec.https:
+        yield from (Gone(proxy.APT), Gone(proxy.APT_LOGIN))
+        return
+    known = facts.get(AptSources)
+    hosts = dict.fromkeys(source.host for source in (known.sources if known else ()) if source.host)
+    login = File(proxy.APT_LOGIN, proxy.apt_login(spec), 0o600, secret=True)
+    yield login if proxy.is_secret(spec) else Gone(proxy.APT_LOGIN)
+    yield File(proxy.APT, proxy.apt(spec, hosts))
+
+
 PHASE = Phase(
     "packages",
     "containerd, Kubernetes' programs and what they need, from their repositories",
     desired,
-    reads=(OsRelease, Machine),
+    reads=(OsRelease, Machine, AptSources),
     disturbs=(
         Packages,
         Tools,
@@ -96,6 +113,7 @@ PHASE = Phase(
         CriInfo,
         Shims,
         Kubelet,
+        AptProxy,
         AptSources,
         AptPins,
         AptReleases,
