@@ -79,6 +79,15 @@ class Session:
         self.probes = told.probes(here=not {"--facts", "--root"} & set(self._options))
         self._options += told.words
 
+    def airgapped(self, folder: str | None, say: Say) -> None:
+        """Makes all come from an air gap's folder, where one is given. Raises CaasError, Unreadable."""
+        not_empty("--airgap", folder)
+        if folder is not None:
+            from caasctl import airgapped, packing  # noqa: PLC0415 - only where there is one
+
+            self.profile = airgapped.read(folder, self.profile, packing.target_of(self), say)
+            self._options += ["--airgap", os.path.abspath(folder)]
+
     def report(
         self,
         words: Sequence[str],

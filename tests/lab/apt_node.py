@@ -40,7 +40,15 @@ def fetch() -> Path:
     if not debian.is_there(BASE):
         shutil.rmtree(BASE, ignore_errors=True)
         BASE.mkdir(parents=True)
-        _run("mmdebstrap", "--quiet", "--variant=apt", f"--include={','.join(IN_BASE)}", SUITE, str(tree), debian.mirror())
+        _run(
+            "mmdebstrap",
+            "--quiet",
+            "--variant=apt",
+            f"--include={','.join(IN_BASE)}",
+            SUITE,
+            str(tree),
+            debian.mirror(),
+        )
         _folder_of_debian(tree)
         (BASE / "complete").write_text(SUITE)
     return tree

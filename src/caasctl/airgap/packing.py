@@ -103,6 +103,7 @@ class Packing:
     def _indexed(self, names: tuple[str, ...]) -> None:
         for name in ("lock", "partial/lock"):
             self._tree.remove(f"/{PACKAGES}/{name}")
+        self._tree.remove_folder(f"/{PACKAGES}/partial")
         text, versions = debs.index(self._host, self._out, names)
         self._write(INDEX, text)
         for name in names:

@@ -79,7 +79,7 @@ class AptRepository:
 
     def apply(self, host: Writer, now: State) -> Outcome:  # noqa: ARG002 - all is written, whatever part of it is there
         if self._key(host) != Known(self.repository.fingerprint):
-            host.write(self.keyring, self._fetched(host), 0o644)
+            host.write(self.keyring, self.fetched(host), 0o644)
         for path, text in self.files:
             host.write(path, text.encode(), 0o644)
         return Done()
@@ -139,7 +139,7 @@ class AptRepository:
             return Known(f"none: {no}")
         return Known(", ".join(found))
 
-    def _fetched(self, host: Writer) -> bytes:
+    def fetched(self, host: Writer) -> bytes:
         """The key as binary packets, and no other that the file may hold. Raises CaasError."""
         key, wanted = self.repository.key, self.repository.fingerprint
         try:

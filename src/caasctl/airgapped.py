@@ -1,0 +1,93 @@
+"""What `init-node --airgap DIR` takes from DIR: the folder judged as a whole, and the profile with its addresses below it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from fnmatch import fnmatchcase
+
+from caasctl.airgap.directory import INDEX, PACKAGES, Directory, Entry, open_directory, wrong
+from caasctl.airgap.wanted import CHART, FILE, IMAGE, PACKAGE, Item, Target, items
+from caasctl.host import LiveHost
+from caasctl.model import RefusedError
+from caasctl.profile import Airgap, ImageFile, NodeProfile
+from caasctl.syntax import image_name
+
+Say = Callable[[str], None]
+_SHOWN = 12
+
+
+def read(path: str, profile: NodeProfile, target: Target, say: Say) -> NodeProfile:
+    """The profile on what lies in the folder. Raises RefusedError with the list of what is wrong or lacks."""
+    folder = os.path.abspath(path)
+    LiveHost().refuse_unsafe(folder)
+    found = open_directory(folder)
+    trouble = [*_for_another(found, profile, target), *_lacks(found, profile, target)]
+    trouble += [] if trouble else [*wrong(found, say)]
+    if trouble:
+        more = [f"and {len(trouble) - _SHOWN} more"] if len(trouble) > _SHOWN else []
+        raise RefusedError(f"{folder} cannot make this node", cause="\n".join([*trouble[:_SHOWN], *more]),
+                           fix=f"where there is a way out: `caasctl airgap pack --out DIR` with this profile and settings, then bring DIR here as {folder}")  # fmt: skip
+    return _below(found, profile)
+
+
+def _for_another(found: Directory, profile: NodeProfile, target: Target) -> Iterator[str]:
+    said, here = found.manifest, target.distribution
+    release = here.codename or here.version_id
+    if (said.distribution, said.release) != (here.id, release):
+        yield f"it is for {said.distribution} {said.release}, this host is {here.id} {release}"
+    if said.architecture != target.architecture:
+        yield f"it is for {said.architecture}, this host is {target.architecture}"
+    if said.kubernetes != profile.spec.kubernetes.version:
+        yield f"it is for Kubernetes {said.kubernetes}, the profile says {profile.spec.kubernetes.version}"
+
+
+def _lacks(found: Directory, profile: NodeProfile, target: Target) -> Iterator[str]:
+    """What pack itself told, and what this profile needs beside."""
+    yield from (f"it was packed without this: {one}" for one in found.manifest.lacks)
+    for item in items(profile, target, None, None):
+        if not item.why_unknown and item.kind in (PACKAGE, FILE, CHART, IMAGE) and _find(found, item) is None:
+            yield f"{item.kind} {item.name} {item.version}".rstrip() + " is not in it"
+    for item in (
+        one
+        for one in items(profile, target, None, None)
+        if one.kind == IMAGE and "/etcd" in one.name and one.why_unknown
+    ):
+        if not any(entry.name.startswith(f"{item.name}:") for entry in found.manifest.of(IMAGE)):
+            yield f"image {item.name} is not in it"
+
+
+def _find(found: Directory, item: Item) -> Entry | None:
+    return next((entry for entry in found.manifest.of(item.kind) if _is(found, entry, item)), None)
+
+
+def _is(found: Directory, entry: Entry, item: Item) -> bool:
+    if item.kind == IMAGE:
+        image = image_name.parse(item.name)
+        return bool(image and set(image.names) & set(entry.names))
+    if entry.name != item.name:
+        return False
+    if item.kind == FILE:
+        return found.sums.get(entry.path) == item.sha256
+    return not item.version or fnmatchcase(entry.version, item.version)
+
+
+def _below(found: Directory, profile: NodeProfile) -> NodeProfile:
+    """The same profile with other addresses: what follows asks nobody outside."""
+    files = {entry.name: found.at(entry) for entry in found.manifest.of(FILE)}
+    images = tuple(ImageFile(found.at(entry), entry.names) for entry in found.manifest.of(IMAGE))
+    packages = f"{found.path}/{PACKAGES}" if INDEX in found.sums else ""
+    spec = profile.spec
+    chart = next((found.at(entry) for entry in found.manifest.of(CHART)), spec.cilium.chart)
+    runtime = spec.packages.containerd
+    there = {name: replace(one, source=files.get(key, one.source)) for name, key, one in (
+        ("tarball", "containerd", runtime.tarball), ("runc", "runc", runtime.runc), ("cni", "cni-plugins", runtime.cni))}  # fmt: skip
+    helm = replace(spec.packages.helm, source=files.get("helm", spec.packages.helm.source))
+    spec = replace(
+        spec,
+        packages=replace(spec.packages, helm=helm, containerd=replace(runtime, **there)),
+        kata=replace(spec.kata, source=files.get("kata", spec.kata.source)),
+        cilium=replace(spec.cilium, chart=chart),
+    )
+    return replace(profile, spec=spec, airgap=Airgap(found.path, packages, images, found.digest))
