@@ -7,15 +7,32 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
+from caasctl import engine
 from caasctl.airgap.directory import INDEX, PACKAGES, Directory, Entry, open_directory, wrong
 from caasctl.airgap.wanted import CHART, FILE, IMAGE, PACKAGE, Item, Target, items
+from caasctl.facts import kata_host
+from caasctl.facts import os as system
 from caasctl.host import LiveHost
-from caasctl.model import RefusedError
+from caasctl.model import FactUnread, RefusedError, Unreadable
 from caasctl.profile import Airgap, ImageFile, NodeProfile
+from caasctl.protocol import Reader
 from caasctl.syntax import image_name
 
 Say = Callable[[str], None]
 _SHOWN = 12
+
+
+def target_of(host: Reader) -> Target:
+    """The host that is meant, as far as it decides what is needed. Raises Unreadable."""
+    probes = [
+        probe for probe in (*system.PROBES, *kata_host.PROBES) if probe.fact in (system.OsRelease, kata_host.Machine)
+    ]
+    facts = engine.collect(host, probes)
+    try:
+        return Target(facts[system.OsRelease], facts[kata_host.Machine].word)
+    except FactUnread as unread:
+        path, _, why = unread.reason.partition(": ")
+        raise Unreadable(path, why or "was not looked at") from unread
 
 
 def read(path: str, profile: NodeProfile, target: Target, say: Say) -> NodeProfile:

@@ -83,9 +83,9 @@ class Session:
         """Makes all come from an air gap's folder, where one is given. Raises CaasError, Unreadable."""
         not_empty("--airgap", folder)
         if folder is not None:
-            from caasctl import airgapped, packing  # noqa: PLC0415 - only where there is one
+            from caasctl import airgapped  # noqa: PLC0415 - only where there is one
 
-            self.profile = airgapped.read(folder, self.profile, packing.target_of(self), say)
+            self.profile = airgapped.read(folder, self.profile, airgapped.target_of(self.host), say)
             self._options += ["--airgap", os.path.abspath(folder)]
 
     def report(

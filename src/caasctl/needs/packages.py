@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from caasctl.facts.containerd import ContainerdBinaries, RuncBinaries
+from caasctl.facts.kubernetes_tools import HostTools, Packages, Tools
 from caasctl.facts.os import OsRelease
+from caasctl.model import Facts
 from caasctl.profile import NodeProfile
 from caasctl.profile_packages import RepositorySpec, TarballSpec
 from caasctl.syntax import versions
 from caasctl.syntax.packages import Download, Package, Repository, Wanted
 from caasctl.syntax.versions import Minor
 
-__all__ = ["Download", "Package", "Repository", "Wanted", "manager", "package_of", "programs", "wanted"]
+__all__ = [
+    "READS",
+    "Download",
+    "Package",
+    "Repository",
+    "Wanted",
+    "installs",
+    "manager",
+    "package_of",
+    "programs",
+    "wanted",
+]
+READS: tuple[type, ...] = (OsRelease, Packages, Tools, HostTools, ContainerdBinaries, RuncBinaries)  # of `installs`
 KUBERNETES, DOCKER = "kubernetes", "docker"  # repositories; "" is the distribution's own
 HELD = ("kubelet", "kubeadm", "kubectl", "containerd", "containerd.io")
 _DEBIANS, _FEDORAS = ("debian", "ubuntu"), ("rhel", "fedora", "centos")
@@ -43,9 +58,21 @@ def wanted(profile: NodeProfile, distribution: OsRelease, architecture: str) -> 
     if profile.spec.packages.install == "off" or not by:
         return Wanted()
     packages = (*_runtime(profile, distribution, by), *_kubernetes(profile, by), *_tools(profile, by))
-    used = {package.repository for package in packages}
+    used = set() if profile.airgap else {package.repository for package in packages}
     both = (_kubernetes_repository(profile, by), _docker_repository(profile, distribution, by))
     return Wanted(packages, _downloads(profile, architecture), tuple(one for one in both if one.name in used))
+
+
+def installs(facts: Facts, profile: NodeProfile) -> tuple[str, ...]:
+    """The packages that are to be installed here: what is there, from whatever source, stays."""
+    there = {"containerd": facts[ContainerdBinaries].paths, "runc": facts[RuncBinaries].paths}
+    there |= {**facts[HostTools].paths, **facts[Tools].paths}  # type: ignore[dict-item]  # a path each
+    listed = wanted(profile, facts[OsRelease], "").packages
+    return tuple(
+        p.name
+        for p in listed
+        if p.name not in facts[Packages].versions and not there.get(p.program) and not p.program.startswith("/")
+    )  # fmt: skip - kubernetes-cni comes with the kubelet
 
 
 def programs(minor: Minor) -> tuple[tuple[str, ...], tuple[str, ...]]:

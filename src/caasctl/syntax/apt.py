@@ -11,6 +11,7 @@ _INSTALLED = "installed"
 _GONE = ("not-installed", "config-files")
 _FIELD = re.compile(r"^(Status|Version): (.*)$", re.MULTILINE)
 _STEP = re.compile(r"^(Inst|Remv|Purg) (\S+)(?: \[([^\]]*)\])?(?: \((\S+) ([^)]*)\))?", re.MULTILINE)
+_KEPT = re.compile(r"^dpkg: error processing package (\S+?)(?::\w+)? \(--purge\):$", re.MULTILINE)
 _DOWN = re.compile(r"^The following packages will be DOWNGRADED:\n((?: .*\n)+)", re.MULTILINE)
 _ONE_LINE = re.compile(r"^\s*deb(?:-src)?\s+(?:\[[^\]]*\]\s+)?(\S+)", re.MULTILINE)
 _URIS = re.compile(r"^URIs:\s*(.*(?:\n[ \t].*)*)$", re.MULTILINE | re.IGNORECASE)
@@ -81,6 +82,11 @@ def simulation(text: str) -> Simulation:
         gone,
         tuple(down[1].split()) if down else (),
     )
+
+
+def kept(said: str) -> tuple[str, ...]:
+    """Of what dpkg says when it is asked to take packages off: those that others need, which it leaves."""
+    return tuple(dict.fromkeys(_KEPT.findall(said)))
 
 
 def deb822(fields: Mapping[str, str]) -> str:

@@ -75,10 +75,10 @@ class AptRepository:
         if not isinstance(now, Known) or now.text.startswith(_NEEDLESS):
             return now
         files = ((path, Known(text, 0o644)) for path, text in self.files)
-        return Known(_USED, parts=((self._about_key, Known(self.repository.fingerprint)), *files))
+        return Known(_USED, parts=((self._about_key, Known(_print(self.repository.fingerprint))), *files))
 
     def apply(self, host: Writer, now: State) -> Outcome:  # noqa: ARG002 - all is written, whatever part of it is there
-        if self._key(host) != Known(self.repository.fingerprint):
+        if self._key(host) != Known(_print(self.repository.fingerprint)):
             host.write(self.keyring, self.fetched(host), 0o644)
         for path, text in self.files:
             host.write(path, text.encode(), 0o644)
@@ -137,7 +137,7 @@ class AptRepository:
             found = openpgp.keys(host.read_bytes(self.keyring) or b"")
         except openpgp.NoKey as no:
             return Known(f"none: {no}")
-        return Known(", ".join(found))
+        return Known(_print(*found))
 
     def fetched(self, host: Writer) -> bytes:
         """The key as binary packets, and no other that the file may hold. Raises CaasError."""
@@ -164,6 +164,10 @@ def sources(host: Reader) -> Iterator[str]:
     for name in host.list(SOURCES) or ():
         if name.endswith((".list", ".sources")):
             yield f"{SOURCES}/{name}"
+
+
+def _print(*fingerprints: str) -> str:
+    return "".join(f"{one}\n" for one in fingerprints)
 
 
 def _content(host: Writer, key: str, setting: str) -> bytes:
