@@ -9,12 +9,13 @@ from fnmatch import fnmatchcase
 
 from caasctl import engine
 from caasctl.airgap.directory import INDEX, PACKAGES, Directory, Entry, open_directory, wrong
-from caasctl.airgap.wanted import CHART, FILE, IMAGE, PACKAGE, Item, Target, items
+from caasctl.airgap.wanted import CHART, FILE, IMAGE, REPOSITORY, Item, Target, items
 from caasctl.facts import kata_host
 from caasctl.facts import os as system
 from caasctl.host import LiveHost
 from caasctl.model import FactUnread, RefusedError, Unreadable
 from caasctl.profile import Airgap, ImageFile, NodeProfile
+from caasctl.profile_packages import TarballSpec
 from caasctl.protocol import Reader
 from caasctl.syntax import image_name
 
@@ -64,15 +65,12 @@ def _lacks(found: Directory, profile: NodeProfile, target: Target) -> Iterator[s
     """What pack itself told, and what this profile needs beside."""
     yield from (f"it was packed without this: {one}" for one in found.manifest.lacks)
     for item in items(profile, target, None, None):
-        if not item.why_unknown and item.kind in (PACKAGE, FILE, CHART, IMAGE) and _find(found, item) is None:
+        if item.why_unknown and item.kind == IMAGE and " " not in item.name:  # of an image whose tag pack came to know
+            there = any(entry.name.startswith(f"{item.name}:") for entry in found.manifest.of(IMAGE))
+        else:
+            there = bool(item.why_unknown) or item.kind == REPOSITORY or _find(found, item) is not None
+        if not there:
             yield f"{item.kind} {item.name} {item.version}".rstrip() + " is not in it"
-    for item in (
-        one
-        for one in items(profile, target, None, None)
-        if one.kind == IMAGE and "/etcd" in one.name and one.why_unknown
-    ):
-        if not any(entry.name.startswith(f"{item.name}:") for entry in found.manifest.of(IMAGE)):
-            yield f"image {item.name} is not in it"
 
 
 def _find(found: Directory, item: Item) -> Entry | None:
@@ -98,12 +96,19 @@ def _below(found: Directory, profile: NodeProfile) -> NodeProfile:
     spec = profile.spec
     chart = next((found.at(entry) for entry in found.manifest.of(CHART)), spec.cilium.chart)
     runtime = spec.packages.containerd
-    there = {name: replace(one, source=files.get(key, one.source)) for name, key, one in (
-        ("tarball", "containerd", runtime.tarball), ("runc", "runc", runtime.runc), ("cni", "cni-plugins", runtime.cni))}  # fmt: skip
-    helm = replace(spec.packages.helm, source=files.get("helm", spec.packages.helm.source))
+
+    def there(key: str, one: TarballSpec) -> TarballSpec:
+        return replace(one, source=files.get(key, one.source))
+
+    runtime = replace(
+        runtime,
+        tarball=there("containerd", runtime.tarball),
+        runc=there("runc", runtime.runc),
+        cni=there("cni-plugins", runtime.cni),
+    )
     spec = replace(
         spec,
-        packages=replace(spec.packages, helm=helm, containerd=replace(runtime, **there)),
+        packages=replace(spec.packages, helm=there("helm", spec.packages.helm), containerd=runtime),
         kata=replace(spec.kata, source=files.get("kata", spec.kata.source)),
         cilium=replace(spec.cilium, chart=chart),
     )

@@ -45,6 +45,7 @@ def preflight(
     check: Annotated[list[str] | None, typer.Option("--check", metavar="ID", help="Only this check.")] = None,
     facts: Bundle = None,
     root: Root = "/",
+    airgap: Airgap = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 where anything fails or warns.")] = False,
     output: Output = Format.TEXT,
     verbose: Verbose = False,
@@ -55,7 +56,9 @@ def preflight(
     from caasctl.report import explain  # noqa: PLC0415
 
     only = [explain.find(name, CHECKS).id for name in check or []]
-    finish(Session(profile, settings, facts, root).preflight(only, strict=strict), output, verbose=verbose)
+    session = Session(profile, settings, facts, root)
+    _look_into(session, airgap)
+    finish(session.preflight(only, strict=strict), output, verbose=verbose)
 
 
 @app.command("init-node")

@@ -74,7 +74,7 @@ class AptPackages:
             lines = {package.name: _line(host, package) for package in self.packages}
             absent = [package for package in self.packages if not lines[package.name]]
             there = Known("".join(filter(None, lines.values())))
-            return Known(_would(host, absent) if absent else "", parts=((self.name, there),))
+            return Known(_would(host, absent, self.folder) if absent else "", parts=((self.name, there),))
         except Unreadable as unreadable:
             return Unknown(str(unreadable))
 
@@ -202,7 +202,7 @@ def _wanted(package: Package, chosen: str) -> str:
     return f"{package.name} {chosen or package.version or 'as offered'}, of {of}\n"
 
 
-def _would(host: Reader, absent: list[Package]) -> str:
+def _would(host: Reader, absent: list[Package], folder: str) -> str:
     """What apt would do, a line each. Raises CaasError where it would take something away; "" before its lists tell."""
     try:
         found = apt_get.offer(host, absent, folder)
