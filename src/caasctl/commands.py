@@ -69,7 +69,9 @@ class Session:
     @property
     def settings(self) -> str:
         """The --profile, --set and --airgap that were given, the last one last, ready to paste behind another command's word."""
-        pairs = sorted((pair for pair in pairwise(self._options) if pair[0] in _PASTED), key=lambda pair: pair[0] == _AIRGAP)
+        pairs = sorted(
+            (pair for pair in pairwise(self._options) if pair[0] in _PASTED), key=lambda pair: pair[0] == _AIRGAP
+        )
         return shlex.join([*self._named, *(word for pair in pairs for word in pair)])
 
     def joins(self, token_file: str | None, discovery_file: str | None) -> None:

@@ -102,7 +102,7 @@ def chart(folder: Path, agent: Image, helm: Path) -> Path:
 
 def repository(folder: Path) -> str:
     """A flat repository that is signed as pkgs.k8s.io's are; returns its key's fingerprint."""
-    packages = {name: "1.36.4-1.1" for name in ("kubelet", "kubeadm", "kubectl")} | {
+    packages = dict.fromkeys(("kubelet", "kubeadm", "kubectl"), "1.36.4-1.1") | {
         "cri-tools": "1.36.0-1.1",
         "kubernetes-cni": "1.8.0-1.1",
     }
