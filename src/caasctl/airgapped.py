@@ -8,12 +8,12 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from caasctl import engine
-from caasctl.airgap.directory import INDEX, PACKAGES, Directory, Entry, open_directory, wrong
+from caasctl.airgap.directory import CHARTS, FILES, IMAGES, INDEX, PACKAGES, Directory, Entry, open_directory, wrong
 from caasctl.airgap.wanted import CHART, FILE, IMAGE, REPOSITORY, Item, Target, items
 from caasctl.facts import kata_host
 from caasctl.facts import os as system
 from caasctl.host import LiveHost
-from caasctl.model import FactUnread, RefusedError, Unreadable
+from caasctl.model import CaasError, FactUnread, RefusedError, Unreadable
 from caasctl.profile import Airgap, ImageFile, NodeProfile
 from caasctl.profile_packages import TarballSpec
 from caasctl.protocol import Reader
@@ -39,8 +39,9 @@ def target_of(host: Reader) -> Target:
 def read(path: str, profile: NodeProfile, target: Target, say: Say) -> NodeProfile:
     """The profile on what lies in the folder. Raises RefusedError with the list of what is wrong or lacks."""
     folder = os.path.abspath(path)
-    LiveHost().refuse_unsafe(folder)
     found = open_directory(folder)
+    for place in ("", *(f"/{name}" for name in (PACKAGES, IMAGES, CHARTS, FILES))):
+        _refuse_unsafe(folder + place)
     trouble = [*_for_another(found, profile, target), *_lacks(found, profile, target)]
     trouble += [] if trouble else [*wrong(found, say)]
     if trouble:
@@ -48,6 +49,16 @@ def read(path: str, profile: NodeProfile, target: Target, say: Say) -> NodeProfi
         raise RefusedError(f"{folder} cannot make this node", cause="\n".join([*trouble[:_SHOWN], *more]),
                            fix=f"where there is a way out: `caasctl airgap pack --out DIR` with this profile and settings, then bring DIR here as {folder}")  # fmt: skip
     return _below(found, profile)
+
+
+def _refuse_unsafe(folder: str) -> None:
+    """Raises RefusedError for a folder in which others than root could change what was judged, before it is used."""
+    try:
+        if LiveHost().stat(folder, follow=False):
+            LiveHost().refuse_unsafe(folder)
+    except CaasError as error:
+        raise RefusedError(f"others than root can change {folder}", cause=error.cause,
+                           fix=f"chown -R root: {folder} && chmod -R go-w {folder}") from error  # fmt: skip
 
 
 def _for_another(found: Directory, profile: NodeProfile, target: Target) -> Iterator[str]:

@@ -63,7 +63,7 @@ class Apt:
     def _key(self, repository: Repository) -> str:
         """The path of the repository's key, once it is seen to be the profile's. Raises CaasError."""
         path = f"{self.work}/{repository.name}.gpg"
-        self.host.write(path, AptRepository(repository, ()).fetched(self.host))
+        self.host.write(path, AptRepository(repository, (), ()).fetched(self.host))
         return path
 
     def sizes(self, packages: tuple[Package, ...]) -> dict[str, int]:
