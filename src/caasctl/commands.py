@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 STOPS = "stopping as soon as this step is done; the same command goes on from there"
 _COMMAND = re.compile(r"caasctl (?:init-node|preflight|smoke)\b(?! --profile)")
+_AIRGAP = "--airgap"
+_PASTED = ("--profile", "--set", _AIRGAP)
 LAST_REPORT = "/var/lib/caasctl/last-report.json"
 JOIN_NEXT = (
     "A worker is in no cluster before it joins one. On a control plane: `kubeadm token create --print-join-command`; what it prints, in a "
@@ -66,8 +68,10 @@ class Session:
 
     @property
     def settings(self) -> str:
-        """The --profile and --set that were given, ready to paste behind another command's word."""
-        pairs = (pair for pair in pairwise(self._options) if pair[0] in ("--profile", "--set"))
+        """The --profile, --set and --airgap that were given, the last one last, ready to paste behind another command's word."""
+        pairs = sorted(
+            (pair for pair in pairwise(self._options) if pair[0] in _PASTED), key=lambda pair: pair[0] == _AIRGAP
+        )
         return shlex.join([*self._named, *(word for pair in pairs for word in pair)])
 
     def joins(self, token_file: str | None, discovery_file: str | None) -> None:
@@ -78,6 +82,15 @@ class Session:
         self.profile = replace(self.profile, join=told.join)
         self.probes = told.probes(here=not {"--facts", "--root"} & set(self._options))
         self._options += told.words
+
+    def airgapped(self, folder: str | None, say: Say) -> None:
+        """Makes all come from an air gap's folder, where one is given. Raises CaasError, Unreadable."""
+        not_empty(_AIRGAP, folder)
+        if folder is not None:
+            from caasctl import airgapped  # noqa: PLC0415 - only where there is one
+
+            self.profile = airgapped.read(folder, self.profile, airgapped.target_of(self.host), say)
+            self._options += [_AIRGAP, os.path.abspath(folder)]
 
     def report(
         self,
@@ -170,7 +183,9 @@ def pasted(found: Sequence[Finding], settings: str) -> tuple[Finding, ...]:
 
 
 def _with_settings(finding: Finding, fix: Fix, settings: str) -> Finding:
-    text = _COMMAND.sub(lambda command: f"{command[0]} {settings}", fix.text)
+    others = settings if settings.startswith(_AIRGAP) else settings.partition(f" {_AIRGAP} ")[0]
+    of = {"caasctl smoke": "" if others.startswith(_AIRGAP) else others}  # it brings nothing to a host
+    text = _COMMAND.sub(lambda command: f"{command[0]} {of.get(command[0], settings)}".rstrip(), fix.text)
     return finding if text == fix.text else replace(finding, fix=replace(fix, text=text))
 
 

@@ -5,35 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from caasctl import engine
 from caasctl.airgap.packing import Packing
 from caasctl.airgap.wanted import Item, Target, items, of_kubeadm
+from caasctl.airgapped import target_of
 from caasctl.commands import Session, not_empty
-from caasctl.facts import kata_host
-from caasctl.facts import os as system
 from caasctl.faults import is_root
 from caasctl.host import LiveHost
-from caasctl.model import FactUnread, Unreadable, UsageError
+from caasctl.model import Unreadable, UsageError
 
 Say = Callable[[str], None]
 
 
-def target_of(session: Session) -> Target:
-    """The host that is meant: this one, or the one of --facts. Raises Unreadable."""
-    probes = [
-        probe for probe in (*system.PROBES, *kata_host.PROBES) if probe.fact in (system.OsRelease, kata_host.Machine)
-    ]
-    facts = engine.collect(session.host, probes)
-    try:
-        return Target(facts[system.OsRelease], facts[kata_host.Machine].word)
-    except FactUnread as unread:
-        path, _, why = unread.reason.partition(": ")
-        raise Unreadable(path, why or "was not looked at") from unread
-
-
 def listed(session: Session) -> tuple[tuple[Item, ...], Target]:
     """Raises Unreadable."""
-    target = target_of(session)
+    target = target_of(session.host)
     return items(session.profile, target, of_kubeadm(session.host, session.profile), None), target
 
 
@@ -47,7 +32,7 @@ def packing(session: Session, out: str, step: Say, hear: Say) -> Packing:
     _refuse_others(folder)
     LiveHost(folder).write("/.caasctl-airgap", b"")
     LiveHost(folder).remove("/.caasctl-airgap")
-    return Packing(session.profile, target_of(session), folder, step, hear)
+    return Packing(session.profile, target_of(session.host), folder, step, hear)
 
 
 def _refuse_others(folder: str) -> None:

@@ -230,9 +230,29 @@ class Join:
 
 
 @dataclasses.dataclass(frozen=True)
+class ImageFile:
+    """An image in an air gap's folder. path: absolute. names: by which containerd keeps it."""
+
+    path: str
+    names: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Airgap:
+    """Where all comes from on a host without a way out: from --airgap, never from a profile. folder: absolute. packages: its flat
+    repository, "" for none. digest: SHA-256 that stands for all of the folder.
+    """
+
+    folder: str
+    packages: str = ""
+    images: tuple[ImageFile, ...] = ()
+    digest: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
 class NodeProfile:
     """apiVersion, kind: always this. metadata: what the profile is called. spec: what the node should be. join: how this node joins
-    a cluster, for join-node only; no key of the YAML.
+    a cluster, for join-node only; no key of the YAML. airgap: the folder that all comes from; no key of the YAML either.
     """
 
     apiVersion: Literal["caasctl.io/v1alpha1"]
@@ -240,6 +260,7 @@ class NodeProfile:
     metadata: Metadata
     spec: Spec
     join: Union[Join, None] = None
+    airgap: Union[Airgap, None] = None
 
     @property
     def begins_cluster(self) -> bool:

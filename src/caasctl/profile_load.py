@@ -64,7 +64,9 @@ def decode(data: Mapping[str, Any], named: str) -> NodeProfile:
     converter.register_structure_hook(GpuSelector, selector)
     runtime = make_dict_structure_fn(ContainerdPackagesSpec, converter, _cattrs_forbid_extra_keys=True, from_=of_from)
     converter.register_structure_hook(ContainerdPackagesSpec, runtime)
-    whole = make_dict_structure_fn(NodeProfile, converter, _cattrs_forbid_extra_keys=True, join=override(omit=True))
+    whole = make_dict_structure_fn(
+        NodeProfile, converter, _cattrs_forbid_extra_keys=True, join=override(omit=True), airgap=override(omit=True)
+    )
     converter.register_structure_hook(NodeProfile, whole)
     try:
         return converter.structure(_checked_shapes(data, NodeProfile, ""), NodeProfile)

@@ -11,7 +11,7 @@ from caasctl.needs.cilium import values_anywhere
 from caasctl.profile import NodeProfile
 from caasctl.resources.helm.commands import Chart
 
-_IMAGE = re.compile(r"""^[ -]*image: *["']?([^\s"']+)""", re.MULTILINE)
+_IMAGE = re.compile(r"""^[ -]*image: *["']?([^\s"',}\]]+)""", re.MULTILINE)
 _PULL_S, _TEMPLATE_S = 300.0, 60.0
 
 
@@ -51,8 +51,5 @@ def images(host: LiveHost, profile: NodeProfile, chart: str, values: str) -> tup
 
 
 def _untold(why: str) -> CaasError:
-    return CaasError(
-        "the images of Cilium's chart could not be listed",
-        cause=why,
-        fix="mend what helm says, then run the same command again",
-    )
+    return CaasError("the images of Cilium's chart could not be listed", cause=why,
+                     fix="install helm, or mend what it says (https://helm.sh/docs/intro/install), then run the same command again")  # fmt: skip

@@ -6,14 +6,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from caasctl import remote
 from caasctl.airgap.directory import PACKAGES, hashed
 from caasctl.host import LiveHost
 from caasctl.model import CaasError, Unreadable
-from caasctl.needs.packages import Package, Repository
+from caasctl.resources.packages.repository import AptRepository
+from caasctl.syntax.packages import Package, Repository
 
 _URI = re.compile(r"^'(?P<uri>[^']+)' (?P<name>\S+) (?P<size>\d+)", re.MULTILINE)
-_UPDATE_S, _DOWNLOAD_S, _LOOK_S = 300.0, 3600.0, 60.0
+_UPDATE_S, _DOWNLOAD_S, _LOOK_S = 300.0, 3600.0, 300.0
 _SOURCES = "/etc/apt/sources.list.d"
 
 
@@ -30,16 +30,19 @@ class Apt:
 
     @property
     def argv(self) -> tuple[str, ...]:
+        return self._argv(self.archives)
+
+    def _argv(self, archives: str) -> tuple[str, ...]:
         options = (
             f"Dir::State={self.work}/state", f"Dir::State::lists={self.work}/lists", f"Dir::State::status={self.work}/status",
-            f"Dir::Cache={self.work}", f"Dir::Cache::archives={self.archives}", f"Dir::Etc::sourceparts={self.work}/sources",
+            f"Dir::Cache={self.work}", f"Dir::Cache::archives={archives}", f"Dir::Etc::sourceparts={self.work}/sources",
             "Acquire::Languages=none", "APT::Sandbox::User=root", "Acquire::Retries=3", "APT::Get::List-Cleanup=false",
         )  # fmt: skip
         return ("apt-get", "--yes", "--no-install-recommends", *(word for option in options for word in ("-o", option)))
 
     def prepare(self, repositories: tuple[Repository, ...]) -> None:
         """Sources and lists. Raises CaasError."""
-        for place in ("lists/partial/x", "sources/x", "state/x"):
+        for place in ("lists/partial/x", "none/partial/x", "sources/x", "state/x"):
             self.host.write(f"{self.work}/{place}", b"")
             self.host.remove(f"{self.work}/{place}")
         self.host.write(f"{self.work}/status", b"")
@@ -53,36 +56,21 @@ class Apt:
 
     def _source(self, repository: Repository) -> str:
         key = self._key(repository)
-        lines = ["Types: deb", f"URIs: {repository.uri}", f"Suites: {repository.suite}",
+        lines = ["Types: deb", f"URIs: {_copied(repository.uri)}", f"Suites: {repository.suite}",
                  *([f"Components: {' '.join(repository.components)}"] if repository.components else []), f"Signed-By: {key}"]  # fmt: skip
         return "\n".join(lines) + "\n"
 
     def _key(self, repository: Repository) -> str:
-        """The path of the repository's key, whose fingerprint is the profile's. Raises CaasError."""
-        path = repository.key if repository.key.startswith("/") else f"{self.work}/{repository.name}.asc"
-        if path != repository.key:
-            self.host.store(path, remote.download(repository.key, self.host.say), 0o644)
-        said = self.host.query(
-            "gpg",
-            "--batch",
-            "--no-tty",
-            "--homedir",
-            self.work,
-            "--show-keys",
-            "--with-colons",
-            path,
-            timeout_s=_LOOK_S,
-        )
-        found = re.findall(r"^fpr:{9}([0-9A-F]+):", said.stdout, re.MULTILINE)
-        if repository.fingerprint not in found[:1]:
-            there = found[0] if found else "none"
-            raise CaasError(f"the key of the repository {repository.name} is not the profile's", cause=f"{repository.key} has the fingerprint {there}",
-                            fix=f"ask its owner which one is right; it is {repository.setting}.fingerprint")  # fmt: skip
+        """The path of the repository's key, once it is seen to be the profile's. Raises CaasError."""
+        path = f"{self.work}/{repository.name}.gpg"
+        self.host.write(path, AptRepository(repository, (), ()).fetched(self.host))
         return path
 
     def sizes(self, packages: tuple[Package, ...]) -> dict[str, int]:
         """File name -> bytes of all that is to be there, dependencies too. Raises CaasError."""
-        said = self.host.query(*self.argv, "-qq", "--print-uris", "install", *_words(packages), timeout_s=_LOOK_S)
+        said = self.host.query(
+            *self._argv(f"{self.work}/none"), "-qq", "--print-uris", "install", *_words(packages), timeout_s=_LOOK_S
+        )
         if not said.ok:
             raise CaasError("apt does not find all packages", cause=(said.stderr.strip().splitlines() or ["it says nothing"])[-1],
                             fix="correct what it names in the profile, or in this machine's apt sources")  # fmt: skip
@@ -90,6 +78,11 @@ class Apt:
 
     def fetch(self, packages: tuple[Package, ...]) -> None:
         self.host.execute(*self.argv, "--download-only", "install", *_words(packages), timeout_s=_DOWNLOAD_S, direct=())
+
+
+def _copied(uri: str) -> str:
+    """By `file:` apt would leave the packages where they are."""
+    return f"copy:{uri.removeprefix('file:')}" if uri.startswith("file:") else uri
 
 
 def _words(packages: tuple[Package, ...]) -> tuple[str, ...]:

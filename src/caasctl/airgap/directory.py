@@ -17,6 +17,7 @@ MANIFEST, SUMS = "airgap.json", "SHA256SUMS"
 PACKAGES, IMAGES, CHARTS, FILES = "packages", "images", "charts", "files"
 INDEX = f"{PACKAGES}/Packages"
 SCHEMA_VERSION = 1
+_OTHERS = 0o002
 _LINE = re.compile(r"([0-9a-f]{64})  (\S+)")
 _PART = re.compile(r"[A-Za-z0-9._%+~:@-]+")
 _AGAIN = "run `caasctl airgap pack --out DIR` again: it fetches what lacks"
@@ -139,6 +140,8 @@ def spoilt(tree: LiveHost, path: str, said: str) -> str:
             return "is not there"
         if there.kind is not FileKind.FILE or _through_link(tree, path):
             return "is no plain file"
+        if there.mode & _OTHERS:
+            return "can be written by everybody"
         return "" if hashed(tree.blocks(f"/{path}")) == said else "is not what its SHA-256 says"
     except Unreadable as unreadable:
         return unreadable.reason

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 
 from caasctl import remote
 from caasctl.airgap import charts, debs, registry
@@ -19,6 +20,7 @@ from caasctl.airgap.directory import (
     SUMS,
     Entry,
     Manifest,
+    open_directory,
     read_sums,
     spoilt,
 )
@@ -28,6 +30,7 @@ from caasctl.model import CaasError, RefusedError, UsageError
 from caasctl.needs import packages
 from caasctl.profile import NodeProfile
 from caasctl.syntax import image_name
+from caasctl.syntax.packages import Package
 
 SPARE = 256 << 20  # bytes that stay free
 _CHART_GUESS = 1 << 20
@@ -42,6 +45,7 @@ class Packing:
         self._host, self._tree = LiveHost(progress=hear), LiveHost(out, progress=hear)
         self._sums: dict[str, str] = {}
         self._entries: list[Entry] = []
+        self._before: Manifest | None = None
         self.failures: list[CaasError] = []
         self.kept = 0
         self._work = "/work-" + hashlib.sha256(profile.metadata.name.encode()).hexdigest()[:12]
@@ -53,6 +57,7 @@ class Packing:
             raise RefusedError(f"packages of {self._target.distribution.pretty or 'this distribution'} cannot be packed", cause="caasctl packs Debian's and Ubuntu's",
                                fix="mirror its repositories with dnf reposync; `caasctl airgap list` says what the node needs")  # fmt: skip
         self._sums = read_sums(self._tree)
+        self._before = self._of_before()
         self._tree.remove_tree(self._work)
         try:
             kubeadm = self._packages(wanted)
@@ -81,6 +86,9 @@ class Packing:
         usable = tuple(one for one in wanted.repositories if one.fingerprint)
         left_out = {one.name for one in wanted.unsigned}
         chosen = tuple(one for one in wanted.packages if one.repository not in left_out)
+        if kept := self._kept(chosen):
+            self._entries += kept
+            return self._ask_kubeadm()
         with self._told():
             self._step("packages: asks apt what is to be fetched")
             apt = debs.Apt(self._host, self._out + self._work + "/apt", f"{self._out}/{PACKAGES}")
@@ -95,6 +103,14 @@ class Packing:
             self._indexed(names)
         return self._ask_kubeadm()
 
+    def _kept(self, packages: tuple[Package, ...]) -> tuple[Entry, ...]:
+        """The packages of an earlier run, where all that are wanted are among them and every file is as it was left."""
+        there = self._before.of(PACKAGE) if self._before else ()
+        fits = all(any(e.name == p.name and fnmatchcase(e.version, p.version or "*") for e in there) for p in packages)
+        if not fits or not all(self._is_there(path) for path in (INDEX, *(entry.path for entry in there))):
+            return ()
+        return there
+
     def _drop(self, names: Iterable[str]) -> None:
         for name in names:
             self._tree.remove(f"/{PACKAGES}/{name}")
@@ -103,6 +119,7 @@ class Packing:
     def _indexed(self, names: tuple[str, ...]) -> None:
         for name in ("lock", "partial/lock"):
             self._tree.remove(f"/{PACKAGES}/{name}")
+        self._tree.remove_folder(f"/{PACKAGES}/partial")
         text, versions = debs.index(self._host, self._out, names)
         self._write(INDEX, text)
         for name in names:
@@ -114,6 +131,7 @@ class Packing:
         if deb:
             with self._told():
                 into = f"{self._out}{self._work}/kubeadm"
+                self._host.write(f"{into}/none", b"")
                 self._host.execute("dpkg-deb", "--extract", f"{self._out}/{deb}", into)
                 return of_kubeadm(self._host, self._profile, f"{into}/usr/bin/kubeadm")
         return of_kubeadm(self._host, self._profile)
@@ -186,6 +204,20 @@ class Packing:
         return (*(registry.Source(base, ca, image.registry) for base in bases),
                 registry.Source(f"https://{image.host}/v2", ca if spec and not mirrors else ""))  # fmt: skip
 
+    def _of_before(self) -> Manifest | None:
+        """What an earlier run left, for this same target."""
+        try:
+            found = open_directory(self._out).manifest
+        except RefusedError:
+            return None
+        here = self._target.distribution
+        same = (found.distribution, found.release, found.architecture) == (
+            here.id,
+            here.codename or here.version_id,
+            self._target.architecture,
+        )
+        return found if same else None
+
     # -- what is kept, and what is told -----------------------------------------------------------------------------
     def _of(self, kind: str) -> tuple[Item, ...]:
         return tuple(item for item in items(self._profile, self._target, None, None) if item.kind == kind)
@@ -248,10 +280,18 @@ class Packing:
             self._target.architecture, tuple(self._entries), tuple(error.problem for error in self.failures),
         )  # fmt: skip
         self._write(MANIFEST, manifest.text())
-        used = {entry.path for entry in self._entries} | {MANIFEST, INDEX}
-        self._sums = {path: digest for path, digest in self._sums.items() if path in used}
+        if not self.failures:
+            self._clear({entry.path for entry in self._entries} | {MANIFEST, INDEX})
         self._save()
         return manifest
+
+    def _clear(self, used: set[str]) -> None:
+        """What an older profile needed goes; where something failed all stays, for the next run."""
+        for folder in (CHARTS, FILES, IMAGES):
+            for name in self._tree.list(f"/{folder}") or ():
+                if f"{folder}/{name}" not in used:
+                    self._tree.remove(f"/{folder}/{name}")
+        self._sums = {path: digest for path, digest in self._sums.items() if path in used}
 
 
 def _sums_text(sums: dict[str, str]) -> str:

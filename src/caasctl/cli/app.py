@@ -67,6 +67,12 @@ AutoReboot = Annotated[
     bool, typer.Option("--auto-reboot", help="Reboots by itself where a phase needs it, and goes on after it.")
 ]
 Resumed = Annotated[bool, typer.Option("--resumed", hidden=True, help="For the unit of --auto-reboot.")]
+Airgap = Annotated[
+    str | None,
+    typer.Option(
+        "--airgap", metavar="DIR", help="All comes from what `caasctl airgap pack` put there; nobody outside is asked."
+    ),
+]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Shows what passes, too.")]
 
 

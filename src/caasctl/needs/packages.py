@@ -64,7 +64,7 @@ def wanted(profile: NodeProfile, distribution: OsRelease, architecture: str) -> 
     if profile.spec.packages.install == "off" or not by:
         return Wanted()
     packages = (*_runtime(profile, distribution, by), *_kubernetes(profile, by), *_tools(profile, by))
-    used = {package.repository for package in packages}
+    used = set() if profile.airgap else {package.repository for package in packages}
     both = (_kubernetes_repository(profile, by), _docker_repository(profile, distribution, by))
     return Wanted(packages, _downloads(profile, architecture), tuple(one for one in both if one.name in used))
 

@@ -22,10 +22,12 @@ from caasctl.protocol import Phase, Resource
 from caasctl.resources.containerd import ContainerdActivation
 from caasctl.resources.containerd.hosts import HostsFile, MergeHosts
 from caasctl.resources.files import File, Transaction
+from caasctl.resources.images import Images
 from caasctl.resources.units import Unit
 from caasctl.syntax.containerd import registries as hosts
+from caasctl.syntax.containerd.imports import merged
 from caasctl.syntax.containerd.merge import MergeMain, drop_in, wanted_schema
-from caasctl.syntax.containerd.tables import DROP_IN, Version
+from caasctl.syntax.containerd.tables import DROP_IN, Version, socket
 from caasctl.syntax.containerd.wanted import Wanted
 
 CRICTL = "/etc/crictl.yaml"
@@ -59,6 +61,8 @@ def desired(facts: Facts, profile: NodeProfile) -> Iterator[Resource]:
         ContainerdActivation(binary, version, want, config.path),
     )
     yield File(CRICTL, merge=MergeCrictl())
+    if profile.airgap:
+        yield Images(profile.airgap.images, socket(merged(config.files, version)))
 
 
 def files(version: Version, main: str, text: str | None, want: Wanted) -> tuple[File, ...]:

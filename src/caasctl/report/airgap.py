@@ -63,7 +63,7 @@ def write_packed(
 ) -> None:
     """What a run of pack came to."""
     paper = open_paper(out, width)
-    counts = ", ".join(f"{len(manifest.of(kind))} {_HEADS[kind].lower()}" for kind in KINDS if manifest.of(kind))
+    counts = ", ".join(f"{_HEADS[kind].lower()} {len(manifest.of(kind))}" for kind in KINDS if manifest.of(kind))
     paper.hang(
         [],
         f"{folder} holds {counts or 'nothing yet'}" + (f"; {kept} files were there already" if kept else ""),

@@ -18,6 +18,7 @@ _INSTALL = (
     "-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold", "--no-install-recommends", "--yes",
 )  # fmt: skip
 _LAST = 5
+LOCAL = "/run/caasctl/airgap"  # gone with the next boot, as the folder may be
 
 
 @dataclass(frozen=True)
@@ -28,10 +29,19 @@ class Offer:
     lacking: Mapping[str, tuple[str, ...]]
 
 
-def offer(host: Reader, packages: Iterable[Package]) -> Offer:
+def only(folder: str) -> tuple[str, ...]:
+    """Options by which apt knows one flat repository alone, and keeps its lists apart; () for no folder: all that the host has."""
+    own = (f"Dir::Etc::sourcelist={LOCAL}.list", "Dir::Etc::sourceparts=/dev/null", f"Dir::State::lists={LOCAL}/lists",
+           "Dir::Cache::pkgcache=", "Dir::Cache::srcpkgcache=", "APT::Sandbox::User=root", "Acquire::Languages=none")  # fmt: skip
+    return tuple(word for option in own for word in ("-o", option)) if folder else ()
+
+
+def offer(host: Reader, packages: Iterable[Package], folder: str = "") -> Offer:
     """What apt's lists have of the packages, the newest that fits of each. Raises Unreadable."""
     listed = tuple(packages)
-    known = apt.madison(host.query("apt-cache", "madison", *(p.name for p in listed), timeout_s=_LOOK_S).stdout)
+    known = apt.madison(
+        host.query("apt-cache", *only(folder), "madison", *(p.name for p in listed), timeout_s=_LOOK_S).stdout
+    )
     versions = {package.name: tuple(dict.fromkeys(v for v, _ in known.get(package.name, ()))) for package in listed}
     fitting = {package.name: [v for v in versions[package.name] if package.fits(v)] for package in listed}
     return Offer(
@@ -40,22 +50,46 @@ def offer(host: Reader, packages: Iterable[Package]) -> Offer:
     )
 
 
-def simulated(host: Reader, versions: Mapping[str, str]) -> tuple[Simulation, str]:
+def simulated(host: Reader, versions: Mapping[str, str], folder: str = "") -> tuple[Simulation, str]:
     """What apt would do to install exactly these, and why it cannot, "" where it can. Raises Unreadable."""
-    done = host.query("apt-get", "--simulate", *_QUIET, *_INSTALL, "install", *_exact(versions), timeout_s=_LOOK_S)
+    done = host.query(
+        "apt-get", "--simulate", *only(folder), *_QUIET, *_INSTALL, "install", *_exact(versions), timeout_s=_LOOK_S
+    )
     told = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
     return apt.simulation(done.stdout), "" if done.ok else "\n".join(told[-_LAST:])
 
 
-def update(host: Writer) -> None:
-    """Raises CommandError."""
-    host.execute("apt-get", *_QUIET, "-o", f"DPkg::Lock::Timeout={_LOCK_S}", "update", timeout_s=_UPDATE_S, direct=())
+def update(host: Writer, folder: str = "") -> None:
+    """folder: of a flat repository that is asked alone; whoever names it has judged it. Raises CommandError."""
+    if folder:
+        host.write(f"{LOCAL}.list", f"deb [trusted=yes] file:{folder} ./\n".encode())
+        host.write(f"{LOCAL}/lists/partial/none", b"")
+    host.execute(
+        "apt-get",
+        *only(folder),
+        *_QUIET,
+        "-o",
+        f"DPkg::Lock::Timeout={_LOCK_S}",
+        "update",
+        timeout_s=_UPDATE_S,
+        direct=(),
+    )
 
 
-def install(host: Writer, versions: Mapping[str, str]) -> None:
+def install(host: Writer, versions: Mapping[str, str], folder: str = "") -> None:
     """One transaction; what an interrupted one left unconfigured is finished first. Raises CommandError."""
     lock = ("-o", f"DPkg::Lock::Timeout={_LOCK_S}")
-    host.execute("apt-get", *_QUIET, *lock, *_INSTALL, "install", *_exact(versions), timeout_s=_INSTALL_S, direct=())
+    host.execute(
+        "apt-get",
+        *only(folder),
+        *_QUIET,
+        *lock,
+        *_INSTALL,
+        "install",
+        *_exact(versions),
+        timeout_s=_INSTALL_S,
+        direct=(),
+    )
 
 
 def configure(host: Writer) -> None:

@@ -67,7 +67,7 @@ class AptRepository:
 
     def apply(self, host: Writer, now: State) -> Outcome:  # noqa: ARG002 - all is written, whatever part of it is there
         if self._key(host) != Known(_print(self.repository.fingerprint)):
-            host.write(self.keyring, self._fetched(host), 0o644)
+            host.write(self.keyring, self.fetched(host), 0o644)
         for file in self.members:
             file.apply(host, file.look(host))
         return Done()
@@ -108,7 +108,7 @@ class AptRepository:
             return Known(f"none: {no}")
         return Known(_print(*found))
 
-    def _fetched(self, host: Writer) -> bytes:
+    def fetched(self, host: Writer) -> bytes:
         """The key as binary packets, and no other that the file may hold. Raises CaasError."""
         key, wanted = self.repository.key, self.repository.fingerprint
         try:

@@ -26,6 +26,7 @@ class AptLists:
     secret: bool = False
     reboots: bool = False
     name: str = "packages:lists"
+    folder: str = ""  # of the flat repository that alone is asked
 
     def look(self, host: Reader) -> State:
         try:
@@ -40,10 +41,10 @@ class AptLists:
         """One repository of somebody's that is broken is nothing to stop for, as long as what is wanted is on offer."""
         failed: CommandError | None = None
         try:
-            apt_get.update(host)
+            apt_get.update(host, self.folder)
         except CommandError as error:
             failed = error
-        lacking = apt_get.offer(host, missing(host, self.packages)).lacking
+        lacking = apt_get.offer(host, missing(host, self.packages), self.folder).lacking
         if lacking and failed:
             raise failed
         if lacking:
@@ -65,6 +66,7 @@ class AptPackages:
     secret: bool = False
     reboots: bool = False
     name: str = "packages:apt"
+    folder: str = ""  # of the flat repository that alone is asked
 
     def look(self, host: Reader) -> State:
         """parts: a line for each package that is there. text: `would install NAME VERSION` and so on, as far as apt tells today."""
@@ -72,7 +74,7 @@ class AptPackages:
             lines = {package.name: _line(host, package) for package in self.packages}
             absent = [package for package in self.packages if not lines[package.name]]
             there = Known("".join(filter(None, lines.values())))
-            return Known(_would(host, absent) if absent else "", parts=((self.name, there),))
+            return Known(_would(host, absent, self.folder) if absent else "", parts=((self.name, there),))
         except Unreadable as unreadable:
             return Unknown(str(unreadable))
 
@@ -104,7 +106,7 @@ class AptPackages:
         if absent:
             chosen = self._chosen(host, absent)
             host.say(f"installing {', '.join(f'{name} {version}' for name, version in chosen.items())}")
-            apt_get.install(host, chosen)
+            apt_get.install(host, chosen, self.folder)
         return Done()
 
     def undo(self, now: State) -> Undo:
@@ -126,10 +128,10 @@ class AptPackages:
 
     def _chosen(self, host: Reader, absent: tuple[Package, ...]) -> dict[str, str]:
         """Exact versions, once it is seen that apt takes nothing away for them. Raises CaasError, Unreadable."""
-        found = apt_get.offer(host, absent)
+        found = apt_get.offer(host, absent, self.folder)
         if found.lacking:
             raise _lacks(self.packages, found.lacking)
-        why = apt_get.refused(*apt_get.simulated(host, found.chosen))
+        why = apt_get.refused(*apt_get.simulated(host, found.chosen, self.folder))
         if why:
             raise why
         return dict(found.chosen)
@@ -200,13 +202,13 @@ def _wanted(package: Package, chosen: str) -> str:
     return f"{package.name} {chosen or package.version or 'as offered'}, of {of}\n"
 
 
-def _would(host: Reader, absent: list[Package]) -> str:
+def _would(host: Reader, absent: list[Package], folder: str) -> str:
     """What apt would do, a line each. Raises CaasError where it would take something away; "" before its lists tell."""
     try:
-        found = apt_get.offer(host, absent)
+        found = apt_get.offer(host, absent, folder)
         if not found.chosen:
             return ""
-        steps, cannot = apt_get.simulated(host, found.chosen)
+        steps, cannot = apt_get.simulated(host, found.chosen, folder)
     except Unreadable:  # another host's tree; the real run asks again
         return ""
     why = apt_get.refused(steps, "" if found.lacking else cannot)
