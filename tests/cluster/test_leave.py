@@ -74,12 +74,11 @@ def elsewhere(host: Host) -> None:
     host.sh(
         f"cp /var/lib/etcd/member/standin.json {ELSEWHERE}/store.json; sed 's/:6443/:{PORT}/' {ADMIN} > {OTHER}; chmod 600 {OTHER}"
     )
-    command = yaml.safe_load(host.text("/etc/kubernetes/manifests/kube-apiserver.yaml"))["spec"]["containers"][0][
-        "command"
-    ]
+    pid = json.loads(host.text("/run/standin-pods/kube-apiserver.json"))["pid"]
+    runs = host.path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0")
     words = [
         word.replace("/etc/kubernetes/", f"{ELSEWHERE}/")
-        for word in command
+        for word in runs
         if not word.startswith(("--secure-port", "--audit"))
     ]
     host.background("env", f"STANDIN_STORE={ELSEWHERE}/store.json", *words, f"--secure-port={PORT}")
@@ -94,7 +93,14 @@ def joined_plane(host: Host) -> None:
     )
     host.write(kubeadm.CONFIG, "# written by caasctl\n")
     admission = {"name": "admission-control-config-file", "value": kubeadm.ADMISSION}
-    begun(host, INIT, changed(CLUSTER, "apiServer.extraArgs", [admission]), KUBELET)
+    volume = {
+        "name": "admission",
+        "hostPath": kubeadm.ADMISSION,
+        "mountPath": kubeadm.ADMISSION,
+        "readOnly": True,
+        "pathType": "File",
+    }
+    begun(host, INIT, changed(CLUSTER, "apiServer", {"extraArgs": [admission], "extraVolumes": [volume]}), KUBELET)
     shared(host)
 
 
