@@ -41,16 +41,15 @@ class LeaveSession(ResetSession):
 
     def plan(self, phases: Sequence[Phase] = (), words: Sequence[str] = (WORD,)) -> tuple[Facts, Report]:  # noqa: ARG002 - its own
         """Raises RefusedError, UsageError, CaasError."""
-        said: tuple[str, ...]
         try:
-            self.order, said = self._phases()
+            self.order, first, said = self._phases()
         except Unreadable as unreadable:
             raise CaasError(
                 "the node cannot be looked at", cause=str(unreadable), fix="mend that, then run the same command again"
             ) from unreadable
         facts, planned = super().plan(self.order, words)
         self._told = (*said, *self._told)
-        return facts, replace(planned, notes=self._told)
+        return facts, replace(planned, notes=(*first, *self._told))
 
     def apply(self, phases: Sequence[Phase], facts: Facts, words: Sequence[str], step: Say, hear: Say) -> Report:
         def listen(line: str) -> None:
@@ -65,8 +64,8 @@ class LeaveSession(ResetSession):
     def _notes(self, words: Sequence[str], facts: Facts) -> tuple[str, ...]:
         return (*((_MEMBER,) if self._unremoved else ()), *super()._notes(words, facts))
 
-    def _phases(self) -> tuple[tuple[Phase, ...], tuple[str, ...]]:
-        """(the phases, what is to be said of them). Raises RefusedError, UsageError, Unreadable."""
+    def _phases(self) -> tuple[tuple[Phase, ...], tuple[str, ...], tuple[str, ...]]:
+        """(the phases, what is said before them only, what stays true afterwards). Raises RefusedError, UsageError, Unreadable."""
         host = LiveHost()
         if self._conf and host.stat(self._conf) is None:
             raise UsageError(
@@ -74,11 +73,11 @@ class LeaveSession(ResetSession):
             )
         seen, left = cluster_leaving.read(host, self._conf), remembered(host)
         if left and not seen.whole:  # an earlier run has drained the node and begun to reset it
-            said = (f"An earlier run began to take {left.node} out of its cluster: this one goes on.", *needs.behind(replace(seen, name=left.node,
-                    admin=bool(left.source), registered=True, plane=left.plane, silent="")))  # fmt: skip
-            return (*ORDER, _last(left.node, left.source)), said
+            first = f"An earlier run began to take {left.node} out of its cluster: this one goes on."
+            gone = replace(seen, name=left.node, admin=bool(left.source), registered=True, plane=left.plane, silent="")
+            return (*ORDER, _last(left.node, left.source)), (first,), tuple(needs.behind(gone))
         needs.refuse(seen, self._wish)
-        return self._from_the_beginning(seen), (*needs.before(seen, self._wish), *needs.behind(seen))
+        return self._from_the_beginning(seen), tuple(needs.before(seen, self._wish)), tuple(needs.behind(seen))
 
     def _from_the_beginning(self, seen: Leaving) -> tuple[Phase, ...]:
         deletes = seen.admin and not seen.silent

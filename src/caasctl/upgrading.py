@@ -8,7 +8,7 @@ from caasctl import engine
 from caasctl.checks import ALL_CHECKS
 from caasctl.commands import Session
 from caasctl.facts import DOCTOR_PROBES, PROBES
-from caasctl.facts.kubernetes_live import LiveObjects
+from caasctl.facts.kubernetes_live import LiveObjects, ServerVersion
 from caasctl.facts.kubernetes_pods import LivePods
 from caasctl.model import CaasError, Exit, Facts, FactUnread, Finding, Level, RefusedError, Report, UsageError
 from caasctl.needs.upgrade import path, refusals, state
@@ -17,7 +17,7 @@ from caasctl.needs.upgrade.state import Now
 
 WORD = "upgrade"
 _ALSO = ("kubernetes.certificates",)
-_LIVE = (LiveObjects, LivePods)
+_LIVE = (LiveObjects, LivePods, ServerVersion)
 
 
 @dataclass(frozen=True)

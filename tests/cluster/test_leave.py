@@ -11,8 +11,12 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.cluster.documents import CLUSTER, INIT, KUBELET, changed
 from tests.cluster.host import ADMIN, Host
 from tests.cluster.test_init_node import CONVERGED, init, said
+from tests.cluster.test_kubeadm import begun
+
+from caasctl.syntax import kubeadm
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 DONE, REFUSED, USAGE, FAILED, UNDETERMINED = 0, 1, 2, 3, 6
@@ -70,12 +74,11 @@ def elsewhere(host: Host) -> None:
     host.sh(
         f"cp /var/lib/etcd/member/standin.json {ELSEWHERE}/store.json; sed 's/:6443/:{PORT}/' {ADMIN} > {OTHER}; chmod 600 {OTHER}"
     )
-    command = yaml.safe_load(host.text("/etc/kubernetes/manifests/kube-apiserver.yaml"))["spec"]["containers"][0][
-        "command"
-    ]
+    pid = json.loads(host.text("/run/standin-pods/kube-apiserver.json"))["pid"]
+    runs = host.path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0")
     words = [
         word.replace("/etc/kubernetes/", f"{ELSEWHERE}/")
-        for word in command
+        for word in runs
         if not word.startswith(("--secure-port", "--audit"))
     ]
     host.background("env", f"STANDIN_STORE={ELSEWHERE}/store.json", *words, f"--secure-port={PORT}")
@@ -83,9 +86,25 @@ def elsewhere(host: Host) -> None:
 
 
 def joined_plane(host: Host) -> None:
-    """This node as one of several control planes: its administrator speaks to the endpoint that all share."""
-    done = init(host)
-    assert done.returncode == CONVERGED, said(done)
+    """This node as one of several control planes, begun with a file of caasctl's: its administrator speaks to the endpoint that all share."""
+    host.write(
+        kubeadm.ADMISSION,
+        json.dumps({"apiVersion": "apiserver.config.k8s.io/v1", "kind": "AdmissionConfiguration", "plugins": []}),
+    )
+    host.write(kubeadm.CONFIG, "# written by caasctl\n")
+    admission = {"name": "admission-control-config-file", "value": kubeadm.ADMISSION}
+    volume = {
+        "name": "admission",
+        "hostPath": kubeadm.ADMISSION,
+        "mountPath": kubeadm.ADMISSION,
+        "readOnly": True,
+        "pathType": "File",
+    }
+    begun(host, INIT, changed(CLUSTER, "apiServer", {"extraArgs": [admission], "extraVolumes": [volume]}), KUBELET)
+    shared(host)
+
+
+def shared(host: Host) -> None:
     elsewhere(host)
     host.sh(f"cp {OTHER} {ADMIN}")
 
@@ -119,7 +138,9 @@ def gone(host: Host) -> None:
 
 
 def test_a_control_plane_moves_its_pods_and_leaves_with_its_node_object(host: Host) -> None:
-    joined_plane(host)
+    done = init(host)
+    assert done.returncode == CONVERGED, said(done)
+    shared(host)
     make(
         host,
         *plane("node2"),

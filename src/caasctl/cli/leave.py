@@ -14,24 +14,28 @@ from caasctl.model import Exit, UsageError
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
+Force = Annotated[bool, typer.Option("--force", help="Ends pods that nobody makes again, too.")]
+Scratch = Annotated[
+    bool, typer.Option("--delete-emptydir-data", help="Moves pods that lose what is in their emptyDir volumes, too.")
+]
+Timeout = Annotated[str, typer.Option("--timeout", metavar="TIME", help="How long pods may take: 90s, 10m.")]
+NoDrain = Annotated[bool, typer.Option("--no-drain", help="Moves no pod: what runs here is killed.")]
+Conf = Annotated[
+    str | None,
+    typer.Option(
+        "--kubeconfig", metavar="FILE", help="An administrator's, on a worker: to drain it and delete its Node."
+    ),
+]
+
+
 @app.command()
 def leave(
     *,
-    force: Annotated[bool, typer.Option("--force", help="Ends pods that nobody makes again, too.")] = False,
-    delete_emptydir_data: Annotated[
-        bool,
-        typer.Option("--delete-emptydir-data", help="Moves pods that lose what is in their emptyDir volumes, too."),
-    ] = False,
-    timeout: Annotated[
-        str, typer.Option("--timeout", metavar="TIME", help="How long pods may take: 90s, 10m.")
-    ] = "10m",
-    no_drain: Annotated[bool, typer.Option("--no-drain", help="Moves no pod: what runs here is killed.")] = False,
-    kubeconfig: Annotated[
-        str | None,
-        typer.Option(
-            "--kubeconfig", metavar="FILE", help="An administrator's, on a worker: to drain it and delete its Node."
-        ),
-    ] = None,
+    force: Force = False,
+    delete_emptydir_data: Scratch = False,
+    timeout: Timeout = "10m",
+    no_drain: NoDrain = False,
+    kubeconfig: Conf = None,
     dry_run: DryRun = False,
     yes: Yes = False,
     output: Output = Format.TEXT,

@@ -84,9 +84,6 @@ def _order(now: Now, wanted: str, goal: Minor) -> Iterator[Finding]:
     if kubeadm and behind(api, kubeadm) > 1:
         yield failed(f"kubeadm {now.kubeadm}, API server {now.api}", wanted=f"kubeadm {text(api)} or one minor newer",
                      fix=Fix(f"install kubeadm {text((api[0], api[1] + 1))}", FixKind.EDIT), cause="kubeadm takes a cluster one minor further, it does not jump.")  # fmt: skip
-    if kubeadm and behind(kubeadm, api) > 0:
-        yield failed(f"kubeadm {now.kubeadm}, API server {now.api}", wanted=f"kubeadm {text(api)}", fix=Fix(f"install kubeadm {text(api)}", FixKind.EDIT),
-                     cause="An older kubeadm does not know this cluster's configuration.")  # fmt: skip
     if len({minor(version) for version in (now.api, *others.values())}) == 1:
         yield passed(f"{len(others) + now.plane or 1} API server{'s' if others else ''} of {text(api)}")
 

@@ -11,7 +11,7 @@ from caasctl.facts.cilium import CiliumLive
 from caasctl.facts.containerd import ContainerdVersion
 from caasctl.facts.kubernetes import Cluster, Kubelet
 from caasctl.facts.kubernetes_api import ClusterApi
-from caasctl.facts.kubernetes_live import LiveObjects
+from caasctl.facts.kubernetes_live import LiveObjects, ServerVersion
 from caasctl.facts.kubernetes_manifests import ControlPlane
 from caasctl.facts.kubernetes_pods import LivePods
 from caasctl.facts.kubernetes_tools import Packages, Tools
@@ -75,7 +75,7 @@ def now(facts: Facts) -> Now:
     tools, packages, plane = facts[Tools], facts[Packages], facts[ControlPlane]
     live, pods, cilium = facts.get(LiveObjects), facts.get(LivePods), facts.get(CiliumLive)
     containerd = facts.get(ContainerdVersion)
-    own = node_of(facts)
+    own, server = node_of(facts), facts.get(ServerVersion)
     planes = _planes(pods)
     told = {name: tools.versions.get(name, "") for name in ("kubelet", "kubeadm", "kubectl")}
     kubelet = facts.get(Kubelet)
@@ -83,7 +83,9 @@ def now(facts: Facts) -> Now:
     is_plane = _API_SERVER in plane.versions
     return Now(
         is_plane,
-        plane.versions.get(_API_SERVER, "") or max(planes.values(), key=numbers, default=""),
+        plane.versions.get(_API_SERVER, "")
+        or max(planes.values(), key=numbers, default="")
+        or (server.version if server else ""),
         told["kubelet"] or (kubelet.version if kubelet else ""),
         told["kubeadm"],
         told["kubectl"],
@@ -109,7 +111,8 @@ def _planes(pods: LivePods | None) -> dict[str, str]:
     found: dict[str, str] = {}
     for pod in pods.pods if pods else ():
         if pod.namespace == "kube-system" and pod.name.startswith(f"{_API_SERVER}-") and pod.containers:
-            found[pod.node] = pod.containers[0].image.rpartition(":")[2].partition("@")[0].lstrip("v")
+            version = pod.containers[0].image.partition("@")[0].rpartition(":")[2].lstrip("v")
+            found |= {pod.node: version} if minor(version) else {}
     return found
 
 
@@ -125,8 +128,8 @@ def target(text: str) -> str:
     """Of v1.37.1, 1.37.1, 1.37 or v1.37.x the version as 1.37.1; of a minor alone without a patch, as 1.37, where no table knows one."""
     from caasctl.needs.upgrade import table  # noqa: PLC0415
 
-    plain = text.strip().lstrip("v").removesuffix(".x")
-    parts = numbers(plain)
+    plain = text.strip().removeprefix("v").removesuffix(".x")
+    parts = () if "-" in plain else numbers(plain)  # no pre-release: kubeadm takes one only with a flag
     if len(parts) == 2:  # noqa: PLR2004 - a minor
         return table.newest((parts[0], parts[1])) or plain
     return plain if len(parts) == 3 else ""  # noqa: PLR2004 - a patch
