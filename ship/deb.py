@@ -19,7 +19,9 @@ HERE = Path(__file__).with_name("debian")
 LIBRARY = "usr/lib/caasctl"
 VERSION = f"{__version__}-1"
 # As Debian's own tools have it: who builds a package for others answers for it.
-MAINTAINER = f"{os.environ.get('DEBFULLNAME', 'caasctl developers')} <{os.environ.get('DEBEMAIL', 'root@localhost')}>"
+MAINTAINER = (
+    f"{os.environ.get('DEBFULLNAME', 'caasctl developers')} <{os.environ.get('DEBEMAIL', 'caasctl@localhost')}>"
+)
 SCRIPTS = ("postinst", "prerm")
 LAUNCHER = f"""\
 #!/usr/bin/python3 -IS

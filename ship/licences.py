@@ -12,7 +12,6 @@ HEAD = """\
 Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
 Upstream-Name: caasctl
 """
-APACHE = "Apache-2.0"
 
 
 def copyright_file(library: Path) -> str:
@@ -31,7 +30,7 @@ def _paragraph(info: Path) -> str:
     licence = said["License-Expression"] or _short(said)
     if not texts or not licence:
         raise LookupError(f"{info.name} has no licence in it")
-    return f"Files: {files}\nCopyright: {_holder(said, texts)}\nLicense: {licence}\n{_told(licence, texts)}\n"
+    return f"Files: {files}\nCopyright: {_holder(said, texts)}\nLicense: {licence}\n{_told(texts)}\n"
 
 
 def _places(info: Path) -> Iterator[str]:
@@ -60,7 +59,11 @@ def _holder(said: Message, texts: list[str]) -> str:
     )
 
 
-def _told(licence: str, texts: list[str]) -> str:
-    if licence == APACHE:
-        return " On Debian systems the text is in /usr/share/common-licenses/Apache-2.0."
-    return "\n".join(f" {line.rstrip() or '.'}" for text in texts for line in text.strip().splitlines())
+def _told(texts: list[str]) -> str:
+    """The words themselves; of Apache's, where Debian has them."""
+    own = [text for text in texts if "Apache License" not in text[:200]]
+    lines = [line for text in own for line in text.strip().splitlines()]
+    also = [".", "On Debian systems the Apache License 2.0 is in /usr/share/common-licenses/Apache-2.0."]
+    return "\n".join(
+        f" {line.rstrip() or '.'}" for line in [*lines, *(also if own != texts else [])][0 if own else 1 :]
+    )

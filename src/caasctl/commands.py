@@ -274,16 +274,26 @@ def render(session: Session, phases: Sequence[Phase], out: str) -> tuple[tuple[s
 
     Raises CaasError.
     """
+    tree = _empty_folder(out)
+    files, lost = engine.render(session.host, session.profile, phases)
+    for path, wanted in files.items():
+        tree.write(path, wanted.text.encode(), wanted.mode or 0o644)
+    return tuple(f"{out.rstrip('/')}{path}" for path in sorted(files)), lost
+
+
+def keep(out: str, name: str, text: str) -> str:
+    """Writes one file into an empty or new directory; its path. Raises CaasError."""
+    _empty_folder(out).write(f"/{name}", text.encode(), 0o600)
+    return f"{out.rstrip('/')}/{name}"
+
+
+def _empty_folder(out: str) -> LiveHost:
     not_empty("--out", out)
     if _names_in(out):
         raise UsageError(
             f"{out} is not empty", cause="old files would look like rendered ones", fix="name another directory"
         )
-    files, lost = engine.render(session.host, session.profile, phases)
-    tree = LiveHost(out)
-    for path, wanted in files.items():
-        tree.write(path, wanted.text.encode(), wanted.mode or 0o644)
-    return tuple(f"{out.rstrip('/')}{path}" for path in sorted(files)), lost
+    return LiveHost(out)
 
 
 def gpus(session: Session) -> tuple[tuple[Gpu, ...], tuple[str, ...]]:

@@ -89,18 +89,27 @@ def parse_yaml(text: str, what: str, *, quick: bool = False) -> Any:
         raise FormatError(f"{what} is not valid YAML{at}: {said}", fix="correct that line") from error
 
 
-def dump_yaml(*documents: Any) -> str:
-    """YAML of one or more documents, keys in the order given."""
+def dump_yaml(*documents: Any, literal: bool = False) -> str:
+    """YAML of one or more documents, keys in the order given. literal: texts of several lines as they are, for reading."""
     import yaml  # noqa: PLC0415 - 20 ms
 
-    return yaml.safe_dump_all(
+    class Dumper(yaml.SafeDumper):
+        """SafeDumper with a way of its own for texts."""
+
+    if literal:
+        Dumper.add_representer(
+            str, lambda to, text: to.represent_scalar("tag:yaml.org,2002:str", text, "|" if "\n" in text else None)
+        )
+    dumped: str = yaml.dump_all(
         documents,
+        Dumper=Dumper,
         sort_keys=False,
         default_flow_style=False,
         allow_unicode=True,
         width=120,
         explicit_start=len(documents) > 1,
     )
+    return dumped
 
 
 def parse_toml(text: str, what: str) -> dict[str, Any]:
