@@ -16,7 +16,7 @@ from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from caasctl import apply, engine, hidden, joining, ledger, profile_load, undo_plan
+from caasctl import apply, engine, hidden, joining, ledger, profile_load, undo_plan, verdicts
 from caasctl.bundle import BundleHost
 from caasctl.checks import ALL_CHECKS
 from caasctl.facts import DOCTOR_PROBES, PROBES
@@ -102,7 +102,7 @@ class Session:
         facts = engine.collect(self.host, self.probes)
         found = engine.examine(facts, self.profile, only=only)
         words = ["preflight", *(["--strict"] if strict else [])]
-        return self.report(words, engine.preflight_exit(found, strict=strict), found, facts=facts)
+        return self.report(words, verdicts.preflight_exit(found, strict=strict), found, facts=facts)
 
     def plan(self, phases: Sequence[Phase], words: Sequence[str] = ("init-node",)) -> tuple[Facts, Report]:
         """The facts that a run starts from, and what it would do."""
@@ -110,7 +110,7 @@ class Session:
         found = engine.examine(facts, self.profile)
         planned = engine.plan(self.host, facts, self.profile, found, phases)
         return facts, self.report(
-            [*words, "--dry-run"], engine.plan_exit(planned), found, planned, self._notes(words, facts), facts
+            [*words, "--dry-run"], verdicts.plan_exit(planned), found, planned, self._notes(words, facts), facts
         )
 
     def apply(self, phases: Sequence[Phase], facts: Facts, words: Sequence[str], step: Say, hear: Say) -> Report:

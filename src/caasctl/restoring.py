@@ -9,7 +9,8 @@ from typing import Any
 
 from caasctl.model import CaasError, Unreadable
 from caasctl.protocol import FileKind, Reader, Writer
-from caasctl.syntax import apt, links, swap
+from caasctl.syntax import links, swap
+from caasctl.syntax.packages import apt
 from caasctl.traces import Fate, Noted, There, digest, edited, fate, look, unreadable
 
 COMMAND_TIMEOUT_S = 600.0  # as GRUB's own generator is given where it is run for a change

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from caasctl.facts.containerd import ContainerdBinaries, ContainerdService, ContainerdVersion, RuncBinaries, RuncVersion
 from caasctl.facts.os import OsRelease
 from caasctl.model import Evidence, Facts, Finding, Fix, FixKind, check, failed, passed, warned
+from caasctl.needs.packages import brought
 from caasctl.profile import NodeProfile
 from caasctl.syntax import versions
 
@@ -27,11 +28,12 @@ _RUNC_MINIMUM = (1, 1, 0)
     source="kubeadm preflight, ContainerRuntimeCheck",
     gates=("containerd",),
 )
-def installed(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
+def installed(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     """Containerd on PATH, and containerd.service with its drop-ins in systemd's folders."""
     found, service = facts[ContainerdBinaries], facts[ContainerdService]
     if not found.paths:
-        yield failed("no containerd on PATH", wanted="containerd", fix=_install(facts, "containerd"))
+        ours = "packages" if "containerd" in brought(facts, profile) else ""
+        yield failed("no containerd on PATH", wanted="containerd", fix=_install(facts, "containerd"), fixed_by=ours)
     elif service.masked:
         yield failed(
             f"{service.path} is masked", wanted="a service that starts", fix=Fix("systemctl unmask containerd.service")
@@ -90,11 +92,12 @@ def one_binary(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
     source="https://github.com/containerd/containerd/blob/main/docs/getting-started.md",
     gates=("containerd",),
 )
-def runc_installed(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
+def runc_installed(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     """Runc on PATH."""
     paths, version, broken = facts[RuncBinaries].paths, facts[RuncVersion].version, facts[RuncVersion].broken
     if not paths:
-        yield failed("no runc on PATH", wanted="runc", fix=_install(facts, "runc"))
+        ours = "packages" if "runc" in brought(facts, profile) else ""
+        yield failed("no runc on PATH", wanted="runc", fix=_install(facts, "runc"), fixed_by=ours)
     elif broken:
         yield failed(
             f"{paths[0]} does not run", wanted="a runc built for this host", fix=_install(facts, "runc"), cause=broken

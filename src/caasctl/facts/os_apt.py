@@ -11,12 +11,12 @@ from email.utils import parsedate_to_datetime
 from caasctl.host import glob
 from caasctl.model import Unreadable
 from caasctl.protocol import Probe, Reader
-from caasctl.syntax import apt
 from caasctl.syntax.containerd.host import programs
 from caasctl.syntax.debian import pins, sources
 from caasctl.syntax.debian.pins import Pin
 from caasctl.syntax.debian.sources import Source
 from caasctl.syntax.debian.stanzas import stanzas
+from caasctl.syntax.packages import apt
 
 ETC, LISTS = "/etc/apt", "/var/lib/apt/lists"
 _CODENAME = re.compile(r'^VERSION_CODENAME="?([\w-]+)', re.MULTILINE)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from caasctl.facts.containerd import ContainerdBinaries, RuncBinaries
 from caasctl.facts.kubernetes_tools import HostTools, Packages, Tools
 from caasctl.facts.os import OsRelease
-from caasctl.model import Facts
+from caasctl.facts.os_apt import AptSources
+from caasctl.model import Facts, FactUnread, Fix
 from caasctl.profile import NodeProfile
 from caasctl.profile_packages import RepositorySpec, TarballSpec
 from caasctl.syntax import versions
@@ -13,15 +14,20 @@ from caasctl.syntax.packages import Download, Package, Repository, Wanted
 from caasctl.syntax.versions import Minor
 
 __all__ = [
+    "KUBERNETES",
     "READS",
     "Download",
     "Package",
     "Repository",
     "Wanted",
+    "brought",
+    "holds",
     "installs",
+    "key_fix",
     "manager",
     "package_of",
     "programs",
+    "unsigned",
     "wanted",
 ]
 READS: tuple[type, ...] = (OsRelease, Packages, Tools, HostTools, ContainerdBinaries, RuncBinaries)  # of `installs`
@@ -73,6 +79,48 @@ def installs(facts: Facts, profile: NodeProfile) -> tuple[str, ...]:
         for p in listed
         if p.name not in facts[Packages].versions and not there.get(p.program) and not p.program.startswith("/")
     )  # fmt: skip - kubernetes-cni comes with the kubelet
+
+
+def unsigned(facts: Facts, profile: NodeProfile) -> tuple[Repository, ...]:
+    """Repositories that something is to come from, and that the profile names no key of; those that the host uses already are none.
+
+    Raises FactUnread.
+    """
+    absent, used = {*installs(facts, profile)}, {source.uri for source in facts[AptSources].sources}
+    want = wanted(profile, facts[OsRelease], "")
+    needed = (one for one in want.repositories if any(package.name in absent for package in want.of(one.name)))
+    return tuple(one for one in needed if not one.fingerprint and one.uri.rstrip("/") not in used)
+
+
+def brought(facts: Facts, profile: NodeProfile) -> frozenset[str]:
+    """The programs that the phase packages would bring here; none where that cannot be told."""
+    try:
+        if manager(facts[OsRelease]) != "apt":
+            return frozenset()
+        absent, lost = {*installs(facts, profile)}, {one.name for one in unsigned(facts, profile)}
+        want = wanted(profile, facts[OsRelease], "")
+    except FactUnread:
+        return frozenset()
+    by_apt = {p.program for p in want.packages if p.name in absent and p.repository not in lost}
+    with_it = {"runc"} if any(p.name == "containerd.io" and p.name in absent for p in want.packages) else set()
+    tools = {name for name in _PACKAGE_OF if _PACKAGE_OF[name][0] in absent}
+    return frozenset({*by_apt, *with_it, *tools, *(one.program for one in want.downloads)})
+
+
+def holds(facts: Facts, profile: NodeProfile) -> bool:
+    """Whether the phase packages keeps packages at their version here."""
+    distribution, spec = facts.get(OsRelease), profile.spec.packages
+    return bool(distribution and manager(distribution) == "apt" and spec.install != "off" and spec.hold)
+
+
+def key_fix(repository: Repository) -> Fix:
+    """How to get a fingerprint, and where it goes."""
+    key, setting = repository.key, f"{repository.setting}.fingerprint"
+    show = "gpg --show-keys --with-fingerprint"
+    told = f"curl -fsSL {key} | {show}" if key.startswith("https://") else f"{show} {key.removeprefix('file://')}"
+    return Fix(
+        f"{told}   # compare with what the project publishes, or with a host that you trust; then in the profile: {setting}"
+    )
 
 
 def programs(minor: Minor) -> tuple[tuple[str, ...], tuple[str, ...]]:

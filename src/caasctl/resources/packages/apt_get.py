@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from caasctl.model import CaasError
 from caasctl.protocol import Reader, Writer
-from caasctl.syntax import apt
-from caasctl.syntax.apt import Simulation
-from caasctl.syntax.packages import Package
+from caasctl.syntax.packages import Package, apt
+from caasctl.syntax.packages.apt import Simulation
 
 _LOOK_S = 60.0
 _UPDATE_S, _INSTALL_S = 600.0, 3600.0

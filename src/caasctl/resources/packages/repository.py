@@ -6,26 +6,27 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from caasctl import remote
-from caasctl.model import HEADER, CaasError, Unreadable
+from caasctl.model import CaasError, Unreadable
 from caasctl.protocol import Absent, Done, FileKind, Known, Outcome, Reader, State, Undo, Unknown, Writer
-from caasctl.resources.files import look_at_file
+from caasctl.resources.packages.own import OwnFile
 from caasctl.resources.packages.there import missing
-from caasctl.syntax import apt, openpgp
-from caasctl.syntax.packages import Package, Repository
+from caasctl.syntax.debian import sources
+from caasctl.syntax.packages import Package, Repository, apt, openpgp
 
-SOURCES, KEYRINGS, PINS = "/etc/apt/sources.list.d", "/etc/apt/keyrings", "/etc/apt/preferences.d"
 _NEEDLESS = "not needed: "
 _USED, _UNUSED = "in use", "not in use"
 _MAX_KEY = 1 << 20
-_PRIORITY = 990  # above the distribution's 500, below what would downgrade
 
 
 @dataclass(frozen=True)
 class AptRepository:
-    """packages: what it is there for; where all of that is on the host, nothing is done."""
+    """packages: what it is there for; where all of that is on the host, nothing is done. members: its files, the source last:
+    with it the repository is in use.
+    """
 
     repository: Repository
     packages: tuple[Package, ...]
+    members: tuple[OwnFile, ...]
     after: tuple[str, ...] = ()
     secret: bool = False
     reboots: bool = False
@@ -39,31 +40,17 @@ class AptRepository:
         return f"the key from {self.repository.key} is used only if its fingerprint is the profile's"
 
     @property
-    def source(self) -> str:
-        return f"{SOURCES}/caasctl-{self.repository.name}.sources"
-
-    @property
     def keyring(self) -> str:
-        return f"{KEYRINGS}/caasctl-{self.repository.name}.gpg"
-
-    @property
-    def pin(self) -> str:
-        return f"{PINS}/caasctl-{self.repository.name}.pref"
-
-    @property
-    def files(self) -> tuple[tuple[str, str], ...]:
-        """(path, text) of what is written after the key, the source last: with it the repository is in use."""
-        pins = self._pins()
-        return (*(((self.pin, pins),) if pins else ()), (self.source, self._source()))
+        return apt.keyring(self.repository)
 
     def look(self, host: Reader) -> State:
         try:
-            if host.stat(self.source, follow=False) is None and (why := self._needless(host)):
+            if host.stat(self.members[-1].path, follow=False) is None and (why := self._needless(host)):
                 return Known(_NEEDLESS + why)
             key = self._key(host)
         except Unreadable as unreadable:
             return Unknown(str(unreadable))
-        parts = ((self._about_key, key), *((path, look_at_file(host, path)) for path, _ in self.files))
+        parts = ((self._about_key, key), *((file.path, file.look(host)) for file in self.members))
         lost = [state.reason for _, state in parts if isinstance(state, Unknown)]
         return (
             Unknown("; ".join(lost))
@@ -74,14 +61,15 @@ class AptRepository:
     def target(self, now: State) -> State:
         if not isinstance(now, Known) or now.text.startswith(_NEEDLESS):
             return now
-        files = ((path, Known(text, 0o644)) for path, text in self.files)
+        was = dict(now.parts)
+        files = ((file.path, file.target(was.get(file.path, Absent()))) for file in self.members)
         return Known(_USED, parts=((self._about_key, Known(_print(self.repository.fingerprint))), *files))
 
     def apply(self, host: Writer, now: State) -> Outcome:  # noqa: ARG002 - all is written, whatever part of it is there
         if self._key(host) != Known(_print(self.repository.fingerprint)):
             host.write(self.keyring, self._fetched(host), 0o644)
-        for path, text in self.files:
-            host.write(path, text.encode(), 0o644)
+        for file in self.members:
+            file.apply(host, file.look(host))
         return Done()
 
     def undo(self, now: State) -> Undo:
@@ -89,43 +77,24 @@ class AptRepository:
         files: dict[str, tuple[bytes, int] | None] = {}
         if was.get(self._about_key) == Absent():
             files[self.keyring] = None
-        for path, _ in self.files:
-            before = was.get(path)
-            files[path] = (before.text.encode(), before.mode or 0o644) if isinstance(before, Known) else None
+        for file in self.members:
+            files.update(file.undo(was.get(file.path, Absent())).files or {})
         return Undo(files, nothing="" if files else "nothing was changed")
 
     @property
     def _about_key(self) -> str:
         return f"fingerprint of {self.keyring}"
 
-    def _source(self) -> str:
-        repository = self.repository
-        fields = {"Types": "deb", "URIs": repository.uri, "Suites": repository.suite,
-                  "Components": " ".join(repository.components), "Signed-By": self.keyring}  # fmt: skip
-        return HEADER + apt.deb822(fields)
-
-    def _pins(self) -> str:
-        """A hold lets `apt-get install` go on to another version; a pin does not."""
-        by: dict[str, list[str]] = {}
-        for package in self.packages:
-            by.setdefault(package.version, []).append(package.name)
-        stanzas = [apt.deb822({"Package": " ".join(names), "Pin": f"version {version}", "Pin-Priority": str(_PRIORITY)})
-                   for version, names in by.items() if version]  # fmt: skip
-        return "\n".join((HEADER, *stanzas)) if stanzas else ""
-
     def _needless(self, host: Reader) -> str:
         """Why the repository is not needed: all is there, or somebody's own source names it already. Raises Unreadable."""
         if not missing(host, self.packages):
             return f"{', '.join(package.name for package in self.packages)} are there"
-        mine = next(
-            (
-                path
-                for path in sources(host)
-                if self.repository.uri.rstrip("/") in apt.uris(path, host.read(path) or "")
-            ),
-            "",
-        )
-        return f"{mine} names it already" if mine else ""
+        for path in _listed(host):
+            if any(
+                source.uri == self.repository.uri.rstrip("/") for source in sources.parse(path, host.read(path) or "")
+            ):
+                return f"{path} names it already"
+        return ""
 
     def _key(self, host: Reader) -> State:
         there = host.stat(self.keyring, follow=False)
@@ -158,12 +127,12 @@ class AptRepository:
         return found[wanted]
 
 
-def sources(host: Reader) -> Iterator[str]:
+def _listed(host: Reader) -> Iterator[str]:
     """The files that apt reads its sources from. Raises Unreadable."""
     yield "/etc/apt/sources.list"
-    for name in host.list(SOURCES) or ():
+    for name in host.list(apt.SOURCES) or ():
         if name.endswith((".list", ".sources")):
-            yield f"{SOURCES}/{name}"
+            yield f"{apt.SOURCES}/{name}"
 
 
 def _print(*fingerprints: str) -> str:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from caasctl.protocol import FileKind, Reader
-from caasctl.syntax import apt
-from caasctl.syntax.apt import Installed
 from caasctl.syntax.containerd import host as folders
-from caasctl.syntax.packages import Package
+from caasctl.syntax.packages import Package, apt
+from caasctl.syntax.packages.apt import Installed
 
 
 def path_of(host: Reader, program: str) -> str:

@@ -6,6 +6,11 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from caasctl.model import HEADER
+from caasctl.syntax.packages import Package, Repository
+
+SOURCES, KEYRINGS, PINS = "/etc/apt/sources.list.d", "/etc/apt/keyrings", "/etc/apt/preferences.d"
+_PRIORITY = 990  # above the distribution's 500, below what would downgrade
 STATUS = "/var/lib/dpkg/status"
 _INSTALLED = "installed"
 _GONE = ("not-installed", "config-files")
@@ -13,8 +18,6 @@ _FIELD = re.compile(r"^(Status|Version): (.*)$", re.MULTILINE)
 _STEP = re.compile(r"^(Inst|Remv|Purg) (\S+)(?: \[([^\]]*)\])?(?: \((\S+) ([^)]*)\))?", re.MULTILINE)
 _KEPT = re.compile(r"^dpkg: error processing package (\S+?)(?::\w+)? \(--purge\):$", re.MULTILINE)
 _DOWN = re.compile(r"^The following packages will be DOWNGRADED:\n((?: .*\n)+)", re.MULTILINE)
-_ONE_LINE = re.compile(r"^\s*deb(?:-src)?\s+(?:\[[^\]]*\]\s+)?(\S+)", re.MULTILINE)
-_URIS = re.compile(r"^URIs:\s*(.*(?:\n[ \t].*)*)$", re.MULTILINE | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -89,16 +92,35 @@ def kept(said: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_KEPT.findall(said)))
 
 
+def keyring(repository: Repository) -> str:
+    return f"{KEYRINGS}/caasctl-{repository.name}.gpg"
+
+
+def source_file(repository: Repository) -> str:
+    return f"{SOURCES}/caasctl-{repository.name}.sources"
+
+
+def source_text(repository: Repository) -> str:
+    """The repository as deb822 has it, bound to its one key."""
+    fields = {"Types": "deb", "URIs": repository.uri, "Suites": repository.suite,
+              "Components": " ".join(repository.components), "Signed-By": keyring(repository)}  # fmt: skip
+    return HEADER + deb822(fields)
+
+
+def pins_file(repository: Repository) -> str:
+    return f"{PINS}/caasctl-{repository.name}.pref"
+
+
+def pins_text(packages: Iterable[Package]) -> str:
+    """Pins to the wanted versions, "" where any will do: a hold lets `apt-get install` go on to another version, a pin does not."""
+    by: dict[str, list[str]] = {}
+    for package in packages:
+        by.setdefault(package.version, []).append(package.name)
+    stanzas = [deb822({"Package": " ".join(names), "Pin": f"version {version}", "Pin-Priority": str(_PRIORITY)})
+               for version, names in by.items() if version]  # fmt: skip
+    return "\n".join((HEADER, *stanzas)) if stanzas else ""
+
+
 def deb822(fields: Mapping[str, str]) -> str:
     """One stanza, without the fields that are empty."""
     return "".join(f"{name}: {value}\n" for name, value in fields.items() if value)
-
-
-def uris(path: str, text: str) -> tuple[str, ...]:
-    """The addresses that a file of sources names, without the / at their end. path: its name tells its format."""
-    if path.endswith(".sources"):
-        on = (stanza for stanza in re.split(r"\n\s*\n", text) if not re.search(r"(?im)^Enabled:\s*no", stanza))
-        found = [uri for stanza in on for listed in _URIS.findall(stanza) for uri in listed.split()]
-    else:
-        found = _ONE_LINE.findall(text)
-    return tuple(dict.fromkeys(uri.rstrip("/") for uri in found))
