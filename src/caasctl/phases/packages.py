@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from caasctl import formats
 from caasctl.facts.containerd import (
@@ -25,7 +26,7 @@ from caasctl.facts.os_dpkg import DpkgState
 from caasctl.facts.os_system import Disk
 from caasctl.model import HEADER, Facts
 from caasctl.needs.network import proxy
-from caasctl.needs.packages import HELD, Download, Package, Repository, manager, wanted
+from caasctl.needs.packages import HELD, Download, Package, Repository, Wanted, manager, wanted
 from caasctl.profile import NodeProfile
 from caasctl.profile_packages import ProxySpec
 from caasctl.protocol import Phase, Resource
@@ -51,17 +52,17 @@ _PROGRAMS = {
 def desired(facts: Facts, profile: NodeProfile) -> Iterator[Resource]:
     """The whole list, whatever of it is there: each resource leaves alone what is."""
     distribution = facts[OsRelease]
-    if manager(distribution) == "apt":
-        yield from _proxy(facts, profile.spec.proxy)
     want = wanted(profile, distribution, facts[Machine].word)
+    if manager(distribution) == "apt":
+        yield from _proxy(facts, profile.spec.proxy, want)
     if manager(distribution) != "apt" or not want.packages:
         return
     signed = tuple(one for one in want.repositories if one.fingerprint)
     repositories = tuple(AptRepository(one, want.of(one.name), _files(one, want.of(one.name))) for one in signed)
     yield from repositories
-    folder = profile.airgap.packages if profile.airgap else ""
-    yield AptLists(want.packages, after=tuple(one.name for one in repositories), folder=folder)
-    yield AptPackages(want.packages, folder=folder)
+    lists = AptLists(want.packages, after=tuple(one.name for one in repositories))
+    yield lists
+    yield AptPackages(want.packages)
     if profile.spec.packages.hold:
         yield AptHolds(tuple(package for package in want.packages if package.name in HELD))
     yield from (_release(one) for one in want.downloads)
@@ -80,16 +81,17 @@ def _files(repository: Repository, packages: tuple[Package, ...]) -> tuple[File,
     return (File(apt.pins_file(repository), pins), source) if pins else (source,)
 
 
-def _proxy(facts: Facts, spec: ProxySpec) -> Iterator[File]:
+def _proxy(facts: Facts, spec: ProxySpec, want: Wanted) -> Iterator[File]:
     """Apt's own files, before it is asked for anything. Whoever may not read the passwords gets no error from apt."""
     if not spec.http and not spec.https:
         yield from (Gone(proxy.APT), Gone(proxy.APT_LOGIN))
         return
     known = facts.get(AptSources)
-    hosts = dict.fromkeys(source.host for source in (known.sources if known else ()) if source.host)
+    foreign = (source.host for source in (known.sources if known else ()) if not source.ours)
+    hosts = dict.fromkeys((*foreign, *(urlsplit(one.uri).hostname or "" for one in want.repositories)))
     login = File(proxy.APT_LOGIN, proxy.apt_login(spec), 0o600, secret=True)
     yield login if proxy.is_secret(spec) else Gone(proxy.APT_LOGIN)
-    yield File(proxy.APT, proxy.apt(spec, hosts))
+    yield File(proxy.APT, proxy.apt(spec, filter(None, hosts)))
 
 
 PHASE = Phase(
