@@ -166,7 +166,7 @@ def without(word: str) -> Callable[[Path], None]:
     ("change", "word"),
     [
         (flip, f"{LAYER} is not what its SHA-256 says"), (drop, f"{LAYER} is not there"), (link, f"{LAYER} is no plain file"),
-        (linked_folder, "is no plain file"), (pipe, f"{LAYER} is no plain file"), (writable, "can be written by everybody"), (writable, "can be written by everybody"), (outside, "has a line that caasctl did not write"),
+        (linked_folder, "is no plain file"), (pipe, f"{LAYER} is no plain file"), (writable, "can be written by everybody"), (outside, "has a line that caasctl did not write"),
         (absolute, "is not what this caasctl writes"), (traversal, "is not what this caasctl writes"),
         (no_json, "is not what this caasctl writes"), (linked_manifest, "airgap.json is no plain file"),
         (other_kubernetes, "it is for Kubernetes v1.36.3"), (other_release, "it is for debian trixie"),
