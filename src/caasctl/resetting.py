@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from caasctl import rebooted
@@ -34,7 +34,7 @@ class ResetSession(Session):
         """Raises RefusedError."""
         facts, planned = super().plan(phases, words)
         refuse(facts)
-        self._told = tuple(notes(facts))
+        self._told = tuple(notes(facts, self.of_cluster))
         return facts, replace(planned, notes=self._told)
 
     def report(
@@ -56,6 +56,10 @@ class ResetSession(Session):
                 cause="what it made is not in the plan, a cluster perhaps, and would stay behind half taken away",
                 fix="run the same command again: it shows what would go now",
             )
+
+    def of_cluster(self, facts: Facts) -> Iterator[str]:
+        """What is said of the cluster that this node is in."""
+        return cluster_notes(facts)
 
     def idle(self, planned: Report) -> bool:
         """Whether there is nothing to do, not even to see that a boot has answered what an earlier reset asked of it."""
@@ -81,19 +85,23 @@ def refuse(facts: Facts) -> None:
         )
 
 
-def notes(facts: Facts) -> Iterator[str]:
+def notes(facts: Facts, of_cluster: Callable[[Facts], Iterator[str]] | None = None) -> Iterator[str]:
     """What is not seen in the changes: what goes with the cluster, what stays in it, and what stays here."""
     if facts.get(Record) is None or facts.get(OwnFiles) is None:
         return
-    members = facts.get(ClusterMembers)
-    cluster = facts.get(Cluster)
-    if members and cluster and cluster.begun and cluster_is_ours(facts):
-        yield from _of_cluster(members, etcd=holds_etcd(facts))
+    yield from (of_cluster or cluster_notes)(facts)
     kept = tuple(edited(facts))
     if kept:
         yield f"{', '.join(kept)} {'was' if len(kept) == 1 else 'were'} edited since caasctl wrote it: it stays; remove it by hand if it may go."
     if not facts[Record].resources and (facts[OwnFiles].found or facts[OwnFiles].folder):
         yield "The record of caasctl's runs is not there: kernel settings, units and swap keep what they have, nobody knows what was before."
+
+
+def cluster_notes(facts: Facts) -> Iterator[str]:
+    """What goes with the cluster, and what stays in it."""
+    members, cluster = facts.get(ClusterMembers), facts.get(Cluster)
+    if members and cluster and cluster.begun and cluster_is_ours(facts):
+        yield from _of_cluster(members, etcd=holds_etcd(facts))
 
 
 def _of_cluster(members: ClusterMembers, *, etcd: bool) -> Iterator[str]:

@@ -94,7 +94,7 @@ class Host:
     def run(self, *argv: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         process = self.start(*argv, environment=environment)
         try:
-            out, err = process.communicate(timeout=100)
+            out, err = process.communicate(timeout=240)
         except subprocess.TimeoutExpired:
             process.kill()
             raise

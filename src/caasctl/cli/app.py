@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from caasctl import __version__
+from caasctl.model import UsageError
+
 if TYPE_CHECKING:
     from caasctl.model import Report
 
@@ -71,6 +74,30 @@ Airgap = Annotated[
     ),
 ]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Shows what passes, too.")]
+
+
+def listable(output: Format, what: str) -> str:
+    """The format, of those that a list has. Raises UsageError."""
+    if output in (Format.JUNIT, Format.HTML):
+        raise UsageError(f"there is no {output.value} of {what}", cause="it is for reports of checks",
+                         fix="-o text, -o json or -o yaml")  # fmt: skip
+    return str(output.value)
+
+
+def _say_version(asked: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
+    if asked:
+        print(f"caasctl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _for_all(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="The version of caasctl.")
+    ] = False,
+) -> None:
+    """Options that stand before a command."""
 
 
 def finish(result: Report, output: Format, *, verbose: bool) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from caasctl.cli.app import Bundle, Format, Output, Profile, Root, Settings, gpus
-from caasctl.model import UsageError
+from caasctl.cli.app import Bundle, Format, Output, Profile, Root, Settings, gpus, listable
 
 _DEFAULT = "single-node"
 
@@ -20,11 +19,11 @@ def gpu_list(
     output: Output = Format.TEXT,
 ) -> None:
     """A row for each GPU: address, group, driver, NUMA node, BARs, link, and whether a guest can have it."""
-    from caasctl import commands  # noqa: PLC0415
+    from caasctl import commands, looking  # noqa: PLC0415
     from caasctl.report import gpu as text  # noqa: PLC0415
 
-    found, notes = commands.gpus(commands.Session(profile, settings, bundle, root))
-    text.write_list(found, notes, _format(output), sys.stdout)
+    found, notes = looking.gpus(commands.Session(profile, settings, bundle, root))
+    text.write_list(found, notes, listable(output, "GPUs"), sys.stdout)
 
 
 @gpus.command("map")
@@ -37,15 +36,8 @@ def gpu_map(
     output: Output = Format.TEXT,
 ) -> None:
     """From NUMA node and root port to IOMMU group, functions, VFIO node, CDI name and resource."""
-    from caasctl import commands  # noqa: PLC0415
+    from caasctl import commands, looking  # noqa: PLC0415
     from caasctl.report import gpu as text  # noqa: PLC0415
 
-    found, notes = commands.gpus(commands.Session(profile, settings, bundle, root))
-    text.write_map(found, notes, _format(output), sys.stdout)
-
-
-def _format(output: Format) -> str:
-    if output in (Format.JUNIT, Format.HTML):
-        raise UsageError(f"there is no {output.value} of GPUs", cause="it is for reports of checks",
-                         fix="-o text, -o json or -o yaml")  # fmt: skip
-    return str(output.value)
+    found, notes = looking.gpus(commands.Session(profile, settings, bundle, root))
+    text.write_map(found, notes, listable(output, "GPUs"), sys.stdout)

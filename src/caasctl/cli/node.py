@@ -196,24 +196,3 @@ def _agreed() -> bool:
         return typer.confirm("Make these changes?", default=False, err=True)
     except typer.Abort as stopped:
         raise KeyboardInterrupt from stopped
-
-
-@app.command()
-def render(
-    *,
-    out: Annotated[str, typer.Option("--out", metavar="DIR", help="An empty or new directory for the files.")],
-    profile: Profile = "single-node",
-    settings: Settings = None,
-    phase: OnlyPhase = None,
-    facts: Bundle = None,
-    root: Root = "/",
-) -> None:
-    """Writes every file that the phases would write below DIR; this host stays as it is."""
-    from caasctl import commands  # noqa: PLC0415
-
-    session = commands.Session(profile, settings, facts, root)
-    paths, lost = commands.render(session, commands.chosen(phase, None), out)
-    print("\n".join(paths))
-    for what, why in lost.items():
-        print(f"caasctl: not rendered: {what}: {why}", file=sys.stderr)
-    raise typer.Exit(Exit.UNDETERMINED if lost else Exit.OK)

@@ -60,7 +60,7 @@ def facts(
     output: Output = Format.TEXT,
 ) -> None:
     """What caasctl knows of a host; recorded, it can be looked at elsewhere with --facts."""
-    from caasctl import commands, engine, shipped  # noqa: PLC0415
+    from caasctl import commands, engine, looking, shipped  # noqa: PLC0415
     from caasctl.report import facts as text  # noqa: PLC0415
 
     if collector:
@@ -72,7 +72,7 @@ def facts(
         from caasctl.report import progress, recorded  # noqa: PLC0415
 
         with progress.Progress(sys.stderr, brief=True) as shown:
-            taken = commands.recording(host, shown.step)
+            taken = looking.recording(host, shown.step)
             shown.close()
             recorded.write(taken, record, sys.stdout)
             taken.write(record, shown.step)
@@ -97,10 +97,10 @@ def profile_show(
     settings: Settings = None,
 ) -> None:
     """A profile with all that it extends merged in."""
-    from caasctl import formats, profile_load  # noqa: PLC0415
+    from caasctl import formats, hidden, profile_load  # noqa: PLC0415
 
     profile_load.load(name, settings or ())
-    print(formats.dump_yaml(profile_load.complete(name, settings or ())), end="")
+    print(hidden.without_logins(formats.dump_yaml(profile_load.complete(name, settings or ()))), end="")
 
 
 @profiles.command("check")

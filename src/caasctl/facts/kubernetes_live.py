@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
 from caasctl import kubectl
 from caasctl.diagnosis import Line
+from caasctl.model import Unreadable
 from caasctl.protocol import Probe, Reader
-from caasctl.syntax.kubeadm import ADMIN
+from caasctl.syntax.kubeadm import ADMIN, KUBELET_CONF
 from caasctl.syntax.live import others
 from caasctl.syntax.live.nodes import Node, parse_node
 from caasctl.syntax.live.others import Claim, Endpoints, RuntimeClass, Service, StorageClass, Workload
 from caasctl.syntax.live.shape import Item
 
 T = TypeVar("T")
+_VERSION = re.compile(r'"gitVersion": *"v([0-9][^"]*)"')
 KINDS = "nodes,daemonsets,deployments,runtimeclasses,storageclasses,services,endpointslices,persistentvolumeclaims"
 OF_NODE = "runtimeclasses,services"  # what a kubelet may see of others
 
@@ -55,6 +58,25 @@ class LiveObjects:
         return next((one for one in self.classes if one.name == name), None)
 
 
+@dataclass(frozen=True)
+class ServerVersion:
+    """What an API server says of itself to a worker's kubelet, as 1.36.4; "" where this is no worker: a control plane's files tell it."""
+
+    version: str = ""
+
+
+def read_version(host: Reader) -> ServerVersion:
+    """Raises Unreadable."""
+    if kubectl.kubeconfig_of(host) != KUBELET_CONF:
+        return ServerVersion()
+    argv = ("kubectl", "--kubeconfig", KUBELET_CONF, "--request-timeout=6s", "get", "--raw", "/version")
+    said = kubectl.answer(host, argv, KUBELET_CONF)
+    found = _VERSION.search(said or "")
+    if not found:
+        raise Unreadable("kubectl get --raw /version", "the API server does not answer")
+    return ServerVersion(found[1])
+
+
 def parse(found: Iterable[Item], name: str, *, whole: bool) -> LiveObjects:
     """Of what kubectl listed, in any order."""
     by_kind: dict[object, list[Item]] = {}
@@ -89,4 +111,4 @@ def read_objects(host: Reader) -> LiveObjects:
     return parse((*own, *kubectl.items(host, conf, OF_NODE, "-A")), name, whole=False)
 
 
-PROBES: tuple[Probe, ...] = (Probe(LiveObjects, read_objects),)
+PROBES: tuple[Probe, ...] = (Probe(LiveObjects, read_objects), Probe(ServerVersion, read_version))

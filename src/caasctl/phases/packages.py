@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from caasctl import formats
 from caasctl.facts.containerd import (
     ContainerdBinaries,
     ContainerdProcess,
@@ -17,23 +18,41 @@ from caasctl.facts.containerd_live import ContainerdPlugins, CriInfo
 from caasctl.facts.kata_host import Machine
 from caasctl.facts.kubernetes import Kubelet
 from caasctl.facts.kubernetes_tools import HostTools, Packages, Tools
+from caasctl.facts.network_proxy import AptProxy
 from caasctl.facts.os import OsRelease
 from caasctl.facts.os_apt import AptPins, AptReleases, AptSources
 from caasctl.facts.os_dpkg import DpkgState
 from caasctl.facts.os_system import Disk
-from caasctl.model import Facts
-from caasctl.needs.packages import HELD, Package, Repository, manager, wanted
+from caasctl.model import HEADER, Facts
+from caasctl.needs.network import proxy
+from caasctl.needs.packages import HELD, Download, Package, Repository, manager, wanted
 from caasctl.profile import NodeProfile
+from caasctl.profile_packages import ProxySpec
 from caasctl.protocol import Phase, Resource
-from caasctl.resources.files import File
+from caasctl.resources.files import File, Gone
+from caasctl.resources.packages.release import Release
 from caasctl.resources.packages.repository import AptRepository
 from caasctl.resources.packages.transaction import AptHolds, AptLists, AptPackages
 from caasctl.syntax.packages import apt
+
+_UNIT = "containerd.service"
+# What a release must hold, and what links on PATH lead to
+_PROGRAMS = {
+    "helm": ("helm",),
+    "containerd": ("containerd", "ctr", "containerd-shim-runc-v2"),
+    "runc": ("runc",),
+    "cni-plugins": (
+        "bandwidth", "bridge", "firewall", "host-device", "host-local", "ipvlan", "loopback", "macvlan", "portmap", "ptp",
+        "static", "tuning", "vlan",
+    ),
+}  # fmt: skip
 
 
 def desired(facts: Facts, profile: NodeProfile) -> Iterator[Resource]:
     """The whole list, whatever of it is there: each resource leaves alone what is."""
     distribution = facts[OsRelease]
+    if manager(distribution) == "apt":
+        yield from _proxy(facts, profile.spec.proxy)
     want = wanted(profile, distribution, facts[Machine].word)
     if manager(distribution) != "apt" or not want.packages:
         return
@@ -45,6 +64,14 @@ def desired(facts: Facts, profile: NodeProfile) -> Iterator[Resource]:
     yield AptPackages(want.packages, folder=folder)
     if profile.spec.packages.hold:
         yield AptHolds(tuple(package for package in want.packages if package.name in HELD))
+    yield from (_release(one) for one in want.downloads)
+
+
+def _release(download: Download) -> Release:
+    if download.name != "containerd":
+        return Release(download, _PROGRAMS[download.name])
+    text = formats.render("containerd.service.j2", header=HEADER, binary=f"{download.to}/containerd")
+    return Release(download, _PROGRAMS["containerd"], (File(f"/etc/systemd/system/{_UNIT}", text),), _UNIT)
 
 
 def _files(repository: Repository, packages: tuple[Package, ...]) -> tuple[File, ...]:
@@ -53,11 +80,23 @@ def _files(repository: Repository, packages: tuple[Package, ...]) -> tuple[File,
     return (File(apt.pins_file(repository), pins), source) if pins else (source,)
 
 
+def _proxy(facts: Facts, spec: ProxySpec) -> Iterator[File]:
+    """Apt's own files, before it is asked for anything. Whoever may not read the passwords gets no error from apt."""
+    if not spec.http and not spec.https:
+        yield from (Gone(proxy.APT), Gone(proxy.APT_LOGIN))
+        return
+    known = facts.get(AptSources)
+    hosts = dict.fromkeys(source.host for source in (known.sources if known else ()) if source.host)
+    login = File(proxy.APT_LOGIN, proxy.apt_login(spec), 0o600, secret=True)
+    yield login if proxy.is_secret(spec) else Gone(proxy.APT_LOGIN)
+    yield File(proxy.APT, proxy.apt(spec, hosts))
+
+
 PHASE = Phase(
     "packages",
     "containerd, Kubernetes' programs and what they need, from their repositories",
     desired,
-    reads=(OsRelease, Machine),
+    reads=(OsRelease, Machine, AptSources),
     disturbs=(
         Packages,
         Tools,
@@ -74,6 +113,7 @@ PHASE = Phase(
         CriInfo,
         Shims,
         Kubelet,
+        AptProxy,
         AptSources,
         AptPins,
         AptReleases,

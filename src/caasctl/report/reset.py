@@ -15,14 +15,23 @@ VALUE = 14
 REBOOT_FIRST = "systemctl reboot"
 
 
+RESET, LEAVE = "reset", "leave"
+
+
 def is_reset(report: Report) -> bool:
-    return report.command.split()[:1] == ["reset"]
+    """Whether it takes a node away: a reset, or a leave, which ends in one."""
+    return _word(report) in (RESET, LEAVE)
+
+
+def _word(report: Report) -> str:
+    return next(iter(report.command.split()), "")
 
 
 def banner(plan: Report, out: TextIO, *, width: int | None = None) -> None:
     """Every change, then what goes for good."""
     paper = open_paper(out, width)
-    paper.hang([("About to take ", "bold"), (plan.host, "bold"), " "], "out of caasctl's hands", 4)
+    whither = "out of its cluster, and out of caasctl's hands" if _word(plan) == LEAVE else "out of caasctl's hands"
+    paper.hang([("About to take ", "bold"), (plan.host, "bold"), " "], whither, 4)
     paper.blank()
     for phase in order.phases(plan):
         if phase.changes:
@@ -43,8 +52,9 @@ def terms(paper: Paper, plan: Report) -> None:
     paper.hang(["Reboot"], said if any(phase.needs_reboot for phase in order.phases(plan)) else "none.", VALUE)
     if lost:
         paper.hang(["No return"], f"{'; '.join(lost)}.", VALUE)
+    again = "join-node" if _word(plan) == LEAVE else "init-node"
     paper.hang(
-        ["Way back"], "none, `caasctl undo` does not take back a reset; `caasctl init-node` makes a node again.", VALUE
+        ["Way back"], f"none, `caasctl undo` does not take back a reset; `caasctl {again}` makes a node again.", VALUE
     )
     paper.hang(["It leaves"], "what others own, files that were edited since, packages, loaded kernel modules.", VALUE)
 
@@ -55,7 +65,7 @@ def verdict(report: Report, made: str, where: str) -> str:
         return _planned(report, made, where)
     changed = any(phase.changes for phase in order.phases(report))
     said = {
-        Exit.OK: f"Reset: {made} made and verified."
+        Exit.OK: f"{'Left the cluster' if _word(report) == LEAVE else 'Reset'}: {made} made and verified."
         if changed
         else "Nothing to do: nothing on this host is caasctl's.",
         Exit.REBOOT: f"Reset, {made} made; the running kernel keeps caasctl's arguments until the next boot."
@@ -70,19 +80,20 @@ def verdict(report: Report, made: str, where: str) -> str:
 
 def _planned(report: Report, made: str, where: str) -> str:
     if report.exit_code is Exit.FAILED_CHECK:
-        return f"reset would stop{where}. Nothing was changed."
+        return f"{_word(report)} would stop{where}. Nothing was changed."
     if report.exit_code is Exit.UNDETERMINED:
         return "Not determined: something that matters could not be looked at. Nothing was changed."
     if report.exit_code is Exit.OK and not any(phase.changes for phase in order.phases(report)):
         return "Nothing to do: nothing on this host is caasctl's."
     after = ", then ask for a reboot" if report.exit_code is Exit.REBOOT else ""
-    return f"reset would make {made}{after}. Nothing was changed."
+    return f"{_word(report)} would make {made}{after}. Nothing was changed."
 
 
 def next_command(report: Report) -> str:
-    changes = any(phase.changes for phase in order.phases(report))
+    changes, word = any(phase.changes for phase in order.phases(report)), _word(report)
+    again = report.command.replace(" --dry-run", "")
     if report.exit_code is Exit.UNDETERMINED:
-        return "sudo caasctl reset --dry-run"
+        return f"sudo caasctl {word} --dry-run"
     if order.dry(report):
-        return "caasctl reset" if changes or report.exit_code is Exit.REBOOT else "caasctl preflight"
-    return {Exit.OK: "caasctl preflight", Exit.REBOOT: REBOOT_FIRST}.get(report.exit_code, "caasctl reset")
+        return f"caasctl {again}" if changes or report.exit_code is Exit.REBOOT else "caasctl preflight"
+    return {Exit.OK: "caasctl preflight", Exit.REBOOT: REBOOT_FIRST}.get(report.exit_code, f"caasctl {again}")

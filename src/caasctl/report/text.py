@@ -91,4 +91,4 @@ def _beyond_phases(paper: Paper, report: Report, *, verbose: bool) -> None:
 
 
 def _runs_phases(report: Report) -> bool:
-    return report.command.startswith(("init-node", "join-node", "reset"))
+    return report.command.startswith(("init-node", "join-node", "reset", "leave"))

@@ -42,7 +42,7 @@ def counts(report: Report) -> str:
 def verdict(report: Report) -> str:
     """What the exit code means for this report."""
     word = report.command.split()[0] if report.command else ""
-    if word == "reset":
+    if reset.is_reset(report):
         return reset.verdict(report, several(_changes(report), "change"), _where(report))
     if word == smoke.WORD:
         return smoke.verdict(report)
@@ -57,7 +57,7 @@ def next_command(report: Report) -> str:
     """The one command to run next, ready to paste."""
     word, *_ = report.command.split() or [""]
     again = command(report, word or "preflight")
-    if word == "reset":
+    if reset.is_reset(report):
         return reset.next_command(report)
     if report.exit_code is Exit.BUG:
         return "caasctl facts --record caasctl-bug.tar.gz"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 from caasctl import remote
 from caasctl.model import CaasError, Unreadable
-from caasctl.protocol import Absent, Done, FileKind, Known, Outcome, Reader, Resource, State, Undo, Unknown, Writer
+from caasctl.protocol import Absent, Done, FileKind, Known, Outcome, Reader, State, Undo, Unknown, Writer
+from caasctl.resources.packages.own import OwnFile
 from caasctl.resources.packages.there import missing
 from caasctl.syntax.debian import sources
 from caasctl.syntax.packages import Package, Repository, apt, openpgp
@@ -16,14 +16,6 @@ from caasctl.syntax.packages import Package, Repository, apt, openpgp
 _NEEDLESS = "not needed: "
 _USED, _UNUSED = "in use", "not in use"
 _MAX_KEY = 1 << 20
-
-
-class OwnFile(Resource, Protocol):
-    """A file that caasctl owns whole."""
-
-    @property
-    def path(self) -> str:
-        """Where it lies."""
 
 
 @dataclass(frozen=True)

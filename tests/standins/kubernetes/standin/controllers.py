@@ -12,12 +12,13 @@ import json
 import secrets
 from typing import Any
 
-from . import slices
+from . import budgets, slices
 from .client import ApiError, Client
 from .pki import openssl
 
 Object = dict[str, Any]
 APPS = "/apis/apps/v1"
+_CLOSED = "node.kubernetes.io/unschedulable"
 LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 
 
@@ -40,6 +41,8 @@ class Controllers:
             for kind in ("daemonsets", "deployments"):
                 for owner in self._client.list(f"{APPS}/{kind}"):
                     self._tend(kind, owner, nodes, pods)
+            self._cordon(nodes)
+            self._budgets(pods)
             self._schedule(nodes, pods)
             slices.tend(self._client, pods)
             self._collect(pods)
@@ -57,6 +60,25 @@ class Controllers:
             self._api.merge(
                 f"/api/v1/nodes/{node['metadata']['name']}", {"spec": {"podCIDR": found[0], "podCIDRs": found}}
             )
+
+    def _cordon(self, nodes: list[Object]) -> None:
+        """The taint of a node that is closed for pods: pkg/controller/nodelifecycle."""
+        for node in nodes:
+            taints = node["spec"].get("taints", [])
+            kept = [one for one in taints if one["key"] != _CLOSED]
+            wanted = [*kept, {"key": _CLOSED, "effect": "NoSchedule"}] if node["spec"].get("unschedulable") else kept
+            if wanted != taints:
+                self._api.merge(f"/api/v1/nodes/{node['metadata']['name']}", {"spec": {"taints": wanted}})
+
+    def _budgets(self, pods: list[Object]) -> None:
+        for budget in self._api.list(f"/apis/{budgets.VERSION}/{budgets.RESOURCE}"):
+            status = budgets.status(budget, pods)
+            if budget.get("status") != status:
+                meta = budget["metadata"]
+                self._api.merge(
+                    f"/apis/{budgets.VERSION}/namespaces/{meta['namespace']}/{budgets.RESOURCE}/{meta['name']}",
+                    {"status": status},
+                )
 
     @property
     def _api(self) -> Client:

@@ -1,0 +1,222 @@
+"""The steps of an upgrade, with the commands of each, in upstream's order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from caasctl.needs.upgrade import table
+from caasctl.needs.upgrade.refusals import cilium_goal
+from caasctl.needs.upgrade.state import Now, minors_between, numbers
+from caasctl.syntax import kubeadm, versions
+from caasctl.syntax.versions import Minor, behind, minor, text
+
+_KUBECTL = f"kubectl --kubeconfig {kubeadm.ADMIN}"
+_PROGRAMS = ("kubelet", "kubectl")
+
+
+@dataclass(frozen=True)
+class Step:
+    """title: what it brings about. commands: to be pasted, in order. where: on another host than this one. note: what to know first."""
+
+    title: str
+    commands: tuple[str, ...]
+    where: str = ""
+    note: str = ""
+
+
+def steps(now: Now, wanted: str) -> tuple[Step, ...]:
+    """Of this node to that version (1.37.1; 1.34 where no patch is known): () where it is there."""
+    return tuple(_steps(now, wanted))
+
+
+def _steps(now: Now, wanted: str) -> Iterator[Step]:
+    goal, have = minor(wanted), minor(now.api)
+    if goal is None or have is None or _there(now, wanted):
+        return
+    yield _before(now)
+    yield from _cilium(now, goal)
+    hops = _hops(now, wanted, have, goal)
+    for at, version in enumerate(hops):
+        yield from _hop(now, version, first=at == 0)
+    yield _after(now, wanted)
+
+
+def _there(now: Now, wanted: str) -> bool:
+    everything = [now.kubelet, *([now.api] if now.plane else [])]
+    return all(numbers(version) == numbers(wanted) for version in everything)
+
+
+def _hops(now: Now, wanted: str, have: Minor, goal: Minor) -> list[str]:
+    """The versions to stop at: the newest patch of each minor in between, then the wanted one."""
+    if not now.plane:
+        own = minor(now.kubelet) or goal
+        return (
+            [wanted]
+            if behind(own, goal) <= versions.OLDER_KUBELET
+            else [_of(one) for one in minors_between(own, goal)[:-1]] + [wanted]
+        )
+    if now.follows and minor(now.newest_api) != have:
+        have = minor(now.newest_api) or have
+        return [
+            now.newest_api,
+            *(
+                []
+                if numbers(now.newest_api) == numbers(wanted)
+                else [*map(_of, minors_between(have, goal)[:-1]), wanted]
+            ),
+        ]
+    return [*map(_of, minors_between(have, goal)[:-1]), wanted]
+
+
+def _of(one: Minor) -> str:
+    return table.newest(one) or text(one)
+
+
+def _before(now: Now) -> Step:
+    commands = [
+        f"{_KUBECTL} get --raw /metrics | grep apiserver_requested_deprecated_apis   # what still uses APIs that go"
+    ]
+    if now.plane:
+        certs = "--cacert /etc/kubernetes/pki/etcd/ca.crt --cert /etc/kubernetes/pki/etcd/server.crt --key /etc/kubernetes/pki/etcd/server.key"
+        snapshot = "/var/lib/etcd/before-upgrade.db"
+        commands = [
+            "kubeadm certs check-expiration   # kubeadm renews them on its way, but begins only while they are good",
+            *commands,
+            f"{_KUBECTL} -n kube-system exec etcd-{now.node or '$(hostname)'} -- etcdctl {certs} snapshot save {snapshot}",
+            f"install -d -m 0700 /root/before-upgrade && mv {snapshot} /root/before-upgrade/ && cp -a /etc/kubernetes /root/before-upgrade/",
+        ]
+    note = "there is no way back but this snapshot" if now.plane else ""
+    return Step(
+        "What is looked at and kept before anything changes",
+        tuple(commands if now.plane else []) or ("caasctl doctor",),
+        note=note,
+    )
+
+
+def _cilium(now: Now, goal: Minor) -> Iterator[Step]:
+    """Once for the cluster, from a control plane: its newest patch first, then a minor at a time."""
+    runs, wanted = minor(now.cilium), minor(cilium_goal(now, goal))
+    if not now.plane or now.follows or runs is None or wanted is None or runs == wanted:
+        return
+    stops = [versions.CILIUM_MAINTAINED.get(one, text(one)) for one in (runs, *minors_between(runs, wanted))]
+    for version in (stop for stop in stops if numbers(stop) > numbers(now.cilium)):
+        pre = (f"helm --kubeconfig {kubeadm.ADMIN} install cilium-preflight cilium --repo https://helm.cilium.io --version {version} -n kube-system"
+               " --set preflight.enabled=true --set agent=false --set operator.enabled=false")  # fmt: skip
+        go = (f"caasctl init-node --phase cilium --set cilium.version={version}" if now.cilium_release
+              else f"cilium upgrade --version {version}")  # fmt: skip
+        yield Step(
+            f"Cilium {version}",
+            (pre, f"{_KUBECTL} -n kube-system rollout status daemonset/cilium-pre-flight-check",
+             f"helm --kubeconfig {kubeadm.ADMIN} -n kube-system uninstall cilium-preflight", go),
+            note="with the profile and settings of this node; read https://docs.cilium.io/en/stable/operations/upgrade/ for what this minor changes",
+        )  # fmt: skip
+
+
+def _hop(now: Now, version: str, *, first: bool) -> Iterator[Step]:
+    to = minor(version)
+    assert to is not None  # noqa: S101 - hops are versions
+    if now.manager in ("dpkg", "rpm"):
+        yield Step(f"The repository of {text(to)}", _repository(now, to))
+    yield Step(f"kubeadm {version}", _install(now, ("kubeadm",), version))
+    yield _control_plane(now, version)
+    yield _drain(now)
+    if (
+        first
+        and to >= table.NEEDS_CONTAINERD_2
+        and numbers(now.containerd)[:1] < (2,)
+        and now.containerd_package == "containerd.io"
+    ):
+        yield Step(
+            "containerd 2.x, while no pod is here",
+            _containerd(now),
+            note=f"no containerd 1.x is tested with {text(table.NEEDS_CONTAINERD_2)} or newer",
+        )
+    programs = (*_PROGRAMS, *(("cri-tools",) if now.manager else ()))
+    yield Step(
+        f"kubelet and kubectl {version}",
+        (*_install(now, programs, version), "systemctl daemon-reload", "systemctl restart kubelet"),
+    )
+    yield Step("Pods may come back", (f"{_KUBECTL} uncordon {now.node}", f"{_KUBECTL} wait --for=condition=Ready node/{now.node} --timeout=5m"),
+               where="" if now.plane else "a control plane")  # fmt: skip
+
+
+def _repository(now: Now, to: Minor) -> tuple[str, ...]:
+    """One for each minor; the file that names it is edited, whoever wrote it."""
+    files = "/etc/apt/sources.list /etc/apt/sources.list.d" if now.manager == "dpkg" else "/etc/yum.repos.d"
+    edit = f"grep -rlE 'core:/stable:/v1\\.[0-9]+/' {files} | xargs sed -i -E 's#core:/stable:/v1\\.[0-9]+/#core:/stable:/v{text(to)}/#'"
+    return (edit, "apt-get update" if now.manager == "dpkg" else "dnf makecache --disableexcludes=kubernetes")
+
+
+def _install(now: Now, names: tuple[str, ...], version: str) -> tuple[str, ...]:
+    exact = len(numbers(version)) > 2  # noqa: PLR2004 - with its patch
+    own = [name for name in names if name != "cri-tools"]
+    held = " ".join(own)
+    if now.manager == "dpkg":
+        wanted = " ".join(
+            [*(f"'{name}={version}{'-*' if exact else '.*'}'" for name in own), *(n for n in names if n == "cri-tools")]
+        )
+        return (f"apt-mark unhold {held}", f"apt-get install -y {wanted}", f"apt-mark hold {held}")
+    if now.manager == "rpm":
+        wanted = " ".join(
+            [*(f"'{name}-{version}{'' if exact else '.*'}'" for name in own), *(n for n in names if n == "cri-tools")]
+        )
+        return (f"dnf install -y {wanted} --disableexcludes=kubernetes",)
+    release = f"https://dl.k8s.io/release/v{version}/bin/linux/amd64" if exact else "https://dl.k8s.io/release"
+    return tuple(f"curl -fLO {release}/{name} && curl -fL {release}/{name}.sha256 | sed 's/$/  {name}/' | sha256sum -c && install -m 0755 {name} /usr/bin/{name}"
+                 for name in own)  # fmt: skip
+
+
+def _control_plane(now: Now, version: str) -> Step:
+    tag = f"v{version}" if len(numbers(version)) > 2 else "$(kubeadm version -o short)"  # noqa: PLR2004
+    if not now.plane:
+        return Step(f"This node's configuration for {version}", ("kubeadm upgrade node",))
+    if now.follows and numbers(version) <= numbers(now.newest_api):
+        return Step(
+            f"This control plane to {version}",
+            ("kubeadm upgrade node",),
+            note="another one was taken there by `kubeadm upgrade apply`",
+        )
+    parts = f"API server, controller manager, scheduler, etcd{f' ({now.etcd} now)' if now.etcd else ''}, CoreDNS, and kube-proxy where there is one"
+    return Step(
+        f"The control plane to {version}: {parts}",
+        (f"kubeadm config images list --kubernetes-version {tag}   # which etcd and CoreDNS come with it", f"kubeadm upgrade plan {tag}",
+         f"kubeadm upgrade apply {tag}"),
+        note="its certificates are renewed; each of its pods restarts, so a single API server is away for a minute",
+    )  # fmt: skip
+
+
+def _drain(now: Now) -> Step:
+    note = "a kubelet of another minor starts pods anew" + (
+        "; there is no other node, so they wait until it is open again" if now.alone else ""
+    )
+    return Step(
+        "No pod on this node",
+        (f"{_KUBECTL} drain {now.node} --ignore-daemonsets",),
+        where="" if now.plane else "a control plane",
+        note=note,
+    )
+
+
+def _containerd(now: Now) -> tuple[str, ...]:
+    if now.manager == "dpkg":
+        return ("apt-mark unhold containerd.io", f"apt-get install -y 'containerd.io={table.CONTAINERD_2}.*'", "apt-mark hold containerd.io",
+                "caasctl init-node --phase containerd")  # fmt: skip
+    return (f"dnf install -y 'containerd.io-{table.CONTAINERD_2}.*'", "caasctl init-node --phase containerd")
+
+
+def _after(now: Now, wanted: str) -> Step:
+    goal = f"v{wanted}" if len(numbers(wanted)) > 2 else f"a v{wanted}"  # noqa: PLR2004
+    others = [one for one in now.planes if one != now.node]
+    here = f"caasctl preflight --set kubernetes.version=v{wanted}" if now.plane else "caasctl doctor"
+    rest = (
+        [f"caasctl upgrade --dry-run --to v{wanted}   # on {', '.join(others)}, then on each worker"]
+        if others or not now.alone
+        else []
+    )
+    note = f"set spec.kubernetes.version to {goal} in this node's profile"
+    return Step(
+        "What is looked at afterwards, and who is next",
+        (here, f"{_KUBECTL} get nodes" if now.plane else "systemctl status kubelet", *(rest if now.plane else [])),
+        note=note,
+    )

@@ -1,0 +1,140 @@
+"""What an upgrade begins from: this node's programs and its cluster's, as far as they can be seen from here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from caasctl import formats
+from caasctl.facts.cilium import CiliumLive
+from caasctl.facts.containerd import ContainerdVersion
+from caasctl.facts.kubernetes import Cluster, Kubelet
+from caasctl.facts.kubernetes_api import ClusterApi
+from caasctl.facts.kubernetes_live import LiveObjects, ServerVersion
+from caasctl.facts.kubernetes_manifests import ControlPlane
+from caasctl.facts.kubernetes_pods import LivePods
+from caasctl.facts.kubernetes_tools import Packages, Tools
+from caasctl.model import Facts
+from caasctl.needs.live.node import node_of
+from caasctl.syntax.live.nodes import Node
+from caasctl.syntax.versions import Minor, minor
+
+_CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
+_API_SERVER = "kube-apiserver"
+
+
+@dataclass(frozen=True)
+class Now:
+    """Versions as 1.36.4, "" where nothing tells them. plane: this node is a control plane. planes: API servers by node.
+
+    nodes: of the cluster, () where it cannot be asked; node: this one's name. cluster: its ClusterConfiguration. manager: dpkg, rpm, "".
+    """
+
+    plane: bool
+    api: str
+    kubelet: str
+    kubeadm: str
+    kubectl: str
+    containerd: str
+    cilium: str
+    cilium_release: str = ""
+    node: str = ""
+    planes: Mapping[str, str] = field(default_factory=dict)
+    nodes: tuple[Node, ...] = ()
+    cluster: Mapping[str, Any] = field(default_factory=dict)
+    manager: str = ""
+    containerd_package: str = ""
+    etcd: str = ""
+
+    @property
+    def newest_api(self) -> str:
+        """Of all API servers, this node's among them."""
+        known = [version for version in (self.api, *self.planes.values()) if minor(version)]
+        return max(known, key=numbers, default="")
+
+    @property
+    def alone(self) -> bool:
+        """Whether no other node can take this one's pods."""
+        return len(self.nodes) == 1
+
+    @property
+    def follows(self) -> bool:
+        """Whether another control plane is already further: then this node follows it, by `kubeadm upgrade node`."""
+        return not self.plane or numbers(self.newest_api) > numbers(self.api)
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """(1, 36, 4) of v1.36.4; () of what is none."""
+    parts = version.lstrip("v").partition("-")[0].split(".")
+    return tuple(int(part) for part in parts) if all(part.isdigit() for part in parts) else ()
+
+
+def now(facts: Facts) -> Now:
+    """Raises FactUnread where this host's own programs cannot be read."""
+    tools, packages, plane = facts[Tools], facts[Packages], facts[ControlPlane]
+    live, pods, cilium = facts.get(LiveObjects), facts.get(LivePods), facts.get(CiliumLive)
+    containerd = facts.get(ContainerdVersion)
+    own, server = node_of(facts), facts.get(ServerVersion)
+    planes = _planes(pods)
+    told = {name: tools.versions.get(name, "") for name in ("kubelet", "kubeadm", "kubectl")}
+    kubelet = facts.get(Kubelet)
+    api = facts.get(ClusterApi)
+    is_plane = _API_SERVER in plane.versions
+    return Now(
+        is_plane,
+        plane.versions.get(_API_SERVER, "")
+        or max(planes.values(), key=numbers, default="")
+        or (server.version if server else ""),
+        told["kubelet"] or (kubelet.version if kubelet else ""),
+        told["kubeadm"],
+        told["kubectl"],
+        containerd.release if containerd and any(containerd.version) else "",
+        cilium.version if cilium else "",
+        cilium.release if cilium else "",
+        own.name if own else "",
+        planes,
+        live.nodes if live and live.whole else (),
+        _configuration(api.configuration if api else ""),
+        packages.manager,
+        next((name for name in ("containerd.io", "containerd") if name in packages.versions), ""),
+        plane.versions.get("etcd", ""),
+    )
+
+
+def is_node(facts: Facts) -> bool:
+    return facts[Cluster].kubelet_conf
+
+
+def _planes(pods: LivePods | None) -> dict[str, str]:
+    """API servers by their node, of the tags of their images."""
+    found: dict[str, str] = {}
+    for pod in pods.pods if pods else ():
+        if pod.namespace == "kube-system" and pod.name.startswith(f"{_API_SERVER}-") and pod.containers:
+            version = pod.containers[0].image.partition("@")[0].rpartition(":")[2].lstrip("v")
+            found |= {pod.node: version} if minor(version) else {}
+    return found
+
+
+def _configuration(text: str) -> Mapping[str, Any]:
+    try:
+        data = formats.parse_yaml(text, "kubeadm-config") if text else None
+    except formats.FormatError:
+        return {}
+    return data if isinstance(data, Mapping) else {}
+
+
+def target(text: str) -> str:
+    """Of v1.37.1, 1.37.1, 1.37 or v1.37.x the version as 1.37.1; of a minor alone without a patch, as 1.37, where no table knows one."""
+    from caasctl.needs.upgrade import table  # noqa: PLC0415
+
+    plain = text.strip().removeprefix("v").removesuffix(".x")
+    parts = () if "-" in plain else numbers(plain)  # no pre-release: kubeadm takes one only with a flag
+    if len(parts) == 2:  # noqa: PLR2004 - a minor
+        return table.newest((parts[0], parts[1])) or plain
+    return plain if len(parts) == 3 else ""  # noqa: PLR2004 - a patch
+
+
+def minors_between(first: Minor, last: Minor) -> tuple[Minor, ...]:
+    """The minors to go through, the last one among them."""
+    return tuple((first[0], at) for at in range(first[1] + 1, last[1] + 1))

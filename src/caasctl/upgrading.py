@@ -1,0 +1,82 @@
+"""What upgrade does: it looks at a node, here or recorded, and plans its way to another Kubernetes; it changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from caasctl import engine
+from caasctl.checks import ALL_CHECKS
+from caasctl.commands import Session
+from caasctl.facts import DOCTOR_PROBES, PROBES
+from caasctl.facts.kubernetes_live import LiveObjects, ServerVersion
+from caasctl.facts.kubernetes_pods import LivePods
+from caasctl.model import CaasError, Exit, Facts, FactUnread, Finding, Level, RefusedError, Report, UsageError
+from caasctl.needs.upgrade import path, refusals, state
+from caasctl.needs.upgrade.path import Step
+from caasctl.needs.upgrade.state import Now
+
+WORD = "upgrade"
+_ALSO = ("kubernetes.certificates",)
+_LIVE = (LiveObjects, LivePods, ServerVersion)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """report: the findings, and how they come out. steps: () where something stands in the way, or nothing is to be done."""
+
+    report: Report
+    now: Now
+    target: str
+    steps: tuple[Step, ...]
+
+
+def target(text: str) -> str:
+    """The version that is meant, as 1.37.1. Raises UsageError."""
+    found = state.target(text)
+    if not found:
+        raise UsageError(f"--to {text} is no version of Kubernetes", cause="it is a release as kubeadm takes one",
+                         fix="write it like v1.37.1, or v1.37.x for its newest patch that caasctl knows")  # fmt: skip
+    return found
+
+
+def plan(session: Session, wanted: str) -> Plan:
+    """Raises RefusedError, CaasError."""
+    facts = engine.collect(session.host, (*PROBES, *(probe for probe in DOCTOR_PROBES if probe.fact in _LIVE)))
+    try:
+        if not state.is_node(facts):
+            raise RefusedError("this host is in no cluster", cause="there is no kubelet.conf: an upgrade is of a node",
+                               fix=f"`caasctl init-node --set kubernetes.version=v{wanted}` makes it one of that version")  # fmt: skip
+        now = state.now(facts)
+    except FactUnread as unread:
+        raise CaasError(
+            "the node's versions cannot be read",
+            cause=unread.reason,
+            fix="run as root; `caasctl preflight` says what else is unread",
+        ) from unread
+    found = tuple(_findings(session, facts, now, wanted))
+    code = _code(found)
+    steps = path.steps(now, wanted) if code is Exit.OK else ()
+    report = session.report([WORD, "--dry-run", "--to", f"v{wanted}"], code, found)
+    return Plan(replace(report, profile=""), now, wanted, steps)
+
+
+def _findings(session: Session, facts: Facts, now: Now, wanted: str) -> list[Finding]:
+    own = [
+        replace(one, id=name, title=refusals.TITLES[name], topic="kubernetes", fixed_by="")
+        for name, one in refusals.of(facts, now, wanted)
+    ]
+    certificates = engine.examine(facts, session.profile, only=_ALSO, checks=ALL_CHECKS)
+    return [*own, *(replace(one, fixed_by="") for one in certificates)]
+
+
+def _code(found: tuple[Finding, ...]) -> Exit:
+    levels = {finding.level for finding in found}
+    if Level.FAIL in levels:
+        return Exit.FAILED_CHECK
+    return Exit.UNDETERMINED if Level.UNKNOWN in levels else Exit.OK
+
+
+def versions(now: Now) -> dict[str, str]:
+    """What is here, "" where nothing tells it."""
+    return {"API server": now.api, "kubelet": now.kubelet, "kubeadm": now.kubeadm, "kubectl": now.kubectl, "etcd": now.etcd,
+            "containerd": now.containerd, "Cilium": now.cilium}  # fmt: skip

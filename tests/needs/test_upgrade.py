@@ -1,0 +1,314 @@
+"""Plans of upgrades for a recorded node and for others made of it: the way, its commands, and every reason to refuse."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from caasctl import upgrading
+from caasctl.commands import Session
+from caasctl.facts.cgroup import CgroupLayout
+from caasctl.model import Exit, Facts, Level, RefusedError, UsageError
+from caasctl.needs.upgrade import refusals, state, table
+from caasctl.needs.upgrade.state import Now
+from caasctl.upgrading import Plan
+
+NODE = Path(__file__).parents[1] / "hosts/already-a-node"
+DPKG = "/var/lib/dpkg/status"
+CONTAINERD = ("Package: containerd\n", "Package: containerd.io\n")
+CONTAINERD_2 = {DPKG: [CONTAINERD, ("1.7.24", "2.3.4")]}
+Edits = Mapping[str, list[tuple[str, str]]]
+EditNodes = Callable[[list[dict[str, Any]]], None]
+EditPods = Callable[[list[dict[str, Any]]], None]
+
+
+def host(folder: Path, edits: Edits | None = None, said: Mapping[str, str] | None = None, nodes: EditNodes | None = None,
+         pods: EditPods | None = None) -> str:  # fmt: skip
+    """The recorded node with other texts in its files, and another cluster. said: texts of what kubectl says about its configuration."""
+    copy = folder / "host"
+    shutil.copytree(NODE, copy, symlinks=True)
+    for path, changes in (edits or {}).items():
+        file = copy / f"root{path}"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        text = file.read_text() if file.exists() else ""
+        for old, new in changes:
+            assert old in text, (path, old)
+            text = text.replace(old, new) if old else new
+        file.write_text(text)
+    commands = json.loads((copy / "commands.json").read_text())
+    for one in commands:
+        words = " ".join(one["argv"])
+        if "kubeadm-config" in words:
+            for old, new in (said or {}).items():
+                assert old in one["stdout"]
+                one["stdout"] = one["stdout"].replace(old, new)
+        for kind, edit in (("get nodes,daemonsets", nodes), ("get pods -A", pods)):
+            if kind in words and edit:
+                listed = json.loads(one["stdout"])
+                edit(listed["items"])
+                one["stdout"] = json.dumps(listed)
+    (copy / "commands.json").write_text(json.dumps(commands))
+    return str(copy)
+
+
+def older(version: str) -> dict[str, list[tuple[str, str]]]:
+    """Edits that make the node one of that version."""
+    manifests = [
+        f"/etc/kubernetes/manifests/kube-{name}.yaml" for name in ("apiserver", "controller-manager", "scheduler")
+    ]
+    return {
+        DPKG: [("1.36.4", version), CONTAINERD, ("1.7.24", "2.3.4")],
+        **{path: [("1.36.4", version)] for path in manifests},
+    }
+
+
+def kubelets(version: str) -> EditNodes:
+    def edit(items: list[dict[str, Any]]) -> None:
+        items[0]["status"]["nodeInfo"]["kubeletVersion"] = f"v{version}"
+
+    return edit
+
+
+def plan(bundle: str, to: str) -> Plan:
+    return upgrading.plan(Session("single-node", None, bundle), upgrading.target(to))
+
+
+def failing(found: Plan) -> set[str]:
+    return {one.id for one in found.report.findings if one.level is Level.FAIL}
+
+
+def refused(found: Plan, name: str, *words: str) -> None:
+    assert found.report.exit_code is Exit.FAILED_CHECK
+    assert found.steps == ()
+    (one, *_) = [one for one in found.report.findings if one.id == name and one.level is Level.FAIL]
+    told = f"{one.found} {one.wanted} {one.cause} {one.subject} {one.fix.text if one.fix else ''}"
+    assert all(word in told for word in words), told
+
+
+def commands(found: Plan) -> str:
+    return "\n".join(command for step in found.steps for command in step.commands)
+
+
+def test_one_minor_is_kubeadm_then_the_control_plane_then_the_kubelet_on_a_drained_node(tmp_path: Path) -> None:
+    found = plan(host(tmp_path, CONTAINERD_2), "v1.37.x")
+    assert found.report.exit_code is Exit.OK
+    assert found.target == table.NEWEST[1, 37]
+    order = ["etcdctl", "core:/stable:/v1.37/", "kubeadm=1.37.1-*", "kubeadm upgrade apply v1.37.1", "drain gpu-08 --ignore-daemonsets",
+             "kubelet=1.37.1-*", "systemctl restart kubelet", "uncordon gpu-08", "get nodes"]  # fmt: skip
+    places = [commands(found).index(word) for word in order]
+    assert places == sorted(places)
+    assert "apt-mark hold kubeadm" in commands(found)
+    assert any("etcd" in step.title and "CoreDNS" in step.title for step in found.steps)
+
+
+def test_two_minors_stop_at_the_one_between(tmp_path: Path) -> None:
+    found = plan(host(tmp_path, older("1.35.4"), nodes=kubelets("1.35.4")), "1.37.0")
+    applied = [line for line in commands(found).splitlines() if line.startswith("kubeadm upgrade apply")]
+    assert applied == ["kubeadm upgrade apply v1.36.5", "kubeadm upgrade apply v1.37.0"]
+    assert commands(found).index("kubelet=1.36.5") < commands(found).index("kubeadm=1.37.0")
+
+
+def test_a_minor_whose_patch_is_not_known_is_the_repository_s_newest(tmp_path: Path) -> None:
+    found = plan(host(tmp_path, older("1.33.4"), nodes=kubelets("1.33.4")), "1.35.9")
+    assert "'kubeadm=1.34.*'" in commands(found)
+    assert "kubeadm upgrade apply $(kubeadm version -o short)" in commands(found)
+
+
+def test_a_patch_stays_in_its_minor_and_the_version_that_is_there_needs_nothing(tmp_path: Path) -> None:
+    bundle = host(tmp_path, CONTAINERD_2)
+    assert "kubeadm upgrade apply v1.36.5" in commands(plan(bundle, "1.36.5"))
+    assert plan(bundle, "1.36.4").steps == ()
+    assert plan(bundle, "1.36.4").report.exit_code is Exit.OK
+
+
+@pytest.mark.parametrize(
+    ("to", "word"), [("1.35.9", "no way back"), ("1.36.3", "no way back"), ("1.38.0", "1.37 at most")]
+)
+def test_a_downgrade_and_a_version_that_nobody_knows_are_refused(tmp_path: Path, to: str, word: str) -> None:
+    refused(plan(host(tmp_path, CONTAINERD_2), to), "upgrade.target", word)
+
+
+@pytest.mark.parametrize("to", ["", "x", "1", "v1.x", "1.37.1.2", "latest", "v1.37.1-rc.0"])
+def test_what_is_no_version_is_a_usage_error(to: str) -> None:
+    with pytest.raises(UsageError):
+        upgrading.target(to)
+
+
+def test_containerd_1_is_a_step_where_a_package_has_2_and_a_refusal_where_none_has(tmp_path: Path) -> None:
+    docker = host(tmp_path / "docker", {DPKG: [CONTAINERD]})
+    found = plan(docker, "1.37.1")
+    assert "containerd.io=2.3.*" in commands(found)
+    assert (
+        commands(found).index("drain gpu-08")
+        < commands(found).index("containerd.io=2.3.*")
+        < commands(found).index("kubelet=1.37.1")
+    )
+    refused(plan(host(tmp_path / "debian"), "1.37.1"), "upgrade.containerd", "1.7.24", "2.x", "SHA-256")
+
+
+def test_cilium_goes_a_minor_at_a_time_before_kubernetes(tmp_path: Path) -> None:
+    bundle = host(tmp_path, CONTAINERD_2)
+    file = Path(bundle) / "commands.json"
+    file.write_text(file.read_text().replace("cilium:v1.20.5", "cilium:v1.18.3"))
+    found = plan(bundle, "1.37.1")
+    went = [step.title for step in found.steps if step.title.startswith("Cilium")]
+    assert went == ["Cilium 1.18.14", "Cilium 1.19.11", "Cilium 1.20.5"]
+    assert commands(found).index("cilium.version=1.20.5") < commands(found).index("kubeadm=1.37.1")
+    assert "preflight.enabled=true" in commands(found)
+
+
+def test_a_kernel_that_is_too_old_for_that_cilium_is_refused(tmp_path: Path) -> None:
+    kernel = (NODE / "root/proc/sys/kernel/osrelease").read_text()
+    edits = {**CONTAINERD_2, "/proc/sys/kernel/osrelease": [(kernel, "5.4.0-42-generic\n")]}
+    refused(plan(host(tmp_path, edits), "1.37.1"), "upgrade.kernel", "5.4.0-42-generic", "5.10")
+
+
+def test_a_node_that_is_not_ready_stops_it(tmp_path: Path) -> None:
+    def edit(items: list[dict[str, Any]]) -> None:
+        for one in items[0]["status"]["conditions"]:
+            one["status"] = "False" if one["type"] == "Ready" else one["status"]
+
+    refused(plan(host(tmp_path, CONTAINERD_2, nodes=edit), "1.37.1"), "upgrade.nodes_ready", "gpu-08", "Ready")
+
+
+def test_a_kubelet_that_is_too_old_or_too_new_is_named_with_its_node(tmp_path: Path) -> None:
+    def with_worker(version: str) -> EditNodes:
+        def edit(items: list[dict[str, Any]]) -> None:
+            worker = json.loads(json.dumps(items[0]))
+            worker["metadata"]["name"], worker["status"]["nodeInfo"]["kubeletVersion"] = "worker-1", version
+            items.append(worker)
+
+        return edit
+
+    refused(
+        plan(host(tmp_path / "old", CONTAINERD_2, nodes=with_worker("v1.33.2")), "1.37.1"),
+        "upgrade.kubelets",
+        "worker-1",
+        "1.34",
+    )
+    refused(
+        plan(host(tmp_path / "new", CONTAINERD_2, nodes=with_worker("v1.37.0")), "1.37.1"),
+        "upgrade.kubelets",
+        "worker-1",
+        "1.36",
+    )
+
+
+def planes(**versions: str) -> EditPods:
+    def edit(items: list[dict[str, Any]]) -> None:
+        for name, version in versions.items():
+            items.append({"kind": "Pod", "metadata": {"namespace": "kube-system", "name": f"kube-apiserver-{name}"}, "status": {"phase": "Running"},
+                          "spec": {"nodeName": name, "containers": [{"name": "kube-apiserver", "image": f"registry.k8s.io/kube-apiserver:v{version}"}]}})  # fmt: skip
+
+    return edit
+
+
+def test_control_planes_stay_together(tmp_path: Path) -> None:
+    behind = host(tmp_path / "behind", CONTAINERD_2, pods=planes(cp2="1.35.9"))
+    refused(plan(behind, "1.37.1"), "upgrade.order", "cp2", "older than 1.36")
+    ahead = host(tmp_path / "ahead", CONTAINERD_2, pods=planes(cp2="1.37.1"))
+    found = plan(ahead, "1.37.1")
+    assert "kubeadm upgrade node" in commands(found)
+    assert "kubeadm upgrade apply" not in commands(found)
+
+
+def test_a_kubeadm_that_jumps_is_refused(tmp_path: Path) -> None:
+    status = (NODE / f"root{DPKG}").read_text()
+    (stanza,) = [part for part in status.split("\n\n") if part.startswith("Package: kubeadm\n")]
+    edits = {DPKG: [(stanza, stanza.replace("1.36.4-1.1", "1.38.0-1.1")), *CONTAINERD_2[DPKG]]}
+    refused(plan(host(tmp_path, edits), "1.37.1"), "upgrade.order", "kubeadm 1.38.0", "does not jump")
+
+
+def without(manifest: dict[str, Any], path: str) -> dict[str, Any]:
+    """What is recorded of a path that is there no more."""
+    for part in manifest.values():
+        for key in [key for key in part if key.endswith(f" {path}")] if isinstance(part, dict) else ():
+            del part[key]
+    return manifest
+
+
+def worker(folder: Path, version: str) -> str:
+    """A node without a control plane or an administrator; what the API server says of itself to its kubelet, "" for nothing."""
+    bundle = host(folder, CONTAINERD_2)
+    shutil.rmtree(Path(bundle) / "root/etc/kubernetes/manifests")
+    (Path(bundle) / "root/etc/kubernetes/admin.conf").unlink()
+    manifest = Path(bundle) / "manifest.json"
+    known = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps(without(known, "/etc/kubernetes/admin.conf")))
+    file = Path(bundle) / "commands.json"
+    recorded = json.loads(file.read_text())
+    conf = ("kubectl", "--kubeconfig", "/etc/kubernetes/kubelet.conf", "--request-timeout=6s", "get")
+    listed = next(json.loads(one["stdout"]) for one in recorded if "nodes,daemonsets" in " ".join(one["argv"]))
+    answers: dict[tuple[str, ...], str] = {("nodes", "gpu-08", "--ignore-not-found", "-o", "json"): json.dumps(listed["items"][0]),
+               ("runtimeclasses,services", "-A", "-o", "json"): '{"items": []}',
+               ("--raw", "/version"): json.dumps({"gitVersion": f"v{version}"} if version else {})}  # fmt: skip
+    recorded += [{"argv": [*conf, *words], "rc": 0, "stdout": text, "stderr": ""} for words, text in answers.items()]
+    file.write_text(json.dumps(recorded))
+    return bundle
+
+
+def test_a_worker_goes_after_the_control_planes(tmp_path: Path) -> None:
+    refused(plan(worker(tmp_path / "early", "1.36.4"), "1.37.1"), "upgrade.order", "all control planes first")
+    found = plan(worker(tmp_path / "in turn", "1.37.1"), "1.37.1")
+    assert found.report.exit_code is Exit.OK, found.report.findings
+    told = commands(found)
+    assert "kubeadm upgrade node" in told
+    assert "kubeadm upgrade apply" not in told
+    assert "etcdctl" not in told
+    assert [step.where for step in found.steps if "drain" in " ".join(step.commands)] == ["a control plane"]
+
+
+def test_a_worker_that_cannot_see_the_control_plane_is_not_planned(tmp_path: Path) -> None:
+    found = plan(worker(tmp_path, ""), "1.37.1")
+    assert found.report.exit_code is Exit.UNDETERMINED
+    assert found.steps == ()
+
+
+def test_flags_gates_and_documents_that_were_removed_are_named_with_their_file(tmp_path: Path) -> None:
+    flags = host(
+        tmp_path / "flags", {**CONTAINERD_2, "/etc/default/kubelet": [("", 'KUBELET_EXTRA_ARGS="--boot-id-file=/x"\n')]}
+    )
+    refused(plan(flags, "1.37.1"), "upgrade.removed", "--boot-id-file in /etc/default/kubelet")
+    assert "upgrade.removed" not in failing(plan(flags, "1.36.5"))
+    gate = host(
+        tmp_path / "gate",
+        CONTAINERD_2,
+        {"kind: ClusterConfiguration": "kind: ClusterConfiguration\nfeatureGates: {PublicKeysECDSA: true}"},
+    )
+    refused(plan(gate, "1.37.1"), "upgrade.removed", "PublicKeysECDSA")
+    beta3 = host(tmp_path / "beta3", CONTAINERD_2, {"v1beta4": "v1beta3"})
+    refused(plan(beta3, "1.37.1"), "upgrade.removed", "v1beta3", "kubeadm-config")
+
+
+def test_hybrid_cgroups_are_refused_from_the_version_whose_kubelet_refuses_them() -> None:
+    facts = Facts([CgroupLayout("hybrid", ())])
+    now = Now(True, "1.36.4", "1.36.4", "1.36.4", "1.36.4", "2.3.4", "1.20.5", node="n", cluster={})
+    found = dict(refusals.of(facts, now, "1.37.1"))
+    assert found["upgrade.cgroup"].level is Level.FAIL
+    assert "upgrade.cgroup" not in dict(refusals.of(facts, now, "1.34.1"))
+
+
+def test_what_nobody_could_look_at_is_unknown_and_no_pass() -> None:
+    found = dict(refusals.of(Facts(), Now(True, "1.36.4", "1.36.4", "1.36.4", "1.36.4", "", ""), "1.37.1"))
+    assert {name for name, one in found.items() if one.level is Level.UNKNOWN} == {
+        "upgrade.nodes_ready",
+        "upgrade.containerd",
+        "upgrade.removed",
+    }
+
+
+def test_a_host_that_is_no_node_is_refused() -> None:
+    with pytest.raises(RefusedError, match="in no cluster"):
+        plan(str(NODE.parent / "debian12-plain-vm"), "1.37.1")
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"), [("v1.36.4", (1, 36, 4)), ("1.37", (1, 37)), ("x", ()), ("1.37.1-rc.0", (1, 37, 1))]
+)
+def test_numbers_of_a_version(text: str, numbers: tuple[int, ...]) -> None:
+    assert state.numbers(text) == numbers
