@@ -47,8 +47,8 @@ class CrashingHost(LiveHost):
     def unpack(self, archive: str, folder: str, sha256: str, top: str, see: Callable[[str, bytes], None]) -> None:
         self._around(lambda: super(CrashingHost, self).unpack(archive, folder, sha256, top, see))
 
-    def store(self, path: str, blocks: Iterable[bytes]) -> None:
-        self._around(lambda: super(CrashingHost, self).store(path, blocks))
+    def store(self, path: str, blocks: Iterable[bytes], mode: int = 0o600) -> None:
+        self._around(lambda: super(CrashingHost, self).store(path, blocks, mode))
 
     def link(self, path: str, target: str) -> None:
         self._around(lambda: super(CrashingHost, self).link(path, target))

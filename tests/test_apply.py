@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from caasctl import apply, engine, ledger, profile_load
+from caasctl import apply, engine, ledger, profile_load, verdicts
 from caasctl.facts.os import OsRelease
 from caasctl.facts.os_system import RebootPending
 from caasctl.formats import dump_json
@@ -205,7 +205,7 @@ def test_a_waiver_does_not_hide_that_something_is_not_known() -> None:
 
 def test_a_bug_outweighs_a_failure() -> None:
     bug = replace(unknown("broke"), evidence=(Evidence(engine.TRACEBACK, "..."),))
-    assert engine.preflight_exit([FAILS, bug], checks=[]) is Exit.BUG
+    assert verdicts.preflight_exit([FAILS, bug], checks=[]) is Exit.BUG
 
 
 @pytest.mark.parametrize(

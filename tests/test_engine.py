@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.crashing import CrashingHost, Killed
 
-from caasctl import apply, engine, ledger, profile_load, way_back
+from caasctl import apply, engine, ledger, profile_load, verdicts, way_back
 from caasctl.host import LiveHost
 from caasctl.model import (
     CaasError,
@@ -126,7 +126,7 @@ def test_a_bug_in_a_check_is_unknown_there_and_exit_70() -> None:
     found = engine.examine(Facts([Colour("red")]), PROFILE, checks=[broken, _check("b")])
     assert [f.level for f in found] == [Level.UNKNOWN, Level.PASS]
     assert "oops" in found[0].found
-    assert engine.preflight_exit(found, checks=[broken]) is Exit.BUG
+    assert verdicts.preflight_exit(found, checks=[broken]) is Exit.BUG
 
 
 def test_a_failing_check_skips_those_after_it_through_the_chain() -> None:
@@ -178,7 +178,7 @@ def test_a_phase_that_does_not_exist_mends_nothing() -> None:
 def test_preflights_exit_code(finding: Finding, given: dict[str, object], strict: int, code: Exit) -> None:
     checks = [_check("a", finding, **given)]
     found = engine.examine(Facts([Colour("red")]), PROFILE, checks=checks)
-    assert engine.preflight_exit(found, strict=bool(strict), checks=checks) is code
+    assert verdicts.preflight_exit(found, strict=bool(strict), checks=checks) is code
 
 
 # -- plan --------------------------------------------------------------------------------------------------------------
@@ -259,7 +259,7 @@ def test_a_phase_that_cannot_be_planned_is_unknown_with_its_reason(host: LiveHos
     )
     assert report.status is PhaseStatus.UNKNOWN
     assert "no light" in report.message
-    assert engine.plan_exit([report]) is Exit.UNDETERMINED
+    assert verdicts.plan_exit([report]) is Exit.UNDETERMINED
 
 
 def test_what_cannot_be_looked_at_is_shown_as_such(host: LiveHost) -> None:
@@ -274,7 +274,7 @@ def test_a_merge_that_refuses_blocks_its_phase_with_its_reason(host: LiveHost) -
     (report,) = _plan(host, _phase("one", File("/a", merge=refuse)))
     assert (report.status, report.fix) == (PhaseStatus.BLOCKED, "move it")
     assert "an import would replace it; x.toml" in report.message
-    assert engine.plan_exit([report]) is Exit.FAILED_CHECK
+    assert verdicts.plan_exit([report]) is Exit.FAILED_CHECK
 
 
 def test_a_failure_that_only_the_user_can_mend_blocks_the_phase_that_it_gates() -> None:
@@ -309,7 +309,7 @@ def test_a_phase_that_is_held_back_names_what_holds_it() -> None:
     ],
 )
 def test_the_exit_code_of_a_dry_run(statuses: list[PhaseStatus], reboot: int, code: Exit) -> None:
-    assert engine.plan_exit([PhaseReport("p", "P", s, needs_reboot=bool(reboot)) for s in statuses]) is code
+    assert verdicts.plan_exit([PhaseReport("p", "P", s, needs_reboot=bool(reboot)) for s in statuses]) is code
 
 
 # -- apply -------------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import pytest
 
 from caasctl import formats, profile_load
 from caasctl.model import CaasError, ProfileError, UsageError
+from caasctl.profile_packages import PackagesSpec, RegistrySpec
 
 HEAD = "apiVersion: caasctl.io/v1alpha1\nkind: NodeProfile\nmetadata: {name: mine}\nextends: single-node\n"
 
@@ -27,6 +28,8 @@ def test_the_default_profile_shows_every_key_there_is() -> None:
     shown = profile_load.complete("single-node")["spec"]
     assert set(shown) == {
         "role",
+        "packages",
+        "proxy",
         "kubernetes",
         "network",
         "boot",
@@ -280,3 +283,59 @@ def test_a_tarball_of_kata_is_named_with_its_hash_or_not_at_all(settings: list[s
         profile_load.load(settings=["kata.source=https://m/k.tar.zst", f"kata.sha256={SHA.upper()}"]).spec.kata.source
         == "https://m/k.tar.zst"
     )
+
+
+SOURCES = (
+    (["packages.install=no"], ("spec.packages.install: ", "is not one of auto, off")),
+    (["packages.containerd.from=snap"], ("spec.packages.containerd.from: 'snap' is not one of distribution, docker, tarball",)),
+    (["packages.containerd.frm=docker"], ("spec.packages.containerd: unknown key frm, did you mean from?",)),
+    (["packages.kubernetes.fingerprint=DEADBEEF"], ("spec.packages.kubernetes.fingerprint: 'DEADBEEF'", "40 hex digits")),
+    (["packages.kubernetes.fingerprint=1111222233334444555566667777888899990000"], ("spec.packages.kubernetes.fingerprint", "in quotes")),
+    (["packages.kubernetes.uri=pkgs.k8s.io"], ("spec.packages.kubernetes.uri: 'pkgs.k8s.io' is no https:// address",)),
+    (["packages.kubernetes.uri=file://srv/x"], ("spec.packages.kubernetes.uri",)),
+    (["packages.kubernetes.uri=https://me:pw@m/"], ("spec.packages.kubernetes.uri: an address with a user in it", "auth.conf.d")),
+    (["packages.kubernetes.uri='https://m/a b'"], ("spec.packages.kubernetes.uri",)),
+    (["packages.containerd.docker.key=http://m/gpg"], ("spec.packages.containerd.docker.key: 'http://m/gpg'",)),
+    (["packages.containerd.version=latest"], ("spec.packages.containerd.version: 'latest' is no version such as 2.2.1",)),
+    (["packages.containerd.from=tarball"], ("spec.packages.containerd.tarball.source: missing with `from: tarball`",)),
+    (["packages.containerd.runc.source=/runc", f"packages.containerd.runc.sha256={SHA}"], ("it is for `from: tarball` only",)),
+    (["packages.helm.source=/helm.tgz"], ("spec.packages.helm.sha256: missing; ", "get.helm.sh")),
+    (["packages.helm.source=helm.tgz", f"packages.helm.sha256={SHA}"], ("spec.packages.helm.source: 'helm.tgz' is neither",)),
+    (["packages.helm.source=/helm.tgz", "packages.helm.sha256=abc"], ("spec.packages.helm.sha256: 'abc' is no SHA-256",)),
+    (["proxy.https=http://me@proxy:3128"], ("spec.proxy.https: a proxy with a user needs a password too",)),
+    (["proxy.https=http://me:a%20b@proxy:3128"], ("spec.proxy.https: a proxy with a user needs",)),
+    (["proxy.http=proxy:3128"], ("spec.proxy.http: 'proxy:3128' is not of the form http://HOST:PORT",)),
+    (["proxy.https=http://me:secret@proxy:3128/path"], ("spec.proxy.https: 'http://(hidden)@proxy:3128/path' is not of the form",)),
+    (["proxy.https=http://proxy:99999"], ("spec.proxy.https",)),
+    (["proxy.noProxy=['a,b']"], ("spec.proxy.noProxy[0]: 'a,b' is no host",)),
+    (["containerd.registries={docker.io: [https://m]}"], ("spec.containerd.registries.docker.io: expected a mapping, got a list",)),
+    (["containerd.registries={docker.io: {mirror: []}}"], ("spec.containerd.registries", "unknown key mirror, did you mean mirrors?")),
+    (["containerd.registries={https://docker.io: {mirrors: [https://m]}}"], ("spec.containerd.registries: 'https://docker.io' is no registry",)),
+    (["containerd.registries={docker.io: {mirrors: [m]}}"], ("spec.containerd.registries.docker.io.mirrors[0]: 'm' is no https:// address",)),
+    (["containerd.registries={docker.io: {}}"], ("spec.containerd.registries.docker.io: neither mirrors nor ca",)),
+    (["containerd.registries={docker.io: {ca: ca.crt}}"], ("spec.containerd.registries.docker.io.ca: 'ca.crt' is no absolute path",)),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("settings", "said"), SOURCES, ids=[" ".join(s) for s, _ in SOURCES])
+def test_where_things_come_from_is_judged(settings: list[str], said: tuple[str, ...]) -> None:
+    with pytest.raises(ProfileError) as refused:
+        profile_load.load(settings=settings)
+    assert [part for part in said if part not in refused.value.problem] == []
+    assert "pw" not in refused.value.problem
+
+
+def test_where_things_come_from_is_read() -> None:
+    spec = profile_load.load(
+        settings=[
+            f"packages.containerd={{from: tarball, version: 2.2.1, tarball: {{source: /c.tgz, sha256: {SHA}}}}}",
+            "packages.kubernetes={uri: 'file:///srv/repo', key: /srv/key, fingerprint: 'abcd 5822 9FC7 DD38 854A  E2D8 8D81 803C 0EBF CD88'}",
+            "containerd.registries={docker.io: {mirrors: ['https://m/v2/p'], overridePath: true}, 'r:5000': {ca: /etc/ca.crt}}",
+            "proxy={http: 'http://proxy:3128', noProxy: [.example.org, 10.0.0.0/8, '::1']}",
+        ]
+    ).spec
+    assert (spec.packages.containerd.from_, spec.packages.containerd.version) == ("tarball", "2.2.1")
+    assert spec.packages.kubernetes.digits == "ABCD58229FC7DD38854AE2D88D81803C0EBFCD88"
+    assert spec.containerd.registries["docker.io"] == RegistrySpec(("https://m/v2/p",), overridePath=True)
+    assert spec.proxy.noProxy == (".example.org", "10.0.0.0/8", "::1")
+    assert profile_load.load().spec.packages == PackagesSpec()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from caasctl import apply, engine, ledger, profile_load, rebooted
+from caasctl import apply, engine, ledger, profile_load, rebooted, verdicts
 from caasctl.facts.boot import CommandLine
 from caasctl.facts.boot_entries import BootEntries, BootEntry
 from caasctl.host import LiveHost
@@ -131,7 +131,7 @@ def test_before_the_reboot_nothing_is_changed_again(host: LiveHost) -> None:
         assert report.changes == ()
         assert "not rebooted yet since run run1" in report.message
         assert apply.exit_code([report]) is Exit.REBOOT
-    assert engine.plan_exit([plan(host)]) is Exit.REBOOT
+    assert verdicts.plan_exit([plan(host)]) is Exit.REBOOT
     assert state(host) == before
 
 
@@ -160,7 +160,7 @@ def test_a_boot_that_missed_fails_once_before_any_change_and_the_next_run_tries_
     before = state(host)
     planned = plan(host)
     assert planned.status is PhaseStatus.FAILED
-    assert engine.plan_exit([planned]) is Exit.FAILED_CHANGE
+    assert verdicts.plan_exit([planned]) is Exit.FAILED_CHANGE
     assert state(host) == before
     missed = run(host)
     assert (missed.status, missed.message) == (PhaseStatus.FAILED, planned.message)

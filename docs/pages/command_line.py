@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from inspect import unwrap
 from typing import Any, get_type_hints
 
 import typer
 from click import Command, Group, Parameter
-from docs.pages.markdown import block, code, page, prose, table
+from docs.pages.markdown import block, code, codes, page, prose, table
 
 from caasctl.cli.app import app
 
@@ -33,31 +34,43 @@ def commands(
 
 
 def _section(words: tuple[str, ...], command: Command) -> str:
-    told = _told(command)
-    shown = [one for one in command.params if one.name in told and not told[one.name].hidden]
-    usage = [_usage(one, told[one.name or ""]) for one in shown if one.param_type_name == "argument"]
-    rows = [(_names(one, told[one.name or ""]), prose(told[one.name or ""].help or ""), _default(one)) for one in shown]
-    parts = [f"## {' '.join(words)}", block(" ".join((*words, "[OPTIONS]", *usage))), prose(command.help or "")]
+    rows = [(codes(one.names), prose(one.help), code(one.default) if one.default else "") for one in told(command)]
+    parts = [f"## {' '.join(words)}", block(synopsis(words, command)), prose(command.help or "")]
     return "\n\n".join([*parts, *([table(("option", "", "default"), rows)] if rows else [])])
 
 
-def _told(command: Command) -> dict[str, Any]:
-    """What the function says of each parameter, by name: what click keeps of it differs between its versions."""
+@dataclass(frozen=True)
+class Told:
+    """What a command says of one of its words. argument: it stands alone, without a name. default: "" where there is none to speak of."""
+
+    names: tuple[str, ...]
+    help: str
+    default: str
+    argument: bool
+
+
+def told(command: Command) -> list[Told]:
+    """The words of a command that are shown, as its function says: what click keeps of them differs between its versions."""
     hints = get_type_hints(unwrap(command.callback), include_extras=True) if command.callback else {}
-    return {name: hint.__metadata__[0] for name, hint in hints.items() if hasattr(hint, "__metadata__")}
+    said = {name: hint.__metadata__[0] for name, hint in hints.items() if hasattr(hint, "__metadata__")}
+    shown = [(one, said[one.name]) for one in command.params if one.name in said and not said[one.name].hidden]
+    return [
+        Told(_names(one, hint), hint.help or "", _default(one), one.param_type_name == "argument")
+        for one, hint in shown
+    ]
 
 
-def _usage(one: Parameter, told: Any) -> str:
-    named = told.metavar or (one.name or "").upper()
-    return named if one.required or named.startswith("[") else f"[{named}]"
+def synopsis(words: tuple[str, ...], command: Command) -> str:
+    return " ".join((*words, "[OPTIONS]", *(name for one in told(command) if one.argument for name in one.names)))
 
 
-def _names(one: Parameter, told: Any) -> str:
+def _names(one: Parameter, hint: Any) -> tuple[str, ...]:
     if one.param_type_name == "argument":
-        return code(_usage(one, told))
+        named = hint.metavar or (one.name or "").upper()
+        return (named if one.required or named.startswith("[") else f"[{named}]",)
     choices = getattr(one.type, "choices", None)
-    takes = "" if getattr(one, "is_flag", False) else f" {told.metavar or '|'.join(map(_word, choices or ('TEXT',)))}"
-    return ", ".join(code(name + takes) for name in one.opts)
+    takes = "" if getattr(one, "is_flag", False) else f" {hint.metavar or '|'.join(map(_word, choices or ('TEXT',)))}"
+    return tuple(name + takes for name in one.opts)
 
 
 def _word(choice: object) -> str:
@@ -66,7 +79,7 @@ def _word(choice: object) -> str:
 
 def _default(one: Parameter) -> str:
     default = getattr(one.default, "value", one.default)
-    return code(default) if isinstance(default, str) and default else ""
+    return default if isinstance(default, str) else ""
 
 
 def text() -> str:

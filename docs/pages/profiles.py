@@ -49,7 +49,7 @@ def all_keys() -> tuple[Key, ...]:
 def _keys(kind: type, above: str, defaults: Any) -> Iterator[Key]:
     meanings, hints = _meanings(kind), get_type_hints(kind)
     for field in fields(kind):
-        if field.name == "join":
+        if field.name in ("join", "airgap"):
             continue
         name = field.metadata.get("key", field.name)
         inner, listed = _inner(hints[field.name])

@@ -16,7 +16,7 @@ from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from caasctl import apply, engine, hidden, joining, ledger, profile_load, undo_plan
+from caasctl import apply, engine, hidden, joining, ledger, profile_load, undo_plan, verdicts
 from caasctl.bundle import BundleHost
 from caasctl.checks import ALL_CHECKS
 from caasctl.facts import DOCTOR_PROBES, PROBES
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 STOPS = "stopping as soon as this step is done; the same command goes on from there"
 _COMMAND = re.compile(r"caasctl (?:init-node|preflight|smoke)\b(?! --profile)")
+_AIRGAP = "--airgap"
+_PASTED = ("--profile", "--set", _AIRGAP)
 LAST_REPORT = "/var/lib/caasctl/last-report.json"
 JOIN_NEXT = (
     "A worker is in no cluster before it joins one. On a control plane: `kubeadm token create --print-join-command`; what it prints, in a "
@@ -66,8 +68,10 @@ class Session:
 
     @property
     def settings(self) -> str:
-        """The --profile and --set that were given, ready to paste behind another command's word."""
-        pairs = (pair for pair in pairwise(self._options) if pair[0] in ("--profile", "--set"))
+        """The --profile, --set and --airgap that were given, the last one last, ready to paste behind another command's word."""
+        pairs = sorted(
+            (pair for pair in pairwise(self._options) if pair[0] in _PASTED), key=lambda pair: pair[0] == _AIRGAP
+        )
         return shlex.join([*self._named, *(word for pair in pairs for word in pair)])
 
     def joins(self, token_file: str | None, discovery_file: str | None) -> None:
@@ -78,6 +82,15 @@ class Session:
         self.profile = replace(self.profile, join=told.join)
         self.probes = told.probes(here=not {"--facts", "--root"} & set(self._options))
         self._options += told.words
+
+    def airgapped(self, folder: str | None, say: Say) -> None:
+        """Makes all come from an air gap's folder, where one is given. Raises CaasError, Unreadable."""
+        not_empty(_AIRGAP, folder)
+        if folder is not None:
+            from caasctl import airgapped  # noqa: PLC0415 - only where there is one
+
+            self.profile = airgapped.read(folder, self.profile, airgapped.target_of(self.host), say)
+            self._options += [_AIRGAP, os.path.abspath(folder)]
 
     def report(
         self,
@@ -102,7 +115,7 @@ class Session:
         facts = engine.collect(self.host, self.probes)
         found = engine.examine(facts, self.profile, only=only)
         words = ["preflight", *(["--strict"] if strict else [])]
-        return self.report(words, engine.preflight_exit(found, strict=strict), found, facts=facts)
+        return self.report(words, verdicts.preflight_exit(found, strict=strict), found, facts=facts)
 
     def plan(self, phases: Sequence[Phase], words: Sequence[str] = ("init-node",)) -> tuple[Facts, Report]:
         """The facts that a run starts from, and what it would do."""
@@ -110,7 +123,7 @@ class Session:
         found = engine.examine(facts, self.profile)
         planned = engine.plan(self.host, facts, self.profile, found, phases)
         return facts, self.report(
-            [*words, "--dry-run"], engine.plan_exit(planned), found, planned, self._notes(words, facts), facts
+            [*words, "--dry-run"], verdicts.plan_exit(planned), found, planned, self._notes(words, facts), facts
         )
 
     def apply(self, phases: Sequence[Phase], facts: Facts, words: Sequence[str], step: Say, hear: Say) -> Report:
@@ -170,7 +183,9 @@ def pasted(found: Sequence[Finding], settings: str) -> tuple[Finding, ...]:
 
 
 def _with_settings(finding: Finding, fix: Fix, settings: str) -> Finding:
-    text = _COMMAND.sub(lambda command: f"{command[0]} {settings}", fix.text)
+    others = settings if settings.startswith(_AIRGAP) else settings.partition(f" {_AIRGAP} ")[0]
+    of = {"caasctl smoke": "" if others.startswith(_AIRGAP) else others}  # it brings nothing to a host
+    text = _COMMAND.sub(lambda command: f"{command[0]} {of.get(command[0], settings)}".rstrip(), fix.text)
     return finding if text == fix.text else replace(finding, fix=replace(fix, text=text))
 
 
@@ -259,16 +274,26 @@ def render(session: Session, phases: Sequence[Phase], out: str) -> tuple[tuple[s
 
     Raises CaasError.
     """
+    tree = _empty_folder(out)
+    files, lost = engine.render(session.host, session.profile, phases)
+    for path, wanted in files.items():
+        tree.write(path, wanted.text.encode(), wanted.mode or 0o644)
+    return tuple(f"{out.rstrip('/')}{path}" for path in sorted(files)), lost
+
+
+def keep(out: str, name: str, text: str) -> str:
+    """Writes one file into an empty or new directory; its path. Raises CaasError."""
+    _empty_folder(out).write(f"/{name}", text.encode(), 0o600)
+    return f"{out.rstrip('/')}/{name}"
+
+
+def _empty_folder(out: str) -> LiveHost:
     not_empty("--out", out)
     if _names_in(out):
         raise UsageError(
             f"{out} is not empty", cause="old files would look like rendered ones", fix="name another directory"
         )
-    files, lost = engine.render(session.host, session.profile, phases)
-    tree = LiveHost(out)
-    for path, wanted in files.items():
-        tree.write(path, wanted.text.encode(), wanted.mode or 0o644)
-    return tuple(f"{out.rstrip('/')}{path}" for path in sorted(files)), lost
+    return LiveHost(out)
 
 
 def gpus(session: Session) -> tuple[tuple[Gpu, ...], tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""Facts, findings, plan and verdicts: the loops over probes, checks and phases that change nothing."""
+"""Facts, findings, plan: the loops over probes, checks and phases that change nothing."""
 
 from __future__ import annotations
 
@@ -19,14 +19,13 @@ from caasctl.model import (
     CaasError,
     Check,
     Evidence,
-    Exit,
     Facts,
     FactUnread,
     Finding,
     Level,
     Unreadable,
     findings,
-)
+)  # fmt: skip
 from caasctl.phases import ORDER
 from caasctl.profile import NodeProfile
 from caasctl.protocol import (
@@ -39,7 +38,7 @@ from caasctl.protocol import (
     Reader,
     Resource,
     Unknown,
-)
+)  # fmt: skip
 from caasctl.resources.files import owned_files
 
 TRACEBACK = "traceback"  # the evidence of a finding that is a bug of ours
@@ -178,8 +177,12 @@ def blockers(phase: Phase, found: Iterable[Finding], checks: Sequence[Check] = C
 
 def idle(phase: Phase, facts: Facts, profile: NodeProfile) -> bool:
     """Whether a phase has nothing to bring here, so that its gate holds nothing back."""
+    return phase.may_idle and _desires_nothing(phase, facts, profile)
+
+
+def _desires_nothing(phase: Phase, facts: Facts, profile: NodeProfile) -> bool:
     with suppress(FactUnread, CaasError):  # its own turn says why
-        return phase.may_idle and not any(True for _ in phase.desired(facts, profile))
+        return not any(True for _ in phase.desired(facts, profile))
     return False
 
 
@@ -203,7 +206,16 @@ def plan(
     for phase in phases:
         report = _plan_phase(host, facts, profile, found, phase)
         after = next((stale[kind] for kind in phase.reads if kind in stale), "")
-        if after and report.status in (PhaseStatus.PLANNED, PhaseStatus.UNKNOWN):
+        if (
+            after
+            and report.status is PhaseStatus.UNCHANGED
+            and not phase.may_idle
+            and _desires_nothing(phase, facts, profile)
+        ):
+            report = replace(
+                report, status=PhaseStatus.PROVISIONAL, message=f"cannot be planned before {after} has run"
+            )
+        elif after and report.status in (PhaseStatus.PLANNED, PhaseStatus.UNKNOWN):
             said = f"may look different once {after} has run"
             report = replace(
                 report, status=PhaseStatus.PROVISIONAL, message="; ".join(filter(None, (report.message, said)))
@@ -272,29 +284,3 @@ def render(host: Reader, profile: NodeProfile, phases: Sequence[Phase]) -> tuple
             elif isinstance(wanted, Unknown):
                 lost[file.path] = wanted.reason
     return files, lost
-
-
-# -- verdicts ----------------------------------------------------------------------------------------------------------
-def preflight_exit(found: Sequence[Finding], *, strict: bool = False, checks: Sequence[Check] = CHECKS) -> Exit:
-    """Precedence 70, 1, 6, 0; strict: any failure or warning is 1."""
-    matters = {check.id for check in checks if check.gates}
-    if any(e.source == TRACEBACK for f in found for e in f.evidence):
-        return Exit.BUG
-    if any(f.yours or (strict and f.level in (Level.FAIL, Level.WARN)) for f in found):
-        return Exit.FAILED_CHECK
-    if any(f.level is Level.UNKNOWN and f.id in matters for f in found):
-        return Exit.UNDETERMINED
-    return Exit.OK
-
-
-def plan_exit(phases: Sequence[PhaseReport]) -> Exit:
-    """What the real run would exit with, as far as can be told: precedence 3, 1, 4, 6, 0."""
-    if any(phase.status is PhaseStatus.FAILED for phase in phases):
-        return Exit.FAILED_CHANGE
-    if any(phase.status is PhaseStatus.BLOCKED for phase in phases):
-        return Exit.FAILED_CHECK
-    if any(phase.needs_reboot for phase in phases):
-        return Exit.REBOOT
-    if any(phase.status is PhaseStatus.UNKNOWN for phase in phases):
-        return Exit.UNDETERMINED
-    return Exit.OK

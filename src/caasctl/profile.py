@@ -9,6 +9,7 @@ import dataclasses
 from typing import Any, Literal, Union
 
 from caasctl.model import Waiver
+from caasctl.profile_packages import PackagesSpec, ProxySpec, RegistrySpec
 
 AUTO = "auto"
 GPU_HANDLER = "kata-qemu-nvidia-gpu"  # the only one that passes GPUs through: docs/runtimes.md
@@ -98,11 +99,13 @@ class Boot:
 @dataclasses.dataclass(frozen=True)
 class ContainerdSpec:
     """sandboxImage: `auto` is the pause image of the Kubernetes version in its image repository. defaultRuntime: the handler
-    of pods without a runtimeClassName.
+    of pods without a runtimeClassName. registries: by a registry's name, as docker.io, the `mirrors` to ask before it (addresses,
+    in order), the `ca` of their certificates (a path), and `overridePath: true` where the addresses are whole ones, without /v2.
     """
 
     sandboxImage: str = AUTO
     defaultRuntime: str = "runc"
+    registries: dict[str, RegistrySpec] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,14 +188,16 @@ class SmokeSpec:
 
 @dataclasses.dataclass(frozen=True)
 class Spec:
-    """kubernetes: the cluster. role: what this node is in it. network: its ranges. boot: what the kernel is started with.
-    containerd: the container runtime. runtimes: the handlers that pods can ask for. kata: where Kata's tree is from. gpu:
+    """kubernetes: the cluster. role: what this node is in it. packages: where its programs come from. proxy: the way out of the
+    host. network: its ranges. boot: what the kernel is started with. containerd: the container runtime. runtimes: the handlers that pods can ask for. kata: where Kata's tree is from. gpu:
     which GPUs guests get. cilium: the cluster's network. smoke: the proof by pods. waivers: checks to live with, each until
     a date.
     """
 
     kubernetes: Kubernetes
     role: Literal["single-node", "control-plane", "worker"] = "single-node"
+    packages: PackagesSpec = dataclasses.field(default_factory=PackagesSpec)
+    proxy: ProxySpec = dataclasses.field(default_factory=ProxySpec)
     network: NetworkSpec = dataclasses.field(default_factory=NetworkSpec)
     boot: Boot = dataclasses.field(default_factory=Boot)
     containerd: ContainerdSpec = dataclasses.field(default_factory=ContainerdSpec)
@@ -225,9 +230,29 @@ class Join:
 
 
 @dataclasses.dataclass(frozen=True)
+class ImageFile:
+    """An image in an air gap's folder. path: absolute. names: by which containerd keeps it."""
+
+    path: str
+    names: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Airgap:
+    """Where all comes from on a host without a way out: from --airgap, never from a profile. folder: absolute. packages: its flat
+    repository, "" for none. digest: SHA-256 that stands for all of the folder.
+    """
+
+    folder: str
+    packages: str = ""
+    images: tuple[ImageFile, ...] = ()
+    digest: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
 class NodeProfile:
     """apiVersion, kind: always this. metadata: what the profile is called. spec: what the node should be. join: how this node joins
-    a cluster, for join-node only; no key of the YAML.
+    a cluster, for join-node only; no key of the YAML. airgap: the folder that all comes from; no key of the YAML either.
     """
 
     apiVersion: Literal["caasctl.io/v1alpha1"]
@@ -235,6 +260,7 @@ class NodeProfile:
     metadata: Metadata
     spec: Spec
     join: Union[Join, None] = None
+    airgap: Union[Airgap, None] = None
 
     @property
     def begins_cluster(self) -> bool:

@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from datetime import date
 from ipaddress import ip_address, ip_network
 from posixpath import normpath
-from reprlib import Repr
-from typing import Any
 
-from caasctl.hidden import masked
+from caasctl import profile_sources as sources
 from caasctl.model import Waiver
 from caasctl.profile import AUTO, GpuSelector, KataSpec, NodeProfile, Spec
+from caasctl.profile_sources import shown
 from caasctl.syntax.cdi.names import kind_problem
 from caasctl.syntax.kata_release import API, TOP
 from caasctl.syntax.pci import ADDRESS, full
@@ -24,7 +23,6 @@ _PATH = re.compile(r"/[A-Za-z0-9._+/-]+")
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")  # RFC 1123, as Kubernetes reads it
 _MAX_NAME, _MAX_PORT, _MAX_RESOURCE = 253, 65535, 63
-_SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
 _ANNOTATION = re.compile(r"[a-z0-9_]+")
 _HEX = re.compile(r"[0-9A-Fa-f]+")
 _EXAMPLES = {
@@ -32,8 +30,11 @@ _EXAMPLES = {
     "device": "2330",
     "class": "03 (displays), 0302, 12 (accelerators)",
 }
+_KATA_HASH = (
+    "it is the `digest` that GitHub gives of each file of a release: "
+    f"`curl -s {API}/VERSION | grep -E '\"(name|digest)\"'`, without its sha256:"
+)
 _NO_FUNCTION = "is no address of one PCI function such as 0000:65:00.0, as `lspci -D` shows it"
-_MAX_WORD = 200  # characters of a wrong value that an error repeats: aliases make values that fill the memory
 _KERNEL_ARG = re.compile(r"[A-Za-z0-9_.,:=/-]+")  # what survives a shell file, GRUB's script and the kernel unquoted
 
 
@@ -55,6 +56,9 @@ def judge(profile: NodeProfile) -> Iterator[str]:
         if not _KERNEL_ARG.fullmatch(argument):
             yield f"spec.boot.kernelArgs[{at}]: {argument!r} holds what a boot loader's file cannot carry unquoted"
     yield from _judge_values(spec)
+    yield from sources.packages(spec.packages)
+    yield from sources.proxy(spec.proxy)
+    yield from sources.registries(spec.containerd.registries)
     yield from _judge_resource(spec.gpu.resourceName)
     yield from _judge_gpus(spec)
     for at, waiver in enumerate(spec.waivers):
@@ -101,19 +105,8 @@ def _judge_values(spec: Spec) -> Iterator[str]:
 
 def _judge_kata(kata: KataSpec) -> Iterator[str]:
     """A tarball is taken by its hash only; how to get one is said here, since nobody else gives it."""
-    source, sha256 = kata.source, kata.sha256
-    if source and not source.startswith(("/", "https://")):
-        yield f"spec.kata.source: {shown(masked(source))} is neither an absolute path nor an https:// address"
-    if source and "@" in source.partition("://")[2].partition("/")[0]:
-        yield "spec.kata.source: an address with a user in it; fetch the file with your own tool, and give its path"
-    if source and not sha256:
-        yield (
-            "spec.kata.sha256: missing; it is the `digest` that GitHub gives of each file of a release: "
-            f"`curl -s {API}/VERSION | grep -E '\"(name|digest)\"'`, without its sha256:"
-        )
-    elif sha256 and not _SHA256.fullmatch(sha256):
-        yield f"spec.kata.sha256: {shown(sha256)} is no SHA-256: 64 hex digits, without sha256: before them"
-    if source and kata.prefix.rstrip("/") != f"/{TOP}":
+    yield from sources.tarball_of("spec.kata", kata.source, kata.sha256, _KATA_HASH)
+    if kata.source and kata.prefix.rstrip("/") != f"/{TOP}":
         yield f"spec.kata.prefix: {shown(kata.prefix)}, but a release of Kata is built for /{TOP}: with a source, leave it there"
     for at, name in enumerate(kata.annotations):
         if not _ANNOTATION.fullmatch(name):
@@ -195,9 +188,3 @@ def _judge_waiver(at: int, waiver: Waiver) -> Iterator[str]:
         date.fromisoformat(waiver.expires)
     except ValueError:
         yield f"spec.waivers[{at}].expires: {waiver.expires!r} is no date of the form 2027-01-31"
-
-
-def shown(value: Any) -> str:
-    short = Repr()
-    short.maxlevel, short.maxstring, short.maxother, short.maxlong = 2, *[_MAX_WORD] * 3
-    return short.repr(value)

@@ -12,7 +12,9 @@ from caasctl import formats, shipped
 from caasctl.host import user_file
 from caasctl.model import ProfileError, UsageError
 from caasctl.profile import AUTO, GpuSelector, NodeProfile
-from caasctl.profile_judge import judge, shown
+from caasctl.profile_judge import judge
+from caasctl.profile_packages import ContainerdPackagesSpec
+from caasctl.profile_sources import shown
 
 DEFAULT = "single-node"
 _MAX_DEPTH = 8
@@ -57,11 +59,14 @@ def decode(data: Mapping[str, Any], named: str) -> NodeProfile:
         converter.register_structure_hook(kind, _exactly(kind))
     converter.register_structure_hook_func(_is_literal, _one_of)
     converter.register_structure_hook(Union[int, Literal["auto"]], _number_or_auto)
-    selector = make_dict_structure_fn(
-        GpuSelector, converter, _cattrs_forbid_extra_keys=True, class_=override(rename="class")
-    )
+    of_class, of_from = override(rename="class"), override(rename="from")  # words of Python's own
+    selector = make_dict_structure_fn(GpuSelector, converter, _cattrs_forbid_extra_keys=True, class_=of_class)
     converter.register_structure_hook(GpuSelector, selector)
-    whole = make_dict_structure_fn(NodeProfile, converter, _cattrs_forbid_extra_keys=True, join=override(omit=True))
+    runtime = make_dict_structure_fn(ContainerdPackagesSpec, converter, _cattrs_forbid_extra_keys=True, from_=of_from)
+    converter.register_structure_hook(ContainerdPackagesSpec, runtime)
+    whole = make_dict_structure_fn(
+        NodeProfile, converter, _cattrs_forbid_extra_keys=True, join=override(omit=True), airgap=override(omit=True)
+    )
     converter.register_structure_hook(NodeProfile, whole)
     try:
         return converter.structure(_checked_shapes(data, NodeProfile, ""), NodeProfile)
@@ -156,8 +161,10 @@ def _checked_shapes(data: Any, kind: Any, path: str) -> Any:
         if not isinstance(data, list):
             raise _Shape(f"{path}: expected a list, got {_kind(data)}")
         return [_checked_shapes(value, inner[0], f"{path}[{at}]") for at, value in enumerate(data)]
-    if origin is dict and not isinstance(data, Mapping):
-        raise _Shape(f"{path}: expected a mapping, got {_kind(data)}")
+    if origin is dict:
+        if not isinstance(data, Mapping):
+            raise _Shape(f"{path}: expected a mapping, got {_kind(data)}")
+        return {key: _checked_shapes(value, inner[1], f"{path}.{key}") for key, value in data.items()}
     return data
 
 
@@ -225,7 +232,7 @@ def _word(error: BaseException, _: Any) -> str:
 
 def _path_first(line: str, _: Any) -> str:
     said, _, path = line.rpartition(" @ ")
-    return f"{path.lstrip('.').replace('class_', 'class') or 'the profile'}: {said}"
+    return f"{path.lstrip('.').replace('class_', 'class').replace('from_', 'from') or 'the profile'}: {said}"
 
 
 def _error(named: str, wrong: Sequence[str]) -> ProfileError:

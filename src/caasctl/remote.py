@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from queue import Empty, SimpleQueue
@@ -181,8 +182,11 @@ def _words(error: Exception) -> str:
     return str(said or type(error).__name__)
 
 
-def download(url: str, say: Callable[[str], None]) -> Iterator[bytes]:
-    """What is at an https address, block by block, through the proxies of the environment. Raises CaasError."""
+def download(url: str, say: Callable[[str], None], setting: str = "spec.kata.source") -> Iterator[bytes]:
+    """What is at an https address, block by block, through the proxies of the environment. Raises CaasError.
+
+    setting: the key of the profile that may name a path instead.
+    """
     from urllib import request  # noqa: PLC0415 - 30 ms, only where something is fetched
 
     class OnlyTls(request.HTTPRedirectHandler):
@@ -199,7 +203,55 @@ def download(url: str, say: Callable[[str], None]) -> Iterator[bytes]:
             yield from _told(answer, int(answer.headers.get("Content-Length") or 0), say)
     except (OSError, ValueError) as error:
         under = getattr(error, "reason", None)  # of URLError
-        raise _not_fetched(url, under if isinstance(under, Exception) else error) from error
+        raise _not_fetched(url, under if isinstance(under, Exception) else error, setting) from error
+
+
+@dataclass(frozen=True)
+class Reply:
+    """headers: by names in lower case. blocks: of the body, to be taken while the reply is open."""
+
+    status: int
+    headers: Mapping[str, str]
+    blocks: Iterator[bytes]
+
+
+@contextmanager
+def asked(url: str, headers: Mapping[str, str], *, ca: str = "") -> Iterator[Reply]:
+    """One GET, of any status, through the proxies of the environment; led on, but not from https to http. ca: PEM, "" for the
+    system's. What is told as Authorization goes to the host of `url` alone. Raises OSError, ValueError.
+    """
+    import http.client  # noqa: PLC0415 - as above
+    import ssl  # noqa: PLC0415
+    from urllib import error, request  # noqa: PLC0415
+
+    class Onwards(request.HTTPRedirectHandler):
+        def redirect_request(self, req, fp, code, msg, headers, newurl):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+            if req.full_url.startswith("https://") and not newurl.startswith("https://"):
+                raise ValueError(f"it leads on to {newurl.partition('?')[0]}, which is not https")
+            return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+    one = request.Request(url, headers={"User-Agent": "caasctl"})  # noqa: S310 - the profile allows no other schemes
+    for name, value in headers.items():
+        (one.add_unredirected_header if name == "Authorization" else one.add_header)(name, value)
+    context = ssl.create_default_context(cadata=ca or None)
+    try:
+        answer = request.build_opener(Onwards, request.HTTPSHandler(context=context)).open(one, timeout=_PATIENCE_S)
+    except error.HTTPError as refused:
+        answer = refused
+    except error.URLError as failed:
+        raise failed.reason if isinstance(failed.reason, Exception) else failed from None
+    with answer:
+        try:
+            told = {name.lower(): value for name, value in answer.headers.items()}
+            yield Reply(answer.status, told, iter(lambda: answer.read(_BLOCK), b""))
+        except http.client.HTTPException as broken:
+            raise ConnectionError("the connection broke off") from broken
+
+
+def words(error: Exception) -> str:
+    """Why something could not be asked, in a clause."""
+    known = _trouble(error)
+    return known.value if known is not Trouble.OTHER else str(error) or known.value
 
 
 def _told(answer: http.client.HTTPResponse, size: int, say: Callable[[str], None]) -> Iterator[bytes]:
@@ -219,12 +271,12 @@ def _told(answer: http.client.HTTPResponse, size: int, say: Callable[[str], None
         raise ConnectionError(f"the connection broke off after {done >> 20} of {size >> 20} MiB")
 
 
-def _not_fetched(url: str, error: Exception) -> CaasError:
+def _not_fetched(url: str, error: Exception, setting: str) -> CaasError:
     known = (Trouble.NAME, Trouble.NO_ROUTE, Trouble.REFUSED, Trouble.SILENT)
     url = url.partition("?")[0]  # behind it there may be a signature
     trouble, name = _trouble(error), url.rpartition("/")[2]
     return CaasError(
         f"{url} could not be fetched",
         cause=trouble.value if trouble in known else str(error) or trouble.value,
-        fix=f"behind a proxy, start caasctl with HTTPS_PROXY set; or fetch {name} on another machine, copy it here and give its path as spec.kata.source",
+        fix=f"behind a proxy, start caasctl with HTTPS_PROXY set; or fetch {name} on another machine, copy it here and give its path as {setting}",
     )

@@ -10,9 +10,12 @@ from typing import Any
 from caasctl.model import CaasError, Unreadable
 from caasctl.protocol import FileKind, Reader, Writer
 from caasctl.syntax import links, swap
+from caasctl.syntax.packages import apt
 from caasctl.traces import Fate, Noted, There, digest, edited, fate, look, unreadable
 
 COMMAND_TIMEOUT_S = 600.0  # as GRUB's own generator is given where it is run for a change
+PURGE = ("dpkg", "--purge")  # of what a run installed
+_DPKG_S = 60.0
 _STARTS = ("start", "restart")
 
 
@@ -103,6 +106,8 @@ def run_command(host: Writer, resource: str, argv: tuple[str, ...], timeout_s: f
     try:
         if why := needless(host, argv):
             return Step(resource, f"`{' '.join(argv)}` is not needed: {why}", done=True)
+        if argv[:2] == PURGE:
+            return _purge(host, resource, argv[2:], timeout_s)
         _execute(host, argv, timeout_s)
     except Unreadable as error:
         return Step(resource, f"`{' '.join(argv)}` was not run: {error}", done=False)
@@ -111,6 +116,22 @@ def run_command(host: Writer, resource: str, argv: tuple[str, ...], timeout_s: f
             return Step(resource, f"`{' '.join(argv)}` has nothing to act on: {why}", done=True)
         return Step(resource, f"`{' '.join(argv)}` failed: {error.cause or error.problem}", done=False)
     return Step(resource, f"`{' '.join(argv)}` ran", done=True)
+
+
+def _purge(host: Writer, resource: str, names: tuple[str, ...], timeout_s: float) -> Step:
+    """Takes off those that are still there, but for what something else has come to need. Raises CaasError, Unreadable."""
+    there = tuple(apt.installed(host.read(apt.STATUS) or "", names))
+    kept: dict[str, None] = {}
+    while going := tuple(name for name in there if name not in kept):
+        refused = apt.kept(host.query(*PURGE, "--simulate", *going, timeout_s=_DPKG_S).stderr)
+        if not {*refused} - kept.keys():
+            host.execute(*PURGE, *going, timeout_s=timeout_s)
+            break
+        kept.update(dict.fromkeys(refused))
+    stay = f"; what something else needs now stays: {', '.join(kept)}" if kept else ""
+    return Step(
+        resource, f"`{' '.join((*PURGE, *going))}` ran{stay}" if going else f"nothing is taken off{stay}", done=True
+    )
 
 
 def _nothing_left(host: Reader, argv: tuple[str, ...]) -> str:
@@ -143,6 +164,8 @@ def needless(host: Reader, argv: tuple[str, ...]) -> str:
     if "--kubeconfig" in argv[:-1]:
         path = argv[argv.index("--kubeconfig") + 1]
         return "" if host.stat(path) else f"{path} is gone, and its cluster with it"
+    if argv[:2] == PURGE:
+        return "" if apt.installed(host.read(apt.STATUS) or "", argv[2:]) else "none of them is installed"
     if argv[0] == "/bin/sh":  # of caasctl's own, which goes after it has run
         return "" if host.stat(argv[1]) else f"{argv[1]} is gone: an undo that was cut short had come further than this"
     return ""

@@ -39,6 +39,7 @@ class Asked:
     skip: tuple[str, ...] = ()
     token_file: str | None = None
     discovery_file: str | None = None
+    airgap: str | None = None
 
     def files(self) -> tuple[str, ...]:
         """The user's files that the command reads, absolute."""
@@ -54,7 +55,7 @@ class Asked:
             *(("phase", each) for each in self.only),
         ]
         pairs += [("skip-phases", each) for each in self.skip]
-        joins = (("token-file", self.token_file), ("discovery-file", self.discovery_file))
+        joins = (("token-file", self.token_file), ("discovery-file", self.discovery_file), ("airgap", self.airgap))
         pairs += [(name, os.path.abspath(path)) for name, path in joins if path]
         return (self.word, "--yes", "--auto-reboot", "--resumed", *(f"--{name}={value}" for name, value in pairs))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.checks.test_os_dpkg import BARE, FULL
 
 from caasctl.checks import containerd, containerd_live
 from caasctl.facts.containerd import ContainerdBinaries, ContainerdService, ContainerdVersion, RuncBinaries, RuncVersion
@@ -112,11 +113,24 @@ def test_supported(version: tuple[int, int, int], kubernetes: str, level: Level,
         (Docker(), Level.PASS),
         (Docker("/usr/bin/dockerd", ()), Level.PASS),
         (Docker("/usr/bin/dockerd", ("a", "b")), Level.WARN),
+        (Docker("/usr/bin/dockerd", ("a", "b"), bound=True, lives_on=True), Level.WARN),
+        (Docker("/usr/bin/dockerd", ("a", "b"), bound=True), Level.FAIL),
+        (Docker("/usr/bin/dockerd", (), ("a",), bound=True), Level.WARN),
+        (Docker("/usr/bin/dockerd", (), None), Level.UNKNOWN),
         (Docker("/usr/bin/dockerd", None), Level.UNKNOWN),
     ],
 )
 def test_docker_shared(docker: Docker, level: Level) -> None:
-    assert only(containerd_live.docker_shared, docker).level is level
+    assert only(containerd_live.docker_shared, docker, *FULL).level is level
+
+
+def test_docker_with_containers_stops_an_installation_and_without_does_not() -> None:
+    """A way to live with it is said: the user may know better."""
+    found = only(containerd_live.docker_shared, Docker("/usr/bin/dockerd", ("a",)), *BARE)
+    assert (found.level, found.yours) == (Level.FAIL, True)
+    assert found.fix
+    assert "a waiver of containerd.docker_shared" in found.fix.text
+    assert only(containerd_live.docker_shared, Docker("/usr/bin/dockerd"), *BARE).level is Level.PASS
 
 
 @pytest.mark.parametrize(

@@ -127,13 +127,6 @@ def test_a_cluster_that_cannot_be_asked_is_unknown() -> None:
     assert one(checks.leftovers, *UP.facts()).level is Level.UNKNOWN
 
 
-def test_another_distribution_fails_once_with_its_paths() -> None:
-    others = (("k3s", "/etc/rancher/k3s"), ("k3s", "/var/lib/rancher/k3s"))
-    found = one(checks.leftovers, *Node(Cluster(others=others)).facts(ClusterApi()))
-    assert (found.level, found.found) == (Level.FAIL, "k3s: /etc/rancher/k3s, /var/lib/rancher/k3s")
-    assert text(found) == "/usr/local/bin/k3s-uninstall.sh"
-
-
 def links(*names: str) -> Links:
     return Links(tuple(Link(name) for name in names))
 

@@ -6,25 +6,37 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tests.containerd import cases
+from tests.lab import cri as cri_client
+from tests.standins.registry import Registry, image
 
 from caasctl import engine
-from caasctl.facts import containerd, containerd_config, containerd_live, containerd_writers, kata
+from caasctl.checks.containerd_registries import hosts_files, mirrors
+from caasctl.facts import (
+    containerd,
+    containerd_config,
+    containerd_live,
+    containerd_registries,
+    containerd_writers,
+    kata,
+)
 from caasctl.formats import parse_toml
 from caasctl.host import LiveHost
-from caasctl.model import CaasError, Facts
+from caasctl.model import CaasError, Facts, findings
 from caasctl.phases.containerd import PHASE
-from caasctl.profile import Kubernetes, Metadata, NodeProfile, Spec
+from caasctl.profile import ContainerdSpec, Kubernetes, Metadata, NodeProfile, Spec
+from caasctl.profile_packages import RegistrySpec
 from caasctl.protocol import Impossible
 from caasctl.syntax.containerd.tables import cri
 
 PROFILE = NodeProfile("caasctl.io/v1alpha1", "NodeProfile", Metadata("test"), Spec(Kubernetes("v1.36.4")))
 PROBES = tuple(
     probe
-    for topic in (containerd, containerd_config, containerd_live, containerd_writers, kata)
+    for topic in (containerd, containerd_config, containerd_live, containerd_registries, containerd_writers, kata)
     for probe in topic.PROBES
 )
 HOST = LiveHost()
@@ -51,10 +63,10 @@ def write(files: dict[str, str]) -> None:
         Path(path).write_text(text)
 
 
-def apply() -> list[str]:
+def apply(profile: NodeProfile = PROFILE) -> list[str]:
     """One run of the phase without the engine's bookkeeping: names of what was changed."""
     changed = []
-    for resource in PHASE.desired(facts(), PROFILE):
+    for resource in PHASE.desired(facts(), profile):
         now = resource.look(HOST)
         if resource.target(now) != now:
             outcome = resource.apply(HOST, now)
@@ -63,9 +75,9 @@ def apply() -> list[str]:
     return changed
 
 
-def due() -> list[str]:
+def due(profile: NodeProfile = PROFILE) -> list[str]:
     """What a next run would change, and why."""
-    changes = engine.differ(HOST, PHASE, PHASE.desired(facts(), PROFILE))
+    changes = engine.differ(HOST, PHASE, PHASE.desired(facts(), profile))
     return [f"{change.resource.name}: {getattr(change.before, 'text', change.before)}" for change in changes]
 
 
@@ -150,7 +162,32 @@ def killed(_case: str) -> dict[str, Any]:
     }
 
 
-SCENARIOS = {"converge": converge, "refused": refused, "rolled_back": rolled_back, "killed": killed}
+def mirrored(case: str) -> dict[str, Any]:
+    """Pulls images of registries whose names do not resolve, through the mirrors of the profile; then a run without a change."""
+    write(cases.files(case))
+    os.environ.clear()  # a proxy of this machine is none of the node's
+    os.environ["PATH"] = "/usr/sbin:/usr/bin:/sbin:/bin"
+    with Registry({"tiny:1": image("one"), "behind/tiny:2": image("two")}) as registry:
+        named = {"images.invalid": RegistrySpec((f"{registry.url}",)), "whole.invalid:5000": RegistrySpec((f"{registry.url}/v2/behind",), "", True),
+                 "_default": RegistrySpec((f"{registry.url}/v2/",))}  # fmt: skip
+        profile = replace(PROFILE, spec=replace(PROFILE.spec, containerd=ContainerdSpec(registries=named)))
+        first, pulled = apply(profile), {}
+        for name in ("images.invalid/tiny:1", "whole.invalid:5000/tiny:2", "elsewhere.invalid/tiny:1"):
+            cri_client.pull(name)
+            pulled[name] = name in run("ctr", "-n", "k8s.io", "images", "ls", "-q").stdout.split()
+        asked = list(registry.requests)
+    found = [finding.found for one in (hosts_files, mirrors) for finding in findings(one, facts(), profile)]
+    return {"first": first, "due": due(profile), "pulled": pulled, "asked": asked, "found": found, **state(),
+            "hosts": {str(path): path.read_text() for path in sorted(Path("/etc/containerd/certs.d").rglob("hosts.toml"))}}  # fmt: skip
+
+
+SCENARIOS = {
+    "converge": converge,
+    "refused": refused,
+    "rolled_back": rolled_back,
+    "killed": killed,
+    "mirrored": mirrored,
+}
 
 if __name__ == "__main__":
     json.dump(SCENARIOS[sys.argv[1]](sys.argv[2]), sys.stdout)

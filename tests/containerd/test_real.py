@@ -149,3 +149,21 @@ def test_a_run_killed_before_the_restart_is_made_good(trees: dict[str, Path], su
     assert found["again"] == ["containerd"]
     assert found["after"] == []
     serves(found, "runsc")
+
+
+@pytest.mark.parametrize("suite", containerds.SUITES)
+@pytest.mark.parametrize("case", ["none", "user"])
+def test_images_of_registries_that_do_not_resolve_come_by_the_profiles_mirrors(
+    trees: dict[str, Path], suite: str, case: str
+) -> None:
+    found = on_node(trees[suite], "mirrored", case)
+    assert all(found["pulled"].values()), found["pulled"]
+    assert found["due"] == []
+    assert found["restarts"] == 1
+    assert found["registry"]["config_path"] == "/etc/containerd/certs.d"
+    asked = "\n".join(found["asked"])
+    assert "/v2/tiny/manifests/1?ns=images.invalid" in asked
+    assert "/v2/behind/tiny/manifests/2?ns=whole.invalid%3A5000" in asked
+    assert "/v2/tiny/manifests/1?ns=elsewhere.invalid" in asked
+    assert len(found["found"]) == 2
+    assert "_default" in found["found"][0]

@@ -252,6 +252,30 @@ def test_dockers_containers_are_seen(tree: Tree) -> None:
     assert read(containerd_live.Docker, host) == containerd_live.Docker("/usr/bin/dockerd", ("abc",))
 
 
+@pytest.mark.parametrize(
+    ("unit", "bound"),
+    [
+        ("BindsTo=containerd.service\n", True),
+        ("Requires=docker.socket containerd.service\n", True),
+        ("Wants=network-online.target containerd.service\nRequires=docker.socket\n", False),
+        ("# BindsTo=containerd.service\nAfter=containerd.service\n", False),
+        ("", False),
+    ],
+)
+def test_whether_docker_stops_with_containerd(tree: Tree, unit: str, *, bound: bool) -> None:
+    host = tree({"usr/lib/systemd/system/docker.service": unit, "etc/docker/daemon.json": '{"live-restore": true}'})
+    found = read(containerd_live.Docker, host)
+    assert (found.bound, found.lives_on) == (bound, True)
+
+
+def test_docker_with_a_containerd_of_its_own_and_docker_as_a_snap(tree: Tree) -> None:
+    task = "run/docker/containerd/daemon/io.containerd.runtime.v2.task/moby/abc/init.pid"
+    found = read(
+        containerd_live.Docker, tree({"snap/bin/docker.dockerd": "", "etc/docker/daemon.json": "{broken", task: "1"})
+    )
+    assert found == containerd_live.Docker("/snap/bin/docker.dockerd", (), ("abc",))
+
+
 def test_other_writers_are_known_by_their_marks(tree: Tree) -> None:
     host = tree(
         {

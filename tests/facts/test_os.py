@@ -19,6 +19,7 @@ UBUNTU = """PRETTY_NAME="Ubuntu 22.04.5 LTS"
 NAME="Ubuntu"
 VERSION_ID="22.04"
 VERSION="22.04.5 LTS (Jammy Jellyfish)"
+VERSION_CODENAME=jammy
 ID=ubuntu
 ID_LIKE=debian
 """
@@ -83,7 +84,7 @@ def read(kind: type, host: BundleHost | LiveHost) -> object:
 
 
 def test_distributions_say_who_they_are() -> None:
-    assert facts.parse_os_release(UBUNTU) == OsRelease("ubuntu", ("debian",), "22.04", "Ubuntu 22.04.5 LTS")
+    assert facts.parse_os_release(UBUNTU) == OsRelease("ubuntu", ("debian",), "22.04", "Ubuntu 22.04.5 LTS", "jammy")
     rocky = facts.parse_os_release(ROCKY)
     assert (rocky.id, rocky.version_id, rocky.id_like) == ("rocky", "9.4", ("rhel", "centos", "fedora"))
 

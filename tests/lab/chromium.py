@@ -78,7 +78,9 @@ def _run(page: Path, *flags: str) -> str:
 
 def _libraries() -> str:
     machine = os.uname().machine
-    return ":".join(f"{TREE}{folder}/{machine}-linux-gnu" for folder in ("/usr/lib", "/lib"))
+    below = f"{machine}-linux-gnu"
+    # libpulse finds its own part by a path that is compiled into it
+    return ":".join(f"{TREE}{one}" for one in (f"/usr/lib/{below}", f"/lib/{below}", f"/usr/lib/{below}/pulseaudio"))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -12,12 +13,12 @@ from tests.report import samples, sick
 
 from caasctl import shipped
 from caasctl.commands import Session
-from caasctl.diagnosis import Diagnosis, Follow, Line, Link, Moment, Root, RuledOut
+from caasctl.diagnosis import Diagnosis, Follow, KeySet, Line, Link, Moment, Root, RuledOut
 from caasctl.model import Evidence, Exit, Fix, Report, Waiver, failed
 from caasctl.phases import ORDER
 from caasctl.pictures import Card, Drawn, Pictures, Scale, Span, Version
 from caasctl.protocol import Absent, Known
-from caasctl.report import data
+from caasctl.report import FORMATS, data, write
 from caasctl.report.html import TEMPLATE, text
 
 ATTACK = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>&amp;"
@@ -210,11 +211,17 @@ def test_a_broken_chain_is_marked_once_in_words() -> None:
     assert page.words.count("behind the broken one") == 2
 
 
-def test_secrets_in_what_a_program_said_are_hidden() -> None:
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_secrets_in_what_a_program_said_are_hidden(fmt: str) -> None:
     told = sick.said("x.y", "A title", "password: hunter2", "kubelet")
-    found = Diagnosis((Root(told),), timeline=(Moment("", "x.y", "password: hunter2"),), unknown_lines=(Line("k", "k", "password: hunter2"),),
-                      chain=(Link("pod", "password: hunter2"),), ruled_out=(RuledOut("x", "x", "password: hunter2"),))  # fmt: skip
-    assert "hunter2" not in text(replace(sick.REPORT, diagnosis=found))
+    row = RuledOut("x", "x", "password: hunter2")
+    found = Diagnosis((Root(told),), (told,), (Root(told),), ruled_out=(row,), undetermined=(row,), changed=(row,), keys=(KeySet("x", "x", "password: hunter2"),),
+                      timeline=(Moment("", "x.y", "password: hunter2"),), unknown_lines=(Line("k", "k", "password: hunter2"),),
+                      chain=(Link("pod", "password: hunter2"),))  # fmt: skip
+    out = io.StringIO()
+    write(replace(sick.REPORT, diagnosis=found), fmt, out, verbose=True)
+    assert "x.y" in out.getvalue()
+    assert "hunter2" not in out.getvalue()
 
 
 def test_pictures_are_made_for_html_only() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from caasctl import apply, engine, profile_load
+from caasctl import apply, engine, profile_load, verdicts
 from caasctl.facts import PROBES, ownership
 from caasctl.facts.boot import CommandLine, GrubConfig
 from caasctl.host import LiveHost
@@ -39,7 +39,7 @@ def run(tree: Path, name: str) -> tuple[list[PhaseReport], Exit]:
     facts = engine.collect(host, LOOKED_AT)
     planned = engine.plan(host, facts, PROFILE, (), PHASES)
     made = apply.Run(host, PROFILE, Ledger(host, name), lambda _line: None, lambda: False, LOOKED_AT)
-    return list(made.phases(PHASES, facts)), engine.plan_exit(planned)
+    return list(made.phases(PHASES, facts)), verdicts.plan_exit(planned)
 
 
 def test_the_running_kernel_owes_one_boot_and_after_it_nothing_is_left(tmp_path: Path) -> None:

@@ -186,7 +186,7 @@ def test_what_is_no_tarball_is_refused(tmp_path: Path) -> None:
     made(tmp_path)
     (tmp_path / SOURCE[1:]).write_bytes(b"<html>404</html>" * 100)
     digest = kata.digest(b"<html>404</html>" * 100)
-    refused_and_gone(tmp_path, Installation("/opt/kata", SOURCE, digest, NEEDED), "neither xz nor zst")
+    refused_and_gone(tmp_path, Installation("/opt/kata", SOURCE, digest, NEEDED), "neither gz nor xz nor zst")
 
 
 # -- the way back, and runs that die -----------------------------------------------------------------------------------

@@ -80,9 +80,11 @@ def is_well(machine: Machine) -> None:
     told = machine.run(f"caasctl doctor {PROFILE} -o json")
     report = json.loads(told.out)
     found, unasked = report["diagnosis"], report["summary"]["unknown"]
-    wrong = {kind: found[kind] for kind in ("roots", "beside", "unexplained")}
-    assert (found["roots"], found["beside"]) == ([], []), json.dumps(wrong, indent=1)
-    assert found["unexplained"] == [] or unasked, json.dumps(wrong, indent=1)
+    wrong = [
+        f"{part}: {one['id']}: {one['found']}" for part in ("roots", "beside", "unexplained") for one in found[part]
+    ]
+    assert (found["roots"], found["beside"]) == ([], []), wrong
+    assert found["unexplained"] == [] or unasked, wrong
 
 
 def small_images(machine: Machine) -> None:

@@ -7,27 +7,11 @@ from collections.abc import Iterator
 from caasctl.facts.containerd import ContainerdBinaries, ContainerdService, ContainerdVersion, RuncBinaries, RuncVersion
 from caasctl.facts.os import OsRelease
 from caasctl.model import Evidence, Facts, Finding, Fix, FixKind, check, failed, passed, warned
+from caasctl.needs.packages import brought
 from caasctl.profile import NodeProfile
+from caasctl.syntax import versions
 
 _FEDORAS = ("rhel", "fedora", "centos")
-_SUPPORT_ENDED = {
-    (1, 6): "2025-08-23",
-    (1, 7): "September 2026",
-    (2, 1): "2026-07-03",
-    (2, 2): "2026-11-06",
-}
-# Kubernetes minor -> containerd line -> the first patch that containerd's project tests with it.
-_TESTED = {
-    (1, 32): {(1, 6): 36, (1, 7): 24, (2, 0): 1, (2, 1): 0},
-    (1, 33): {(1, 6): 36, (1, 7): 24, (2, 0): 4, (2, 1): 0},
-    (1, 34): {(1, 6): 39, (1, 7): 28, (2, 0): 6, (2, 1): 3},
-    (1, 35): {(1, 7): 28, (2, 1): 5, (2, 2): 0},
-    (1, 36): {(2, 2): 0, (2, 3): 0},
-}
-_NEEDS_CRI_V1 = (1, 26)
-_HAS_CRI_V1 = (1, 6, 0)
-_NEEDS_RUNTIME_CONFIG = (1, 38)  # the kubelet that no longer falls back to its own cgroupDriver
-_HAS_RUNTIME_CONFIG = (2, 0, 0)
 _UPGRADE = Fix(
     "install containerd 2.3 (https://github.com/containerd/containerd/releases, or Docker's package containerd.io)",
     FixKind.EDIT,
@@ -44,11 +28,12 @@ _RUNC_MINIMUM = (1, 1, 0)
     source="kubeadm preflight, ContainerRuntimeCheck",
     gates=("containerd",),
 )
-def installed(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
+def installed(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     """Containerd on PATH, and containerd.service with its drop-ins in systemd's folders."""
     found, service = facts[ContainerdBinaries], facts[ContainerdService]
     if not found.paths:
-        yield failed("no containerd on PATH", wanted="containerd", fix=_install(facts, "containerd"))
+        ours = "packages" if "containerd" in brought(facts, profile) else ""
+        yield failed("no containerd on PATH", wanted="containerd", fix=_install(facts, "containerd"), fixed_by=ours)
     elif service.masked:
         yield failed(
             f"{service.path} is masked", wanted="a service that starts", fix=Fix("systemctl unmask containerd.service")
@@ -107,11 +92,12 @@ def one_binary(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
     source="https://github.com/containerd/containerd/blob/main/docs/getting-started.md",
     gates=("containerd",),
 )
-def runc_installed(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
+def runc_installed(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     """Runc on PATH."""
     paths, version, broken = facts[RuncBinaries].paths, facts[RuncVersion].version, facts[RuncVersion].broken
     if not paths:
-        yield failed("no runc on PATH", wanted="runc", fix=_install(facts, "runc"))
+        ours = "packages" if "runc" in brought(facts, profile) else ""
+        yield failed("no runc on PATH", wanted="runc", fix=_install(facts, "runc"), fixed_by=ours)
     elif broken:
         yield failed(
             f"{paths[0]} does not run", wanted="a runc built for this host", fix=_install(facts, "runc"), cause=broken
@@ -144,45 +130,18 @@ def supported(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
         yield failed("containerd does not run here", wanted="a containerd built for this host", cause=found.broken,
                      fix=Fix("install the distribution's containerd, or the release named containerd-static-*", FixKind.EDIT))  # fmt: skip
         return
-    cannot = _cannot_run(found.version, minor)
+    cannot = versions.containerd_cannot_run(found.version, minor)
     said = f"{found.release} with Kubernetes {_dotted(minor)}"
     evidence = (Evidence("containerd --version", found.text),)
     if cannot:
         yield failed(said, wanted="containerd 2.3", fix=_UPGRADE, cause=cannot, evidence=evidence)
         return
-    doubts = "; ".join(doubt for doubt in (_untested(found.version, minor), _ended(found.version)) if doubt)
+    doubts = versions.containerd_doubts(found.version, minor)
     if doubts:
         yield warned(said, wanted="a tested pair with support: containerd 2.3", fix=_UPGRADE,
                      cause=f"It should run, but {doubts}.", evidence=evidence)  # fmt: skip
     else:
         yield passed(said, evidence=evidence)
-
-
-def _cannot_run(version: tuple[int, int, int], minor: tuple[int, int]) -> str:
-    if minor >= _NEEDS_CRI_V1 and version < _HAS_CRI_V1:
-        return "this kubelet speaks CRI v1 only: unknown service runtime.v1.RuntimeService."
-    if minor >= _NEEDS_RUNTIME_CONFIG and version < _HAS_RUNTIME_CONFIG:
-        return "the kubelet asks the runtime for its cgroup driver and has no fallback since 1.38; containerd 1.x cannot say."
-    return ""
-
-
-def _untested(version: tuple[int, int, int], minor: tuple[int, int]) -> str:
-    tested = _TESTED.get(minor)
-    if tested is None:
-        return (
-            ""
-            if version[:2] == max(_TESTED[max(_TESTED)])
-            else "only containerd 2.3 is tested with a Kubernetes this new"
-        )
-    first = tested.get(version[:2])
-    if first is None:
-        return f"containerd {_dotted(version[:2])} is not tested with Kubernetes {_dotted(minor)}"
-    return f"{_dotted(version[:2])}.{first} is the first that is tested with it" if version[2] < first else ""
-
-
-def _ended(version: tuple[int, int, int]) -> str:
-    ended = _SUPPORT_ENDED.get(version[:2])
-    return f"support of containerd {_dotted(version[:2])} ended ({ended})" if ended else ""
 
 
 def _install(facts: Facts, package: str) -> Fix:

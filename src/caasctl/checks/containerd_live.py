@@ -8,6 +8,7 @@ from caasctl.facts.containerd import ContainerdService
 from caasctl.facts.containerd_config import ContainerdEffective, CrictlConfig
 from caasctl.facts.containerd_live import Docker, PodCgroups
 from caasctl.model import Facts, Finding, Fix, FixKind, check, failed, passed, unknown, warned
+from caasctl.needs.packages import READS, installs
 from caasctl.profile import NodeProfile
 from caasctl.syntax.containerd.tables import cri, systemd_cgroup
 
@@ -17,26 +18,41 @@ _ENDPOINTS = ("unix:///run/containerd/containerd.sock", "unix:///var/run/contain
 
 @check(
     "containerd.docker_shared",
-    "Docker does not run containers on this containerd",
-    reads=(Docker,),
+    "Docker does not run containers on this host",
+    reads=(Docker, *READS),
     why="Docker's containers and the node's pods share one daemon: its restart, upgrade or failure is one for both, and Docker's package "
     "brings a configuration with the CRI off.",
     fix="Keep Docker off a node, or know that both share a fate.",
-    source="https://docs.docker.com/engine/daemon/alternative-runtimes/",
+    source="https://docs.docker.com/engine/daemon/alternative-runtimes/; docs.docker.com/engine/daemon/live-restore/",
+    gates=("packages", "containerd"),
 )
-def docker_shared(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
-    """Dockerd on PATH, and the tasks of the namespace moby below /run/containerd."""
+def docker_shared(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
+    """Dockerd on PATH or as a snap, the tasks of the namespace moby below /run/containerd and /run/docker, docker.service."""
     found = facts[Docker]
-    if not found.daemon and not found.containers:
+    if not found.daemon and not found.all_containers:
         yield passed("no Docker")
-    elif found.containers is None:
+    elif found.containers is None or (found.own is None and not found.containers):
         yield unknown(f"{found.daemon} is installed; seeing its containers needs root")
-    elif found.containers:
-        yield warned(f"{len(found.containers)} containers of Docker", wanted="none on a node",
-                     fix=Fix("move what `docker ps` lists to another host, then `systemctl disable --now docker.socket docker.service`",
-                             FixKind.EDIT))  # fmt: skip
+    elif found.all_containers:
+        yield _with_containers(found, facts, profile)
     else:
         yield passed(f"{found.daemon} installed, no containers of it")
+
+
+def _with_containers(found: Docker, facts: Facts, profile: NodeProfile) -> Finding:
+    """A restart of containerd that would end them stops the phases; so does an installation, before it is made."""
+    ends = bool(found.containers) and found.bound and not found.lives_on
+    make = failed if ends or installs(facts, profile) else warned
+    cause = ""
+    if ends:
+        cause = (
+            "docker.service stops with containerd.service, and all its containers with it: `live-restore` is not on."
+        )
+    elif not found.containers:
+        cause = "They run under a containerd of Docker's own: two daemons share the node's cgroups, memory and firewall rules."
+    return make(f"{found.all_containers} containers of Docker", wanted="none on a node", cause=cause,
+                fix=Fix("move what `docker ps` lists to another host, then `systemctl disable --now docker.socket docker.service`;"
+                        " to live with them: a waiver of containerd.docker_shared in the profile", FixKind.EDIT))  # fmt: skip
 
 
 @check(

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from caasctl.facts.kubernetes_manifests import ControlPlane
 from caasctl.facts.kubernetes_tools import HostTools, Packages, Tools
 from caasctl.facts.os_clock import Clock
-from caasctl.model import Check, Evidence, Facts, Finding, Fix, FixKind, check, failed, passed, warned
+from caasctl.model import Check, Evidence, Facts, FactUnread, Finding, Fix, FixKind, check, failed, passed, warned
+from caasctl.needs.packages import KUBERNETES, Repository, brought, holds, key_fix, package_of, programs, unsigned
 from caasctl.profile import NodeProfile
 from caasctl.syntax import versions
 from caasctl.syntax.versions import Minor
@@ -20,17 +21,6 @@ _HELM = (  # what is downloaded is checked against the release's own sum before 
 )
 _TRIO = ("kubelet", "kubeadm", "kubectl")
 _HIGHER = "kubeadm stops: `the kubelet version is higher than the control plane version. This is not a supported version skew`."
-# What kubeadm looks for before it begins: kubernetes#127151 (1.32), #129131, #129317, #129450 (1.33) took the others off.
-_NEEDED_SINCE_1_33 = ("mount", "losetup")
-_NEEDED_BEFORE = ("ip", "iptables", "mount", "nsenter")
-_PACKAGE_OF = {
-    "ip": ("iproute2", "iproute"),
-    "tc": ("iproute2", "iproute-tc"),
-    "nsenter": ("util-linux", "util-linux"),
-    "losetup": ("mount", "util-linux"),
-    "mount": ("mount", "util-linux"),
-    "conntrack": ("conntrack", "conntrack-tools"),
-}
 _USES = {
     "ip": "caasctl, which watches over the default route while Cilium starts",
     "iptables": "the kubelet, for its own chains",
@@ -56,26 +46,32 @@ def packages(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     """PATH for the programs; /var/lib/dpkg/status, rpm, versionlock.list and exclude= in /etc/yum.repos.d for holds."""
     tools, installed = facts[Tools], facts[Packages]
     missing = [name for name in _TRIO if name not in tools.paths]  # on a worker, kubectl tells that its join succeeded
+    ours = brought(facts, profile)
     if missing:
         yield failed(f"not installed: {', '.join(missing)}", wanted=f"{', '.join(_TRIO)} of {_minor(profile)}",
-                     fix=_install(installed, profile))  # fmt: skip
+                     fix=_install(facts, profile), fixed_by="packages" if ours >= {*missing} else "")  # fmt: skip
     if profile.begins_cluster and "helm" not in tools.paths:
         yield failed("not installed: helm", wanted="helm 3 or newer", subject="helm", fix=Fix(_HELM),
-                     cause="Cilium is installed by its Helm chart, and only helm can do that.")  # fmt: skip
+                     cause="Cilium is installed by its Helm chart, and only helm can do that.",
+                     fixed_by="packages" if "helm" in ours else "")  # fmt: skip
     if missing:
         return
     yield passed(", ".join(f"{name} {tools.versions.get(name, '')}".strip() for name in _TRIO))
     if "crictl" not in tools.paths:
         yield warned("not installed: crictl", wanted="crictl", subject="cri-tools", fix=_cri_tools(installed),
-                     cause="Nobody can look at containers when the API server is down, which is when it is needed.")  # fmt: skip
-    yield from _held(installed)
+                     fixed_by="packages" if "crictl" in ours else "", cause="Nobody can look at containers when the API server is down, which is when it is needed.")  # fmt: skip
+    yield from _held(installed, profile, facts)
 
 
 def _minor(profile: NodeProfile) -> str:
     return versions.text(profile.spec.kubernetes.minor)
 
 
-def _install(installed: Packages, profile: NodeProfile) -> Fix:
+def _install(facts: Facts, profile: NodeProfile) -> Fix:
+    installed = facts[Packages]
+    unknown = next((one for one in _unsigned(facts, profile) if one.name == KUBERNETES), None)
+    if unknown:
+        return key_fix(unknown)
     base = f"https://pkgs.k8s.io/core:/stable:/v{_minor(profile)}"
     version = profile.spec.kubernetes.version.lstrip("v")
     if installed.manager == "dpkg":
@@ -97,23 +93,33 @@ def _install(installed: Packages, profile: NodeProfile) -> Fix:
     return Fix(f"install {', '.join(_TRIO)} {version} of {base}/ where PATH leads", FixKind.WAIT)
 
 
+def _unsigned(facts: Facts, profile: NodeProfile) -> tuple[Repository, ...]:
+    """Where that cannot be told, a command says how to install by hand."""
+    try:
+        return unsigned(facts, profile)
+    except FactUnread:
+        return ()
+
+
 def _cri_tools(installed: Packages) -> Fix:
     if installed.manager == "rpm":
         return Fix("dnf install -y --disableexcludes=kubernetes cri-tools")
     return Fix("apt-get install -y cri-tools")
 
 
-def _held(installed: Packages) -> Iterator[Finding]:
+def _held(installed: Packages, profile: NodeProfile, facts: Facts) -> Iterator[Finding]:
     """Packages that the next upgrade of the host would move; what was not installed as a package is not moved."""
     loose = [name for name in _TRIO if name in installed.versions and name not in installed.held]
     if loose:
         hold = "apt-mark hold" if installed.manager == "dpkg" else "dnf versionlock add"
+        ours = holds(facts, profile)
         yield warned(
             f"not held: {', '.join(loose)}",
             wanted="held at their version",
             subject="hold",
             cause="The next upgrade of the host's packages moves the kubelet past the control plane, and restarts it.",
             fix=Fix(f"{hold} {' '.join(loose)}"),
+            fixed_by="packages" if ours else "",
         )
 
 
@@ -129,32 +135,29 @@ def _held(installed: Packages) -> Iterator[Finding]:
 def tools(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     """ip, iptables, mount, nsenter, losetup, ethtool, tc, socat, ebtables and conntrack in the folders of PATH."""
     there = facts[HostTools].paths
-    needed, useful = _programs(profile.spec.kubernetes.minor)
+    needed, useful = programs(profile.spec.kubernetes.minor)
     missing = [name for name in needed if name not in there]
     lacking = [name for name in useful if name not in there]
     if missing:
-        yield failed(f"not found: {', '.join(missing)}", wanted=", ".join(needed), fix=_of_packages(missing, facts))
+        yield failed(f"not found: {', '.join(missing)}", wanted=", ".join(needed), fix=_of_packages(missing, facts),
+                     fixed_by=_by(missing, facts, profile))  # fmt: skip
     if lacking:
         uses = "; ".join(f"{name}: {_USES[name]}" for name in lacking)
         yield warned(f"not found: {', '.join(lacking)}", wanted=", ".join(useful), subject="useful",
-                     fix=_of_packages(lacking, facts), cause=f"Who uses them: {uses}.")  # fmt: skip
+                     fix=_of_packages(lacking, facts), cause=f"Who uses them: {uses}.",
+                     fixed_by=_by(lacking, facts, profile))  # fmt: skip
     if not missing and not lacking:
         yield passed(", ".join((*needed, *useful)))
 
 
-def _programs(minor: Minor) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What kubeadm of that minor insists on, and what is worth having beside it."""
-    if minor >= (1, 33):
-        return _NEEDED_SINCE_1_33, ("ip", "iptables", "nsenter", "ethtool", "tc")
-    if minor >= (1, 32):
-        return _NEEDED_BEFORE, ("ethtool", "tc")
-    return (*_NEEDED_BEFORE, "conntrack"), ("ebtables", "ethtool", "socat", "tc")
+def _by(names: list[str], facts: Facts, profile: NodeProfile) -> str:
+    return "packages" if brought(facts, profile) >= {*names} else ""
 
 
-def _of_packages(programs: list[str], facts: Facts) -> Fix:
-    rpm = facts[Packages].manager == "rpm"
-    names = dict.fromkeys(_PACKAGE_OF.get(name, (name, name))[rpm] for name in programs)
-    return Fix(f"{'dnf' if rpm else 'apt-get'} install -y {' '.join(names)}")
+def _of_packages(lacking: list[str], facts: Facts) -> Fix:
+    by = "dnf" if facts[Packages].manager == "rpm" else "apt"
+    names = dict.fromkeys(package_of(name, by) for name in lacking)
+    return Fix(f"{'dnf' if by == 'dnf' else 'apt-get'} install -y {' '.join(names)}")
 
 
 @check(
@@ -194,7 +197,7 @@ def supported(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     why=_HIGHER,
     fix="Install the profile's version of all three, or name their version in the profile.",
     source="https://kubernetes.io/releases/version-skew-policy/; kubeadm: preflight check KubeletVersion",
-    gates=("kubeadm",),
+    gates=("packages", "kubeadm"),
 )
 def skew(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     """Versions of the programs against the profile's, or the running API server's where this node has one."""

@@ -21,12 +21,6 @@ _BASE = "/etc/kubernetes"
 _RESET = "kubeadm reset --force --cri-socket unix:///run/containerd/containerd.sock"
 _LOOK = "crictl ps -a --name 'kube-apiserver|etcd'; journalctl -u kubelet -n 50 --no-pager"
 _WHO = "finish it or take it down with the tool that began it; caasctl takes back only what its own record names"
-_REMOVE = {
-    "k3s": "/usr/local/bin/k3s-uninstall.sh",
-    "rke2": "/usr/local/bin/rke2-uninstall.sh",
-    "k0s": "k0s stop && k0s reset",
-    "microk8s": "snap remove --purge microk8s",
-}
 _CNI = re.compile(r"flannel|calico|canal|weave|cilium|kube-router|kindnet|antrea|multus|ovn|aws", re.IGNORECASE)
 _LINKS = re.compile(
     r"^(cilium_\w+|lxc_health|lxc[0-9a-f]{9,12}|flannel[.\d-]+|cni0|kube-ipvs0|cali[0-9a-f]{11}|vxlan\.calico|weave"
@@ -71,36 +65,24 @@ def _stage(facts: Facts) -> _Stage:
 
 @check(
     "kubernetes.leftovers",
-    "No other cluster, and no half-made one, is in the way",
+    "No half-made cluster is in the way",
     reads=(Cluster, StaticPods, EtcdData, ControlPlane, BegunHere),
     why="kubeadm begins over nothing: `[ERROR FileAvailable--etc-kubernetes-manifests-kube-apiserver.yaml]: already exists`,"
     " `[ERROR DirAvailable--var-lib-etcd]: /var/lib/etcd is not empty`.",
     fix="Take down what is left with the tool that made it; where caasctl began it, kubeadm reset, then init-node again.",
     source="kubeadm: preflight checks FileAvailable, DirAvailable; init phase kubelet-finalize",
     gates=("kubeadm",),
+    after=("kubernetes.other_cluster",),
 )
 def leftovers(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
-    """/etc/kubernetes, /var/lib/etcd, whether the API server answers, caasctl's record, k3s, rke2, k0s, microk8s."""
-    others = facts[Cluster].others
-    for name in dict.fromkeys(name for name, _ in others):
-        yield _other(name, tuple(path for other, path in others if other == name))
+    """/etc/kubernetes, /var/lib/etcd, whether the API server answers, caasctl's record."""
     stage = _stage(facts)
     if stage.complete:
         yield _complete(stage, profile)
     elif stage.there:
         yield _partial(stage, facts)
-    elif not others:
+    else:
         yield passed("none")
-
-
-def _other(name: str, paths: tuple[str, ...]) -> Finding:
-    return failed(
-        f"{name}: {', '.join(paths)}",
-        wanted="no other Kubernetes",
-        subject=name,
-        cause=f"{name} brings its own kubelet, containerd and network, and holds ports 6443 and 10250.",
-        fix=Fix(_REMOVE[name]),
-    )
 
 
 def _complete(stage: _Stage, profile: NodeProfile) -> Finding:

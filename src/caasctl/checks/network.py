@@ -40,7 +40,9 @@ def default_route(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     routes, family = facts[Routes], families(facts, profile)[0]
     found = routes.defaults(family)
     best = [route for route in found if route.metric == found[0].metric]
-    if not found:
+    if not found and profile.airgap and profile.spec.network.nodeIP != AUTO:
+        yield passed(f"none, and none is needed: the node's address is given, all else is in {profile.airgap.folder}")
+    elif not found:
         yield _no_route(facts, profile, family)
     elif len({route.dev for route in best}) > 1 and profile.spec.network.nodeIP == AUTO:
         address = facts[Links].main_address(best[0].dev, family)

@@ -8,7 +8,7 @@ import sys
 import typer
 
 from caasctl import __version__
-from caasctl.cli import back, doctor, gpu, leave, node, reset, show, smoke, token, upgrade  # noqa: F401 - their commands are in the app once they are loaded
+from caasctl.cli import airgap, back, doctor, gpu, leave, node, render, reset, show, smoke, token, upgrade  # noqa: F401 - their commands are in the app once they are loaded
 from caasctl.cli.app import app
 from caasctl.model import CaasError, Exit, Unreadable
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from caasctl import __version__
 from caasctl.model import UsageError
 
 if TYPE_CHECKING:
@@ -33,7 +34,9 @@ app = typer.Typer(
 profiles = typer.Typer(help="The profiles: what a node should be.", no_args_is_help=True, rich_markup_mode=None)
 phases = typer.Typer(help="The phases of init-node.", no_args_is_help=True, rich_markup_mode=None)
 gpus = typer.Typer(help="The GPUs of a host.", no_args_is_help=True, rich_markup_mode=None)
+airgaps = typer.Typer(help="Nodes without a way out.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(gpus, name="gpu")
+app.add_typer(airgaps, name="airgap")
 app.add_typer(profiles, name="profile")
 app.add_typer(phases, name="phases")
 
@@ -64,6 +67,12 @@ AutoReboot = Annotated[
     bool, typer.Option("--auto-reboot", help="Reboots by itself where a phase needs it, and goes on after it.")
 ]
 Resumed = Annotated[bool, typer.Option("--resumed", hidden=True, help="For the unit of --auto-reboot.")]
+Airgap = Annotated[
+    str | None,
+    typer.Option(
+        "--airgap", metavar="DIR", help="All comes from what `caasctl airgap pack` put there; nobody outside is asked."
+    ),
+]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Shows what passes, too.")]
 
 
@@ -73,6 +82,22 @@ def listable(output: Format, what: str) -> str:
         raise UsageError(f"there is no {output.value} of {what}", cause="it is for reports of checks",
                          fix="-o text, -o json or -o yaml")  # fmt: skip
     return str(output.value)
+
+
+def _say_version(asked: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
+    if asked:
+        print(f"caasctl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _for_all(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="The version of caasctl.")
+    ] = False,
+) -> None:
+    """Options that stand before a command."""
 
 
 def finish(result: Report, output: Format, *, verbose: bool) -> None:

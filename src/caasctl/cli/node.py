@@ -11,6 +11,7 @@ import typer
 
 from caasctl.cli.again import Turn, turn
 from caasctl.cli.app import (
+    Airgap,
     AutoReboot,
     Bundle,
     DiscoveryFile,
@@ -44,6 +45,7 @@ def preflight(
     check: Annotated[list[str] | None, typer.Option("--check", metavar="ID", help="Only this check.")] = None,
     facts: Bundle = None,
     root: Root = "/",
+    airgap: Airgap = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 where anything fails or warns.")] = False,
     output: Output = Format.TEXT,
     verbose: Verbose = False,
@@ -54,7 +56,9 @@ def preflight(
     from caasctl.report import explain  # noqa: PLC0415
 
     only = [explain.find(name, CHECKS).id for name in check or []]
-    finish(Session(profile, settings, facts, root).preflight(only, strict=strict), output, verbose=verbose)
+    session = Session(profile, settings, facts, root)
+    _look_into(session, airgap)
+    finish(session.preflight(only, strict=strict), output, verbose=verbose)
 
 
 @app.command("init-node")
@@ -67,6 +71,7 @@ def init_node(
     skip_phases: SkipPhases = None,
     facts: Bundle = None,
     root: Root = "/",
+    airgap: Airgap = None,
     yes: Yes = False,
     auto_reboot: AutoReboot = False,
     resumed: Resumed = False,
@@ -80,9 +85,11 @@ def init_node(
     wanted = commands.chosen(phase, skip_phases)
     if not dry_run:
         commands.may_change(yes=yes, bundle=facts, root=root)
-    asked = Asked("init-node", profile, tuple(settings or ()), tuple(phase or ()), tuple(skip_phases or ()))
+    chosen = tuple(settings or ()), tuple(phase or ()), tuple(skip_phases or ())
+    asked = Asked("init-node", profile, *chosen, airgap=airgap)
     with turn(asked, auto=auto_reboot, resumed=resumed, dry_run=dry_run, here=facts is None and root == "/") as now:
         session = commands.Session(profile, settings, facts, root)
+        _look_into(session, airgap)
         _run(session, now, wanted, output, dry_run=dry_run, yes=yes, verbose=verbose)
 
 
@@ -98,6 +105,7 @@ def join_node(
     skip_phases: SkipPhases = None,
     facts: Bundle = None,
     root: Root = "/",
+    airgap: Airgap = None,
     yes: Yes = False,
     auto_reboot: AutoReboot = False,
     resumed: Resumed = False,
@@ -112,11 +120,21 @@ def join_node(
     if not dry_run:
         commands.may_change(yes=yes, bundle=facts, root=root, word="join-node")
     chosen = tuple(settings or ()), tuple(phase or ()), tuple(skip_phases or ())
-    asked = Asked("join-node", profile, *chosen, token_file, discovery_file)
+    asked = Asked("join-node", profile, *chosen, token_file, discovery_file, airgap)
     with turn(asked, auto=auto_reboot, resumed=resumed, dry_run=dry_run, here=facts is None and root == "/") as now:
         session = commands.Session(profile, settings, facts, root)
         session.joins(token_file, discovery_file)
+        _look_into(session, airgap)
         _run(session, now, wanted, output, dry_run=dry_run, yes=yes, verbose=verbose)
+
+
+def _look_into(session: Session, airgap: str | None) -> None:
+    """Judges an air gap's folder, which may be large."""
+    from caasctl.report import progress  # noqa: PLC0415
+
+    if airgap is not None:
+        with progress.Progress(sys.stderr, brief=True) as shown:
+            session.airgapped(airgap, shown.step)
 
 
 def _words(now: Turn) -> list[str]:
@@ -175,24 +193,3 @@ def _agreed() -> bool:
         return typer.confirm("Make these changes?", default=False, err=True)
     except typer.Abort as stopped:
         raise KeyboardInterrupt from stopped
-
-
-@app.command()
-def render(
-    *,
-    out: Annotated[str, typer.Option("--out", metavar="DIR", help="An empty or new directory for the files.")],
-    profile: Profile = "single-node",
-    settings: Settings = None,
-    phase: OnlyPhase = None,
-    facts: Bundle = None,
-    root: Root = "/",
-) -> None:
-    """Writes every file that the phases would write below DIR; this host stays as it is."""
-    from caasctl import commands  # noqa: PLC0415
-
-    session = commands.Session(profile, settings, facts, root)
-    paths, lost = commands.render(session, commands.chosen(phase, None), out)
-    print("\n".join(paths))
-    for what, why in lost.items():
-        print(f"caasctl: not rendered: {what}: {why}", file=sys.stderr)
-    raise typer.Exit(Exit.UNDETERMINED if lost else Exit.OK)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from caasctl.formats import FormatError, parse_json
+from caasctl.host import glob
 from caasctl.model import Unreadable
 from caasctl.protocol import FileKind, Probe, Reader
 from caasctl.syntax.containerd import host as containerd_host
@@ -17,6 +18,11 @@ _HIERARCHIES = ("", "/unified", "/systemd", "/memory", "/cpu,cpuacct", "/cpu")
 _LITERAL = re.compile(r"^kubepods.*\.slice:cri-containerd:[0-9a-f]+$")
 _POD = re.compile(r"pod([0-9a-f]{8}[-_]?[0-9a-f]{4}[-_]?[0-9a-f]{4}[-_]?[0-9a-f]{4}[-_]?[0-9a-f]{12})")
 _TASKS = "/run/containerd/io.containerd.runtime.v2.task"
+_SNAP, _DAEMON = "/snap/bin/docker.dockerd", "/etc/docker/daemon.json"
+_OWN_TASKS = tuple(
+    f"{run}/containerd/daemon/io.containerd.runtime.v2.task/moby" for run in ("/run/docker", "/run/snap.docker")
+)
+_BINDS = re.compile(r"^\s*(?:BindsTo|Requires|PartOf)\s*=(?:[^\n]*\s)?containerd\.service(?:\s|$)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -56,10 +62,21 @@ class PodCgroups:
 
 @dataclass(frozen=True)
 class Docker:
-    """daemon: path of dockerd, "" where there is none. containers: those in containerd's `moby` namespace; None = not visible."""
+    """daemon: path of dockerd, "" where there is none; a `docker` of podman's is none. containers: those in containerd's `moby`
+    namespace; own: those of a containerd that dockerd itself started; None = not visible.
+
+    bound: docker.service stops when containerd.service does. lives_on: its containers outlive dockerd (`live-restore`).
+    """
 
     daemon: str = ""
     containers: tuple[str, ...] | None = ()
+    own: tuple[str, ...] | None = ()
+    bound: bool = False
+    lives_on: bool = False
+
+    @property
+    def all_containers(self) -> int:
+        return len(self.containers or ()) + len(self.own or ())
 
 
 def _plugins(host: Reader) -> ContainerdPlugins:
@@ -155,15 +172,38 @@ def _uid(path: str) -> str:
 
 
 def _docker(host: Reader) -> Docker:
-    daemon = next(iter(containerd_host.programs(host, "dockerd")), "")
+    daemon = next((path for path in (*containerd_host.programs(host, "dockerd"), _SNAP) if host.stat(path)), "")
+    own = [_alive(host, folder) for folder in _OWN_TASKS]
+    lost = any(each is None for each in own)
+    found = None if lost else tuple(name for each in own for name in each or ())
+    return Docker(daemon, _alive(host, f"{_TASKS}/moby"), found, _bound(host), _lives_on(host))
+
+
+def _alive(host: Reader, folder: str) -> tuple[str, ...] | None:
+    """None where it cannot be seen."""
     try:
-        containers = host.list(f"{_TASKS}/moby") or ()
+        names = host.list(folder) or ()
+        there = ((name, host.stat(f"{folder}/{name}")) for name in names)
+        return tuple(name for name, stat in there if stat and stat.kind is FileKind.DIR)
     except Unreadable:
-        return Docker(daemon, None)
-    alive = [
-        name for name in containers if (there := host.stat(f"{_TASKS}/moby/{name}")) and there.kind is FileKind.DIR
-    ]
-    return Docker(daemon, tuple(alive))
+        return None
+
+
+def _bound(host: Reader) -> bool:
+    """docker-ce before 20.10 had BindsTo; Requires= and PartOf= stop it too."""
+    folders = containerd_host.UNIT_FOLDERS
+    unit = next((text for folder in folders if (text := host.read(f"{folder}/docker.service")) is not None), "")
+    drop_ins = (path for folder in folders for path in glob(host, f"{folder}/docker.service.d", ".conf"))
+    return bool(_BINDS.search("\n".join((unit, *(host.read(path) or "" for path in drop_ins)))))
+
+
+def _lives_on(host: Reader) -> bool:
+    """A file that cannot be read says nothing, and dockerd does not start on one that is broken."""
+    try:
+        data = parse_json(host.read(_DAEMON) or "{}", _DAEMON)
+    except (FormatError, Unreadable):
+        return False
+    return isinstance(data, dict) and data.get("live-restore") is True
 
 
 PROBES = (

@@ -46,6 +46,7 @@ _REPOSITORIES = "/etc/yum.repos.d"
 # kubernetes: cmd/kubeadm/app/preflight/checks_linux.go looks for these, some of them in older versions only
 _HOST_TOOLS = ("ip", "iptables", "mount", "nsenter", "losetup", "ebtables", "ethtool", "socat", "tc", "conntrack")
 _LOCKS = ("/etc/dnf/plugins/versionlock.list", "/etc/yum/pluginconf.d/versionlock.list")
+_SCRIPT_BYTES = 4096  # a program is larger
 _NUMBER = re.compile(r"v?(\d+\.\d+(?:\.\d+)?(?:-(?:alpha|beta|rc)[.\d]*)?)")
 
 
@@ -149,6 +150,14 @@ def _of_package(packages: Packages, program: str) -> str:
     return "" if program.startswith("kube") and not told.startswith("1.") else told
 
 
+def _is_podman(host: Reader, path: str) -> bool:
+    """Package podman-docker brings a `docker` that is a link to podman, or a script that runs it."""
+    target = host.readlink(path)
+    there = host.stat(path)
+    short = there is not None and there.size < _SCRIPT_BYTES
+    return "podman" in (target or "") or (short and "podman" in (host.read(path) or ""))
+
+
 def _ask(host: Reader, path: str, program: str) -> str:
     """A program that does not say, or cannot be asked here, is there without a version."""
     try:
@@ -161,6 +170,8 @@ def read_tools(host: Reader) -> Tools:
     """A package speaks for what lies in /usr/bin; what lies before it on PATH is asked itself."""
     packages = read_packages(host)
     paths = {program: path for program in _PACKAGES if (path := _path(host, program))}
+    if "docker" in paths and _is_podman(host, paths["docker"]):
+        del paths["docker"]
     versions = {}
     for program, path in paths.items():
         packaged = path.startswith(("/usr/bin/", "/usr/sbin/"))

@@ -18,12 +18,16 @@ _CGROUP_HINTS = {"/docker": "docker", "/kubepods": "kubernetes", "/libpod": "pod
 
 @dataclass(frozen=True)
 class OsRelease:
-    """/etc/os-release. id: debian. id_like: the distributions it descends from. version_id: 12 or 22.04, "" if rolling."""
+    """/etc/os-release. id: debian. id_like: the distributions it descends from. version_id: 12 or 22.04, "" if rolling.
+
+    codename: bookworm, as repositories name it; "" where the distribution has none.
+    """
 
     id: str
     id_like: tuple[str, ...]
     version_id: str
     pretty: str
+    codename: str = ""
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,8 @@ def parse_os_release(text: str) -> OsRelease:
     if not identity:
         raise Unreadable("/etc/os-release", "names no ID")
     likes = tuple(values.get("ID_LIKE", "").lower().split())
-    return OsRelease(identity, likes, values.get("VERSION_ID", ""), values.get("PRETTY_NAME", identity))
+    codename = values.get("VERSION_CODENAME", "")
+    return OsRelease(identity, likes, values.get("VERSION_ID", ""), values.get("PRETTY_NAME", identity), codename)
 
 
 def parse_release(text: str) -> Kernel:
@@ -167,13 +172,8 @@ def _read_kernel(host: Reader) -> Kernel:
 def _read_kernel_config(host: Reader) -> KernelConfig:
     release = _read_kernel(host).release
     tried: list[str] = []
-    for path in (
-        "/proc/config.gz",
-        f"/boot/config-{release}",
-        f"/usr/lib/modules/{release}/config",
-        f"/lib/modules/{release}/config",
-        f"/usr/lib/ostree-boot/config-{release}",
-    ):
+    for path in ("/proc/config.gz", f"/boot/config-{release}", f"/usr/lib/modules/{release}/config",
+                 f"/lib/modules/{release}/config", f"/usr/lib/ostree-boot/config-{release}"):  # fmt: skip
         try:
             text = _config_text(host, path)
         except Unreadable as unreadable:

@@ -9,7 +9,8 @@ from pathlib import PurePosixPath
 from caasctl.model import Unreadable
 from caasctl.protocol import Probe, Reader
 
-DISK_PATHS = ("/var/lib/containerd", "/var/lib/kubelet", "/var/lib/etcd", "/boot", "/run", "/opt")
+_PACKAGES = ("/var/cache/apt/archives", "/usr", "/var/lib/dpkg")
+DISK_PATHS = ("/var/lib/containerd", "/var/lib/kubelet", "/var/lib/etcd", "/boot", "/run", "/opt", *_PACKAGES)
 _MODULES = ("/usr/lib/modules", "/lib/modules")
 _TIME_UNITS = {
     "chrony.service": "chrony",

@@ -1,7 +1,8 @@
-"""Tarballs (xz, zst): hashed, then unpacked as a stream into a new folder; nothing in one leads a write out of that folder."""
+"""Tarballs (gz, xz, zst): hashed, then unpacked as a stream into a new folder; nothing in one leads a write out of that folder."""
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import lzma
 import os
@@ -9,6 +10,7 @@ import stat
 import subprocess
 import tarfile
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from posixpath import normpath
@@ -19,6 +21,7 @@ from caasctl.model import CaasError
 
 BLOCK = 1 << 20
 _XZ, _ZST = b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"
+_GZ = b"\x1f\x8b"
 _XZ_MEMORY = 96 << 20  # what `xz -9` needs, and no more
 _ZSTD = ("zstd", "-dcq")  # by itself it refuses what needs more than 128 MiB
 _MAX_HEADER = 1 << 20  # a long name or a list of holes; tarfile takes it into memory whole
@@ -93,8 +96,8 @@ class Archive:
         if found.hexdigest() != sha256.lower():
             raise CaasError(
                 f"{self._path} is not the file that the profile means: its SHA-256 is {found.hexdigest()}",
-                cause=f"spec.kata.sha256 is {sha256}; a download that broke off, or another file",
-                fix=f"fetch it again; the right hash is the `digest` that GitHub's API of that release gives, and `sha256sum {self._path}` prints this one's",
+                cause=f"the profile's sha256 is {sha256}; a download that broke off, or another file",
+                fix=f"fetch it again; the right hash is what the project publishes beside the release, and `sha256sum {self._path}` prints this one's",
             )
 
     def unpack(self, into: Folder, top: str, see: See) -> None:
@@ -107,9 +110,9 @@ class Archive:
                     self._one(into, name, member, tar, see)
                     self._tell("unpacking", os.lseek(self._fd, 0, os.SEEK_CUR))
             into.judge_links(top)
-        except (tarfile.TarError, lzma.LZMAError, EOFError, Refused) as error:
+        except (tarfile.TarError, lzma.LZMAError, zlib.error, gzip.BadGzipFile, EOFError, Refused) as error:
             raise CaasError(f"{self._path} cannot be unpacked", cause=str(error) or type(error).__name__,
-                            fix="take a release of Kata as its project publishes it, and the hash that it gives") from error  # fmt: skip
+                            fix="take a release as its project publishes it, and the hash that it gives") from error  # fmt: skip
         after = os.fstat(self._fd)
         if (after.st_size, after.st_mtime_ns, after.st_ctime_ns) != (
             before.st_size,
@@ -152,12 +155,15 @@ class Archive:
         magic = os.pread(self._fd, 6, 0)
         if magic == _XZ:
             yield _Xz(self._fd).read
+        elif magic[:2] == _GZ:
+            with os.fdopen(os.dup(self._fd), "rb") as packed, gzip.GzipFile(fileobj=packed) as plain:
+                yield plain.read
         elif magic[:4] == _ZST:
             with _zstd(self._fd) as process:
                 assert process.stdout  # noqa: S101 - it was asked for
                 yield process.stdout.read
         else:
-            raise Refused("it is neither xz nor zst")
+            raise Refused("it is neither gz nor xz nor zst")
 
     def _tell(self, what: str, done: int) -> None:
         """A bar, at each percent and no more often than a screen is drawn."""
@@ -221,6 +227,8 @@ def _inside(name: str, top: str) -> str | None:
     if name.startswith("/") or ".." in parts or "\0" in name:
         return None
     path = normpath(name)
+    if not top:
+        return "" if path == "." else path
     if path in (".", top) or top.startswith(f"{path}/"):
         return ""
     return path.removeprefix(f"{top}/") if path.startswith(f"{top}/") else None

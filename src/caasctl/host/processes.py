@@ -17,6 +17,7 @@ from caasctl.protocol import NOT_FOUND, Completed
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 ENVIRONMENT = {
     "PATH": PATH, "LC_ALL": "C.UTF-8", "HOME": "/root", "DEBIAN_FRONTEND": "noninteractive",
+    "NEEDRESTART_MODE": "l", "APT_LISTCHANGES_FRONTEND": "none",  # apt's hooks: no service is restarted, nothing is asked
     "KUBECACHEDIR": "/run/caasctl/cache/kubectl", "HELM_CACHE_HOME": "/run/caasctl/cache/helm",  # else they leave theirs in root's home
 }  # fmt: skip
 # A small host that is asked too much at once answers nothing in time: a deadline begins once there is room

@@ -13,6 +13,7 @@ from caasctl.host import disk, safety
 from caasctl.model import CaasError
 
 WORK = "/run/caasctl/"
+_BLOCK = 1 << 20
 PARTIAL = ".partial"  # behind the name of what is being unpacked, or removed
 _UNPACKED = re.compile(r".+-[0-9a-f]{12}(\.partial)?")  # as the folders are named that caasctl unpacks
 
@@ -76,9 +77,38 @@ class Trees:
                 into.close()
                 os.close(new)
 
-    def store(self, path: str, blocks: Iterable[bytes]) -> None:
+    def store(self, path: str, blocks: Iterable[bytes], mode: int = 0o600) -> None:
         with self._above("write", path, make=True) as (at, target):
-            disk.store(self._disk, at, target, blocks)
+            disk.store(self._disk, at, target, blocks, mode)
+
+    def blocks(self, path: str) -> Iterator[bytes]:
+        """A file of any size, block by block; none through a link. Raises CaasError."""
+        try:
+            fd = os.open(self._inside(path, follow=False), os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError as error:
+            raise cannot("read", path, error) from error
+        with os.fdopen(fd, "rb", buffering=0) as file:
+            try:
+                while block := file.read(_BLOCK):
+                    yield block
+            except OSError as error:
+                raise cannot("read", path, error) from error
+
+    def free_bytes(self, path: str) -> int:
+        """Of the file system that a folder lies on, for whoever asks. Raises CaasError."""
+        try:
+            there = os.statvfs(self._inside(path))
+        except OSError as error:
+            raise cannot("look at", path, error) from error
+        return there.f_bavail * there.f_frsize
+
+    def refuse_unsafe(self, path: str) -> None:
+        """Raises CaasError where others than root could change what lies in a folder, while it is used."""
+        try:
+            with safety.opened(self._inside(path), self.root):
+                pass
+        except OSError as error:
+            raise cannot("open", path, error) from error
 
     def link(self, path: str, target: str) -> None:
         with self._above("make the link", path, make=True) as (at, here):

@@ -39,6 +39,13 @@ def values(facts: Facts, profile: NodeProfile, ranges: Ranges) -> dict[str, Any]
     return laid_over(ours, profile.spec.cilium.values)
 
 
+def values_anywhere(profile: NodeProfile) -> dict[str, Any]:
+    """What of the values does not depend on a host: it selects which images the chart names."""
+    ours = {"kubeProxyReplacement": "true" if profile.spec.cilium.kubeProxyReplacement else "false",
+            "k8sServiceHost": "192.0.2.1", "k8sServicePort": API_PORT}  # fmt: skip
+    return laid_over({**ours, **_encryption(profile), **_hubble(profile)}, profile.spec.cilium.values)
+
+
 def _datapath(facts: Facts, profile: NodeProfile, ranges: Ranges) -> dict[str, Any]:
     host, port = api_endpoint(facts, profile, ranges)
     plugins, networks = cni_folders(facts)

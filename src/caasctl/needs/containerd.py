@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from caasctl.facts.containerd import ContainerdVersion
+from caasctl.facts.containerd_config import ContainerdConfig
 from caasctl.facts.gpu import PciFunctions
 from caasctl.facts.kata import SHIM, KataTree, KataTrees
 from caasctl.model import Facts
 from caasctl.profile import AUTO, NodeProfile
 from caasctl.syntax import kata_release
+from caasctl.syntax.containerd.imports import merged
+from caasctl.syntax.containerd.registries import CERTS, Registry, with_certs
+from caasctl.syntax.containerd.tables import DROP_IN, cri
 from caasctl.syntax.containerd.wanted import Handler, Wanted
 
 # Tags that kubeadm's own list names (`kubeadm config images list`); the newest is used for what is newer than the table.
@@ -25,7 +30,23 @@ def wanted(facts: Facts, profile: NodeProfile) -> Wanted:
             handler(name, tree, own=has_own(name, tree, profile), annotations=names)
             for name in handlers(facts, profile)
         ),
+        config_path(facts) if profile.spec.containerd.registries else "",
     )
+
+
+def registries(profile: NodeProfile) -> tuple[Registry, ...]:
+    """Those that the profile names, each of which gets a hosts.toml."""
+    named = profile.spec.containerd.registries
+    return tuple(Registry(name, one.mirrors, one.ca, one.overridePath) for name, one in named.items())
+
+
+def config_path(facts: Facts) -> str:
+    """The folders of hosts.toml files: ours, and those that the files beside our drop-in name."""
+    config, version = facts.get(ContainerdConfig), facts.get(ContainerdVersion)
+    if config is None or version is None:
+        return CERTS
+    files = tuple(file for file in config.files if file.path != DROP_IN and not file.error)
+    return with_certs(cri(merged(files, version.version)).registry.get("config_path")) if files else CERTS
 
 
 def handlers(facts: Facts, profile: NodeProfile) -> tuple[str, ...]:

@@ -8,19 +8,26 @@ from dataclasses import dataclass
 from caasctl.facts.containerd import ContainerdBinaries, ContainerdProcess, ContainerdService, ContainerdVersion
 from caasctl.facts.containerd_config import ContainerdConfig, ContainerdEffective, CrictlConfig, Shims
 from caasctl.facts.containerd_live import ContainerdPlugins, CriInfo, PodCgroups
+from caasctl.facts.containerd_registries import RegistryFolders
 from caasctl.facts.containerd_writers import OtherWriters
 from caasctl.facts.gpu import PciFunctions
 from caasctl.facts.kata import KataTrees
+from caasctl.facts.network_proxy import Proxies
 from caasctl.formats import dump_yaml
 from caasctl.model import HEADER, MARK, Facts
-from caasctl.needs.containerd import wanted
+from caasctl.needs.containerd import registries, wanted
+from caasctl.needs.network import READS, proxied
 from caasctl.profile import NodeProfile
 from caasctl.protocol import Phase, Resource
 from caasctl.resources.containerd import ContainerdActivation
+from caasctl.resources.containerd.hosts import HostsFile, MergeHosts
 from caasctl.resources.files import File, Transaction
+from caasctl.resources.images import Images
 from caasctl.resources.units import Unit
+from caasctl.syntax.containerd import registries as hosts
+from caasctl.syntax.containerd.imports import merged
 from caasctl.syntax.containerd.merge import MergeMain, drop_in, wanted_schema
-from caasctl.syntax.containerd.tables import DROP_IN, Version
+from caasctl.syntax.containerd.tables import DROP_IN, Version, socket
 from caasctl.syntax.containerd.wanted import Wanted
 
 CRICTL = "/etc/crictl.yaml"
@@ -42,15 +49,20 @@ def desired(facts: Facts, profile: NodeProfile) -> Iterator[Resource]:
     binary, version = facts[ContainerdBinaries].in_use, facts[ContainerdVersion].version
     if version == (0, 0, 0):
         return  # the checks containerd.installed and containerd.supported say how to get one that runs
+    yield proxied(facts, profile, "containerd")
     config = facts[ContainerdConfig]
     want = wanted(facts, profile)
     yield Unit("containerd.service", enabled=True)
+    for registry in registries(profile):  # read anew with each pull: no restart is owed to them
+        yield HostsFile(File(hosts.path(registry.name), merge=MergeHosts(hosts.text(registry))), registry.ca)
     yield Transaction(
         "containerd",
         files(version, config.path, config.main.text, want),
         ContainerdActivation(binary, version, want, config.path),
     )
     yield File(CRICTL, merge=MergeCrictl())
+    if profile.airgap:
+        yield Images(profile.airgap.images, socket(merged(config.files, version)))
 
 
 def files(version: Version, main: str, text: str | None, want: Wanted) -> tuple[File, ...]:
@@ -65,7 +77,7 @@ PHASE = Phase(
     "containerd",
     "containerd with runc and Kata's handlers",
     desired,
-    reads=(ContainerdBinaries, ContainerdVersion, ContainerdConfig, KataTrees, PciFunctions),
+    reads=(ContainerdBinaries, ContainerdVersion, ContainerdConfig, KataTrees, PciFunctions, *READS),
     disturbs=(
         ContainerdConfig,
         ContainerdEffective,
@@ -76,6 +88,8 @@ PHASE = Phase(
         CrictlConfig,
         OtherWriters,
         PodCgroups,
+        Proxies,
+        RegistryFolders,
         Shims,
     ),
 )

@@ -112,7 +112,6 @@ def _sign(sign: Sign, anchor: Anchor) -> data.Data:
     found = data.result(sign.finding)
     own = {
         **found,
-        "found": masked(found["found"]),
         "anchor": anchor(sign.id),
         "when": _often(sign.times, sign.first, sign.last),
         "checked": sign.checked,

@@ -59,7 +59,7 @@ def result(finding: Finding) -> Data:
         "topic": order.topic(finding),
         "level": finding.level.value,
         "subject": finding.subject,
-        "found": finding.found,
+        "found": masked(finding.found),
         "wanted": finding.wanted,
         "cause": finding.cause,
         "fix": fix and {"kind": fix.kind.value, "text": fix.text, "needsReboot": fix.needs_reboot},
@@ -82,11 +82,13 @@ def diagnosis(found: Diagnosis) -> Data:
         "over": [sign(each) for each in found.over],
         "ruledOut": [_ruled_out(each) for each in found.ruled_out],
         "undetermined": [_ruled_out(each) for each in found.undetermined],
-        "chain": [{"name": e.name, "found": e.found, "broken": e.broken, "unknown": e.unknown} for e in found.chain],
-        "timeline": [{"at": each.at, "id": each.id, "said": each.said} for each in found.timeline],
+        "chain": [
+            {"name": e.name, "found": masked(e.found), "broken": e.broken, "unknown": e.unknown} for e in found.chain
+        ],
+        "timeline": [{"at": each.at, "id": each.id, "said": masked(each.said)} for each in found.timeline],
         "changed": [_ruled_out(each) for each in found.changed],
         "containerdKeys": [
-            {"key": each.id, "file": each.title, "value": each.found, "contested": each.contested}
+            {"key": each.id, "file": each.title, "value": masked(each.found), "contested": each.contested}
             for each in found.keys
         ],
         "collect": list(found.collect),
@@ -111,7 +113,7 @@ def _line(line: Line) -> Data:
 
 
 def _ruled_out(one: RuledOut) -> Data:
-    return {"id": one.id, "title": one.title, "found": one.found}
+    return {"id": one.id, "title": one.title, "found": masked(one.found)}
 
 
 def phase(report: PhaseReport) -> Data:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from xml.etree import ElementTree as ET
 
 from caasctl.diagnosis import Diagnosis, Root
+from caasctl.hidden import masked
 from caasctl.model import Finding, Level, Report
 from caasctl.protocol import PhaseReport, PhaseStatus
 from caasctl.report import order
@@ -106,8 +107,8 @@ def _told(finding: Finding) -> list[str]:
 
 
 def _safe(said: str) -> str:
-    """Text that XML 1.0 can hold; line breaks are kept."""
-    return "\n".join(visible(line.replace("\t", "    ")) for line in said.split("\n")).translate(_ILLEGAL)
+    """Text that XML 1.0 can hold, without secrets; line breaks are kept."""
+    return "\n".join(visible(line.replace("\t", "    ")) for line in masked(said).split("\n")).translate(_ILLEGAL)
 
 
 def _time(duration_ms: int) -> str:

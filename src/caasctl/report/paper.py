@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO, Union
 
+from caasctl.hidden import masked
 from caasctl.report.visible import lines, visible
 
 if TYPE_CHECKING:
@@ -67,10 +68,10 @@ class Paper:
     def hang(self, head: Sequence[Span], text: str, indent: int, style: str = "", *, keep: bool = False) -> None:
         """The head, then the text from column `indent` on (or right after a longer head), wrapped to that column.
 
-        keep: what stands in backticks is not broken.
+        keep: what stands in backticks is not broken. Secrets are hidden: once more than where they were read.
         """
         used = sum(cells(span if isinstance(span, str) else span[0]) for span in head)
-        wrapped = wrap(text, self.width - max(used, indent), self.width - indent, keep=keep)
+        wrapped = wrap(masked(text), self.width - max(used, indent), self.width - indent, keep=keep)
         if used > indent and cells(wrapped[0]) > self.width - used:
             self.line(*head)
             self.line(" " * indent, (wrapped[0], style))

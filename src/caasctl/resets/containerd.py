@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from caasctl.facts.containerd import ContainerdBinaries, ContainerdVersion
 from caasctl.facts.containerd_config import ContainerdConfig
+from caasctl.facts.containerd_registries import RegistryFolders
 from caasctl.facts.kubernetes import Cluster
 from caasctl.facts.ownership import CONTAINERD, CRICTL, OwnFiles, Record
 from caasctl.formats import FormatError, parse_toml
@@ -25,6 +26,9 @@ def desired(facts: Facts, _profile: NodeProfile) -> Iterator[Resource]:
     if touched_containerd(facts):
         yield Final(_transaction(facts))
     yield Final(Reset(CRICTL, digests=written.get(CRICTL, frozenset())))
+    for file in facts[RegistryFolders].files:
+        if file.ours:
+            yield Final(Reset(file.path, digests=written.get(file.path, frozenset())))
 
 
 def _transaction(facts: Facts) -> Transaction:
@@ -56,6 +60,6 @@ PHASE = Phase(
     "reset-containerd",
     "containerd without caasctl's configuration",
     desired,
-    reads=(Record, OwnFiles, Cluster, ContainerdBinaries, ContainerdVersion, ContainerdConfig),
-    disturbs=(OwnFiles, ContainerdConfig),
+    reads=(Record, OwnFiles, Cluster, ContainerdBinaries, ContainerdVersion, ContainerdConfig, RegistryFolders),
+    disturbs=(OwnFiles, ContainerdConfig, RegistryFolders),
 )

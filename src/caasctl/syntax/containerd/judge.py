@@ -15,6 +15,7 @@ from caasctl.syntax.containerd.tables import (
     is_runc,
     leaves,
     systemd_cgroup,
+    table,
 )
 from caasctl.syntax.containerd.wanted import Wanted
 
@@ -38,6 +39,7 @@ def problems(dump: Data, wanted: Wanted) -> Iterator[Problem]:
     yield from _handlers_there(found, wanted)
     yield from _runc_by_systemd(found, wanted)
     yield from _images(found, wanted)
+    yield from _registries(found, wanted)
     yield from contradictions(found)
 
 
@@ -49,13 +51,19 @@ def contradictions(found: Cri) -> Iterator[Problem]:
             "the CRI plugin does not start: `bin_dir` and `bin_dirs` cannot be set together",
             "remove `bin_dir` and keep `bin_dirs`",
         )
-    both = [key for key in ("mirrors", "configs") if found.registry.get(key)]
+    both = old_keys(found)
     if found.registry.get("config_path") and both:
         yield Problem(
             f"the registry table sets config_path and {' and '.join(both)}",
             "the CRI plugin does not start: `mirrors` cannot be set when `config_path` is provided",
             f"move the {' and '.join(both)} into hosts.toml files below {found.registry['config_path']} and remove them here",
         )
+
+
+def old_keys(found: Cri) -> tuple[str, ...]:
+    """The keys that config_path excludes: mirrors, and certificates in configs; passwords there are no matter."""
+    tls = any(table(one).get("tls") is not None for one in table(found.registry, "configs").values())
+    return (*(("mirrors",) if found.registry.get("mirrors") else ()), *(("configs.tls",) if tls else ()))
 
 
 def _plugins_on(found: Cri) -> Iterator[Problem]:
@@ -106,6 +114,16 @@ def _images(found: Cri, wanted: Wanted) -> Iterator[Problem]:
             f"the pause image is {found.sandbox_image or 'empty'}, not {wanted.sandbox_image}",
             "an imported file that is read after ours sets another one, which the kubelet's image collector may delete",
             "remove the pause image from that file, or set spec.containerd.sandboxImage in the profile to it",
+        )
+
+
+def _registries(found: Cri, wanted: Wanted) -> Iterator[Problem]:
+    said = found.registry.get("config_path") or ""
+    if wanted.config_path and said != wanted.config_path:
+        yield Problem(
+            f"the registry's config_path is {said or 'empty'}, not {wanted.config_path}",
+            "an imported file that is read after ours sets it, and the profile's mirrors would not be asked",
+            "remove config_path from that file",
         )
 
 

@@ -102,6 +102,8 @@ def _cri_edits(file_schema: int, wanted: Wanted, version: Version) -> Edits:
     """Every CRI key of ours, never a zero value: containerd 2.x skips those in a drop-in."""
     at = places(file_schema)
     edits: list[tuple[KeyPath, Any]] = [(at.sandbox_image, wanted.sandbox_image)]
+    if wanted.config_path:
+        edits.append(((*at.registry, "config_path"), wanted.config_path))
     if CDI_IS_A_KEY[0] <= version < CDI_IS_A_KEY[1]:
         edits.append(((*at.runtime, "enable_cdi"), True))
     edits.append(((*at.runtime, "containerd", "default_runtime_name"), wanted.default_runtime))

@@ -21,11 +21,15 @@ class Handler:
 
 @dataclass(frozen=True)
 class Wanted:
-    """The CRI settings that caasctl owns; runc with systemd cgroups goes without saying."""
+    """The CRI settings that caasctl owns; runc with systemd cgroups goes without saying.
+
+    config_path: the folders of the registries' hosts.toml, "" to leave them as they are.
+    """
 
     sandbox_image: str
     default_runtime: str = "runc"
     handlers: tuple[Handler, ...] = ()
+    config_path: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -1,0 +1,81 @@
+"""User-data for cloud-init: a machine's first boot brings caasctl, checks it and begins the node that a profile says."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from caasctl import formats, hidden, profile_load
+from caasctl.model import ProfileError, UsageError
+
+PROFILE, SCRIPT = "/etc/caasctl/profile.yaml", "/usr/local/lib/caasctl/first-boot.sh"
+LOG, BEGUN = "/var/log/caasctl-first-boot.log", "/var/lib/caasctl/first-boot"
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+_PLACE = re.compile(r"(?:https?://[^\s/@]+/|/)\S*\.(pyz|deb)")
+_HEAD = f"""\
+#cloud-config
+# Written by `caasctl render --cloud-init`.
+# At its first boot the machine fetches caasctl, checks its SHA-256, and runs `caasctl init-node`. What came of it: {LOG},
+# after a reboot /var/lib/caasctl/resumed.txt. There is no secret in here, and there must not be one: every process of the machine can read user-data.
+"""
+
+
+@dataclass(frozen=True)
+class Program:
+    """What the machine installs. place: a URL, or a path on the machine, of a .pyz or a .deb. sha256: of that file, as the user gives it."""
+
+    place: str
+    sha256: str
+
+    @property
+    def file(self) -> str:
+        return f"caasctl.{self.place.rpartition('.')[2]}"
+
+
+def program(place: str | None, sha256: str | None) -> Program:
+    """Raises UsageError."""
+    if not place or not _PLACE.fullmatch(place):
+        raise UsageError(
+            f"--program {place} is no file to install" if place else "--cloud-init needs --program",
+            cause="the machine fetches caasctl.pyz or caasctl's .deb from a URL without a password in it, or finds it at an absolute path",
+            fix="caasctl render --cloud-init --program https://HOST/caasctl.pyz --sha256 HEX; `./dev build` makes both files",
+        )
+    if not sha256 or not _SHA256.fullmatch(sha256):
+        raise UsageError(
+            f"--sha256 {sha256} is no SHA-256" if sha256 else "--cloud-init needs --sha256",
+            cause="the machine installs as root what it fetches, and only this tells whether it is what you built",
+            fix=f"`sha256sum {place.rpartition('/')[2]}` prints its 64 digits, where you built the file or trust it",
+        )
+    return Program(place, sha256.lower())
+
+
+def user_data(installed: Program, profile: str, settings: Sequence[str], phases: Sequence[str] = ()) -> str:
+    """The text for cloud-init; the profile is in it whole. phases: only these. Raises ProfileError, UsageError."""
+    profile_load.load(profile, settings)
+    data = profile_load.complete(profile, settings)
+    if secrets := list(_secrets(data)):
+        raise ProfileError(f"{', '.join(secrets)}: a secret", cause="every process of a machine can read its user-data, and so can who may ask the cloud",
+                           fix="leave it out of the profile; bring it by another way once the machine is up")  # fmt: skip
+    words = ("init-node", "--yes", "--auto-reboot", "--profile", PROFILE, *(f"--phase={name}" for name in phases))
+    given = {"program": shlex.quote(installed.place), "file": installed.file, "sha256": installed.sha256}
+    script = formats.render("first-boot.sh.j2", log=LOG, begun=BEGUN, command=shlex.join(words), **given)
+    files = [
+        {"path": PROFILE, "permissions": "0644", "content": formats.dump_yaml(data)},
+        {"path": SCRIPT, "permissions": "0755", "content": script},
+    ]
+    return _HEAD + formats.dump_yaml({"write_files": files, "runcmd": [["sh", SCRIPT]]}, literal=True)
+
+
+def _secrets(data: Any, path: str = "") -> Iterator[str]:
+    """Key paths of values that have a secret's name or form."""
+    for key, value in data.items() if isinstance(data, dict) else enumerate(data):
+        here = f"{path}[{key}]" if isinstance(key, int) else f"{path}.{key}".lstrip(".")
+        if isinstance(value, (dict, list)):
+            yield from _secrets(value, here)
+        elif isinstance(value, str) and (
+            hidden.is_secret(str(key), value) or hidden.said(hidden.masked(value)) != value
+        ):
+            yield here

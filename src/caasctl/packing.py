@@ -1,0 +1,50 @@
+"""What `caasctl airgap` does: the list for a host, and the folder for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from caasctl.airgap.packing import Packing
+from caasctl.airgap.wanted import Item, Target, items, of_kubeadm
+from caasctl.airgapped import target_of
+from caasctl.commands import Session, not_empty
+from caasctl.faults import is_root
+from caasctl.host import LiveHost
+from caasctl.model import Unreadable, UsageError
+
+Say = Callable[[str], None]
+
+
+def listed(session: Session) -> tuple[tuple[Item, ...], Target]:
+    """Raises Unreadable."""
+    target = target_of(session.host)
+    return items(session.profile, target, of_kubeadm(session.host, session.profile), None), target
+
+
+def packing(session: Session, out: str, step: Say, hear: Say) -> Packing:
+    """A run that is ready to begin. Raises UsageError."""
+    not_empty("--out", out)
+    if not is_root():
+        raise UsageError("airgap pack needs root", cause="apt and helm keep what they fetch in folders of root's",
+                         fix="start it with sudo")  # fmt: skip
+    folder = os.path.abspath(out)
+    _refuse_others(folder)
+    LiveHost(folder).write("/.caasctl-airgap", b"")
+    LiveHost(folder).remove("/.caasctl-airgap")
+    return Packing(session.profile, target_of(session.host), folder, step, hear)
+
+
+def _refuse_others(folder: str) -> None:
+    """Raises UsageError for a folder with files in it that no run of pack left there."""
+    try:
+        there = LiveHost().list(folder) or ()
+    except Unreadable as error:
+        raise UsageError(
+            f"{folder}: {error.reason}", cause="it was named with --out", fix="name a folder that you may write"
+        ) from error
+    known = ("airgap.json", "SHA256SUMS", "packages", "images", "charts", "files")
+    others = [name for name in there if name not in known and not name.startswith(("work-", ".caasctl", "lost+found"))]
+    if others:
+        raise UsageError(f"{folder} holds other things: {', '.join(others[:3])}", cause="pack removes what it does not need any more",
+                         fix="name an empty folder, a new one, or one that pack filled before")  # fmt: skip

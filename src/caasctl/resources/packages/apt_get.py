@@ -1,0 +1,117 @@
+"""How apt is asked: what it has on offer, what it would do, and to do it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from caasctl.model import CaasError
+from caasctl.protocol import Reader, Writer
+from caasctl.syntax.packages import Package, apt
+from caasctl.syntax.packages.apt import Simulation
+
+_LOOK_S = 60.0
+_UPDATE_S, _INSTALL_S = 600.0, 3600.0
+_LOCK_S = 300  # whoever holds dpkg's lock may be upgrading the host
+_QUIET = ("-o", "Dpkg::Use-Pty=0")
+_INSTALL = (
+    "-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold", "--no-install-recommends", "--yes",
+)  # fmt: skip
+_LAST = 5
+LOCAL = "/run/caasctl/airgap"  # gone with the next boot, as the folder may be
+
+
+@dataclass(frozen=True)
+class Offer:
+    """chosen: package -> the version that is wanted and on offer. lacking: package -> the versions on offer instead."""
+
+    chosen: Mapping[str, str]
+    lacking: Mapping[str, tuple[str, ...]]
+
+
+def only(folder: str) -> tuple[str, ...]:
+    """Options by which apt knows one flat repository alone, and keeps its lists apart; () for no folder: all that the host has."""
+    own = (f"Dir::Etc::sourcelist={LOCAL}.list", "Dir::Etc::sourceparts=/dev/null", f"Dir::State::lists={LOCAL}/lists",
+           "Dir::Cache::pkgcache=", "Dir::Cache::srcpkgcache=", "APT::Sandbox::User=root", "Acquire::Languages=none")  # fmt: skip
+    return tuple(word for option in own for word in ("-o", option)) if folder else ()
+
+
+def offer(host: Reader, packages: Iterable[Package], folder: str = "") -> Offer:
+    """What apt's lists have of the packages, the newest that fits of each. Raises Unreadable."""
+    listed = tuple(packages)
+    known = apt.madison(
+        host.query("apt-cache", *only(folder), "madison", *(p.name for p in listed), timeout_s=_LOOK_S).stdout
+    )
+    versions = {package.name: tuple(dict.fromkeys(v for v, _ in known.get(package.name, ()))) for package in listed}
+    fitting = {package.name: [v for v in versions[package.name] if package.fits(v)] for package in listed}
+    return Offer(
+        {name: found[0] for name, found in fitting.items() if found},
+        {name: versions[name] for name, found in fitting.items() if not found},
+    )
+
+
+def simulated(host: Reader, versions: Mapping[str, str], folder: str = "") -> tuple[Simulation, str]:
+    """What apt would do to install exactly these, and why it cannot, "" where it can. Raises Unreadable."""
+    done = host.query(
+        "apt-get", "--simulate", *only(folder), *_QUIET, *_INSTALL, "install", *_exact(versions), timeout_s=_LOOK_S
+    )
+    told = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+    return apt.simulation(done.stdout), "" if done.ok else "\n".join(told[-_LAST:])
+
+
+def update(host: Writer, folder: str = "") -> None:
+    """folder: of a flat repository that is asked alone; whoever names it has judged it. Raises CommandError."""
+    if folder:
+        host.write(f"{LOCAL}.list", f"deb [trusted=yes] file:{folder} ./\n".encode())
+        host.write(f"{LOCAL}/lists/partial/none", b"")
+    host.execute(
+        "apt-get",
+        *only(folder),
+        *_QUIET,
+        "-o",
+        f"DPkg::Lock::Timeout={_LOCK_S}",
+        "update",
+        timeout_s=_UPDATE_S,
+        direct=(),
+    )
+
+
+def install(host: Writer, versions: Mapping[str, str], folder: str = "") -> None:
+    """One transaction; what an interrupted one left unconfigured is finished first. Raises CommandError."""
+    lock = ("-o", f"DPkg::Lock::Timeout={_LOCK_S}")
+    host.execute(
+        "apt-get",
+        *only(folder),
+        *_QUIET,
+        *lock,
+        *_INSTALL,
+        "install",
+        *_exact(versions),
+        timeout_s=_INSTALL_S,
+        direct=(),
+    )
+
+
+def configure(host: Writer) -> None:
+    """Finishes what dpkg was interrupted in. Raises CommandError."""
+    host.execute("dpkg", "--force-confdef", "--force-confold", "--configure", "-a", timeout_s=_INSTALL_S)
+
+
+def refused(found: Simulation, cannot: str) -> CaasError | None:
+    """Why what apt would do is not done, None where it may be."""
+    if cannot:
+        return CaasError("apt cannot install what the profile asks for", cause=cannot,
+                         fix="mend what apt says (`apt-get -f install`, `apt-get update`), then run the same command again")  # fmt: skip
+    for word, names in (("remove", found.remove), ("downgrade", found.downgrade)):
+        if names:
+            return CaasError(
+                f"apt would {word} {', '.join(names)}",
+                cause="caasctl takes nothing from a host that it did not bring, and nothing was installed",
+                fix=f"if you can do without: `apt-get {'remove' if word == 'remove' else 'install --allow-downgrades'} {' '.join(names)}` yourself; "
+                "else let the profile name versions that go with it, or spec.packages.install: off",
+            )
+    return None
+
+
+def _exact(versions: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(f"{name}={version}" for name, version in versions.items())

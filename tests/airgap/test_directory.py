@@ -1,0 +1,196 @@
+"""The folder of an air gap, as pack leaves it and as others may hand it over: short, changed, hostile."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from caasctl import airgapped, profile_load
+from caasctl.airgap.directory import Entry, Manifest
+from caasctl.airgap.wanted import CHART, FILE, IMAGE, PACKAGE, Item, Target, items
+from caasctl.facts.os import OsRelease
+from caasctl.model import RefusedError
+from caasctl.syntax import image_name
+
+TARGET = Target(OsRelease("debian", (), "12", "Debian GNU/Linux 12 (bookworm)", "bookworm"), "amd64")
+PROFILE = profile_load.load("single-node", ("runtimes=[runc]",))
+KUBEADM = ("registry.k8s.io/kube-apiserver:v1.36.4", "registry.k8s.io/kube-controller-manager:v1.36.4",
+           "registry.k8s.io/kube-scheduler:v1.36.4", "registry.k8s.io/coredns/coredns:v1.14.2", "registry.k8s.io/etcd:3.6.11-0")  # fmt: skip
+CILIUM = ("quay.io/cilium/cilium:v1.20.5", "quay.io/cilium/operator-generic:v1.20.5")
+LAYER = "images/registry.k8s.io_pause_3.10.2.tar"
+
+
+def entry(item: Item) -> Entry | None:
+    if item.kind == PACKAGE:
+        version = item.version.replace("*", "1.1") or "1.0"
+        return Entry(PACKAGE, item.name, f"packages/{item.name}_{version}_all.deb", version)
+    if item.kind == IMAGE:
+        image = image_name.parse(item.name)
+        assert image
+        return Entry(IMAGE, item.name, f"images/{image.file_name}", names=image.names)
+    if item.kind == CHART:
+        return Entry(CHART, "cilium", f"charts/cilium-{item.version}.tgz", item.version)
+    return Entry(FILE, item.name, f"files/{item.name}") if item.kind == FILE else None
+
+
+def packed(folder: Path) -> Manifest:
+    """A folder as pack leaves it, of files of a few bytes."""
+    entries = tuple(one for item in items(PROFILE, TARGET, KUBEADM, CILIUM) if (one := entry(item)))
+    manifest = Manifest("single-node", "v1.36.4", "debian", "bookworm", "amd64", entries)
+    texts = {one.path: one.name for one in entries} | {"packages/Packages": "", "airgap.json": manifest.text()}
+    for path, text in texts.items():
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_text(text)
+    sums(folder)
+    return manifest
+
+
+def sums(folder: Path) -> None:
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "SHA256SUMS")
+    lines = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder)}\n" for path in files]
+    (folder / "SHA256SUMS").write_text("".join(lines))
+
+
+def read(folder: Path) -> str:
+    """Why it is refused, "" where it is not."""
+    try:
+        airgapped.read(str(folder), PROFILE, TARGET, lambda _: None)
+    except RefusedError as refused:
+        return f"{refused.problem}: {refused.cause}"
+    return ""
+
+
+def test_a_whole_folder_gives_all_its_addresses(tmp_path: Path) -> None:
+    packed(tmp_path)
+    told: list[str] = []
+    found = airgapped.read(str(tmp_path), PROFILE, TARGET, told.append)
+    assert found.airgap
+    assert found.spec.cilium.chart == f"{tmp_path}/charts/cilium-1.20.5.tgz"
+    assert found.airgap.packages == f"{tmp_path}/packages"
+    assert {name for one in found.airgap.images for name in one.names} >= {
+        *KUBEADM,
+        *CILIUM,
+        "registry.k8s.io/pause:3.10.2",
+    }
+    assert all(one.path.startswith(str(tmp_path)) for one in found.airgap.images)
+    assert f"checking {LAYER}" in told
+
+
+def flip(folder: Path) -> None:
+    (folder / LAYER).write_bytes(b"Registry.k8s.io/pause:3.10.2")
+
+
+def drop(folder: Path) -> None:
+    (folder / LAYER).unlink()
+
+
+def link(folder: Path) -> None:
+    (folder / LAYER).rename(folder / "elsewhere.tar")
+    (folder / LAYER).symlink_to("../elsewhere.tar")
+
+
+def linked_folder(folder: Path) -> None:
+    (folder / "images").rename(folder / "moved")
+    (folder / "images").symlink_to("moved")
+
+
+def pipe(folder: Path) -> None:
+    (folder / LAYER).unlink()
+    os.mkfifo(folder / LAYER)
+
+
+def writable(folder: Path) -> None:
+    (folder / LAYER).chmod(0o666)
+
+
+def outside(folder: Path) -> None:
+    with (folder / "SHA256SUMS").open("a") as file:
+        file.write(f"{'0' * 64}  ../../etc/shadow\n")
+
+
+def absolute(folder: Path) -> None:
+    edit(folder, lambda data: data["entries"][0].update(path="/etc/shadow"))
+
+
+def traversal(folder: Path) -> None:
+    edit(folder, lambda data: data["entries"][0].update(path="packages/../../etc/shadow"))
+
+
+def no_json(folder: Path) -> None:
+    (folder / "airgap.json").write_text("[1]")
+    sums(folder)
+
+
+def linked_manifest(folder: Path) -> None:
+    (folder / "airgap.json").rename(folder / "m.json")
+    (folder / "airgap.json").symlink_to("m.json")
+
+
+def edit(folder: Path, change: Callable[[dict[str, list[dict[str, object]]]], None]) -> None:
+    data = json.loads((folder / "airgap.json").read_text())
+    change(data)
+    (folder / "airgap.json").write_text(json.dumps(data))
+    sums(folder)
+
+
+def other_kubernetes(folder: Path) -> None:
+    edit(folder, lambda data: data.update(kubernetes="v1.36.3"))  # type: ignore[call-overload]
+
+
+def other_release(folder: Path) -> None:
+    edit(folder, lambda data: data.update(release="trixie"))  # type: ignore[call-overload]
+
+
+def other_processor(folder: Path) -> None:
+    edit(folder, lambda data: data.update(architecture="arm64"))  # type: ignore[call-overload]
+
+
+def not_complete(folder: Path) -> None:
+    edit(folder, lambda data: data["lacks"].append("the chart"))  # type: ignore[arg-type]
+
+
+def without(word: str) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        edit(folder, lambda data: data.update(entries=[one for one in data["entries"] if word not in str(one["name"])]))
+
+    change.__name__ = f"without_{word}"
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (flip, f"{LAYER} is not what its SHA-256 says"), (drop, f"{LAYER} is not there"), (link, f"{LAYER} is no plain file"),
+        (linked_folder, "is no plain file"), (pipe, f"{LAYER} is no plain file"), (writable, "can be written by everybody"), (outside, "has a line that caasctl did not write"),
+        (absolute, "is not what this caasctl writes"), (traversal, "is not what this caasctl writes"),
+        (no_json, "is not what this caasctl writes"), (linked_manifest, "airgap.json is no plain file"),
+        (other_kubernetes, "it is for Kubernetes v1.36.3"), (other_release, "it is for debian trixie"),
+        (other_processor, "it is for arm64, this host is amd64"), (not_complete, "it was packed without this: the chart"),
+        (without("etcd"), "image registry.k8s.io/etcd is not in it"), (without("kubelet"), "package kubelet 1.36.4-* is not in it"),
+        (without("pause"), "image registry.k8s.io/pause:3.10.2 is not in it"), (without("busybox"), "busybox:1.36.1-1 is not in it"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)  # fmt: skip
+def test_a_folder_that_cannot_make_the_node_is_refused(
+    tmp_path: Path, change: Callable[[Path], None], word: str
+) -> None:
+    packed(tmp_path)
+    assert read(tmp_path) == ""
+    change(tmp_path)
+    assert word in read(tmp_path)
+
+
+def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
+    assert "is no air gap's folder" in read(tmp_path)
+
+
+@pytest.mark.root
+def test_a_folder_that_others_can_change_is_refused(tmp_path: Path) -> None:
+    packed(tmp_path)
+    tmp_path.chmod(0o777)
+    assert "others than root can change" in read(tmp_path)

@@ -1,0 +1,132 @@
+"""pack for real: apt from this machine's mirror, a real helm, a registry's stand-in; killed, spoilt, and run again."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.airgap import lab
+from tests.lab import debian, helm
+from tests.standins.registry import Registry
+
+TOP = Path(__file__).parents[2]
+pytestmark = [pytest.mark.root, pytest.mark.slow]
+FAILED, DEADLINE_S = 3, 600
+# Helm where caasctl looks for programs, in a mount namespace of its own
+INSIDE = 'mount --make-rprivate / && mount -t overlay overlay -o lowerdir=$0:/usr/local/bin /usr/local/bin && exec "$@"'
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> lab.Lab:
+    try:
+        debian.require("packing", "apt-get", "dpkg-deb", "gpg", "unshare")
+        program = helm.fetch()
+        debian.mirror()
+    except debian.Unavailable as reason:
+        pytest.skip(f"nothing to pack from: {reason}")
+    return lab.make(tmp_path_factory.mktemp("lab"), program)
+
+
+@pytest.fixture(scope="module")
+def server(made: lab.Lab) -> Iterator[Registry]:
+    with Registry(made.images) as running:
+        yield running
+
+
+def start(made: lab.Lab, server: Registry, out: Path) -> subprocess.Popen[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    words = (sys.executable, "-m", "caasctl", "airgap", "pack", "--out", str(out), *made.settings(server.url))
+    argv = ("unshare", "-m", "sh", "-c", INSIDE, str(helm.fetch().parent), *words)
+    return subprocess.Popen(argv, env={**environment, "PYTHONPATH": str(TOP / "src")}, stdin=subprocess.DEVNULL,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
+
+
+def pack(made: lab.Lab, server: Registry, out: Path) -> tuple[int, str]:
+    process = start(made, server, out)
+    said, told = process.communicate(timeout=DEADLINE_S)
+    return process.returncode, " ".join((said + told).split())
+
+
+def good(out: Path) -> bool:
+    return subprocess.run(("sha256sum", "-c", "--quiet", "SHA256SUMS"), cwd=out, check=False).returncode == 0
+
+
+@pytest.fixture(scope="module")
+def packed(made: lab.Lab, server: Registry, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Killed while it fetched the third image, and run again."""
+    out = tmp_path_factory.mktemp("air") / "gap"
+    process = start(made, server, out)
+    deadline = time.monotonic() + DEADLINE_S
+    while len(list(out.glob("images/*.tar"))) < 3:
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        time.sleep(0.02)
+    process.kill()
+    process.communicate()
+    assert not (out / "airgap.json").exists()
+    before = len(server.requests)
+    code, said = pack(made, server, out)
+    assert code == 0, said
+    assert "were there already" in said
+    assert not [one for one in server.requests[before:] if "kube-apiserver" in one], (
+        "what was there is not asked for again"
+    )
+    return out
+
+
+def test_all_is_there_with_what_it_depends_on(packed: Path) -> None:
+    data = json.loads((packed / "airgap.json").read_text())
+    names = {entry["name"] for entry in data["entries"]}
+    assert names >= {"kubelet", "kubeadm", "kubernetes-cni", "containerd", "runc", "libc6", "ethtool", "cilium"}
+    assert names >= {
+        "registry.k8s.io/etcd:3.6.11-0",
+        "registry.k8s.io/coredns/coredns:v1.14.2",
+        "quay.io/cilium/cilium-envoy:v1.36.1",
+    }
+    assert not [name for name in names if "kube-proxy" in name]
+    assert data["lacks"] == []
+    assert good(packed)
+    assert {path.name for path in packed.iterdir()} == {"airgap.json", "SHA256SUMS", "packages", "images", "charts"}
+
+
+def test_an_image_that_is_named_by_digest_keeps_it(packed: Path) -> None:
+    names = lab.names_in(packed / "images/quay.io_cilium_cilium_v1.20.5.tar")
+    said = [one["annotations"]["io.containerd.image.name"] for one in names["manifests"]]
+    assert said[0] == "quay.io/cilium/cilium:v1.20.5"
+    assert said[1] == f"quay.io/cilium/cilium@{names['manifests'][0]['digest']}"
+
+
+def test_what_was_spoilt_is_fetched_again_and_nothing_else(made: lab.Lab, server: Registry, packed: Path) -> None:
+    spoilt = packed / "images/registry.k8s.io_etcd_3.6.11-0.tar"
+    data = bytearray(spoilt.read_bytes())
+    data[700] ^= 1
+    spoilt.write_bytes(data)
+    before = len(server.requests)
+    code, said = pack(made, server, packed)
+    assert code == 0, said
+    assert good(packed)
+    assert {one.split("/v2/")[1].split("/")[0] for one in server.requests[before:]} == {"etcd"}
+
+
+def test_what_fails_is_told_and_the_rest_stays(made: lab.Lab, server: Registry, packed: Path, tmp_path: Path) -> None:
+    out = tmp_path / "gap"
+    shutil.copytree(packed, out)
+    for name in ("images/registry.k8s.io_etcd_3.6.11-0.tar", "images/registry.k8s.io_pause_3.10.2.tar"):
+        (out / name).unlink()
+    kept = server.images.pop(lab.ETCD)
+    code, said = pack(made, server, out)
+    server.images[lab.ETCD] = kept
+    assert code == FAILED
+    assert "the image registry.k8s.io/etcd:3.6.11-0 could not be had" in said
+    assert "answers 404" in said
+    assert "It is not complete: 1 could not be had" in said
+    assert (out / "images/registry.k8s.io_pause_3.10.2.tar").exists()
+    assert json.loads((out / "airgap.json").read_text())["lacks"]
+    assert good(out)

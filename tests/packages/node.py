@@ -1,0 +1,162 @@
+"""Runs inside the chroot of node.sh: drives caasctl on a bare Debian and prints what came of it as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+KEY = Path("/srv/k8s/fingerprint").read_text().strip()
+FOLDERS = ("/etc/apt/sources.list.d", "/etc/apt/keyrings", "/etc/apt/preferences.d")
+
+
+def profile(**over: str) -> list[str]:
+    """The command line's settings: the repository at /srv/k8s, by its key."""
+    base = "packages.kubernetes"
+    settings = {f"{base}.uri": "file:///srv/k8s", f"{base}.fingerprint": KEY, f"{base}.key": "/srv/k8s/Release.key"}
+    settings |= {name.replace("__", "."): value for name, value in over.items()}
+    return [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+
+
+def caasctl(*argv: str) -> dict[str, Any]:
+    done = subprocess.run([sys.executable, "-m", "caasctl", *argv], capture_output=True, text=True, check=False,
+                          stdin=subprocess.DEVNULL, timeout=300)  # fmt: skip
+    return {"rc": done.returncode, "out": done.stdout, "err": done.stderr}
+
+
+def init_node(*more: str, **over: str) -> dict[str, Any]:
+    return caasctl("init-node", "--phase", "packages", *more, *profile(**over))
+
+
+def run(*argv: str) -> str:
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{argv}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def state() -> dict[str, Any]:
+    """What dpkg has, what is held, what apt reads."""
+    listed = run("dpkg-query", "-W", "-f", "${Package} ${Version} ${db:Status-Status}\n")
+    return {
+        "packages": {line.split()[0]: " ".join(line.split()[1:]) for line in listed.splitlines()},
+        "held": sorted(run("apt-mark", "showhold").split()),
+        "files": sorted(str(path) for folder in FOLDERS for path in Path(folder).iterdir()),
+    }
+
+
+def converge() -> dict[str, Any]:
+    """A plan, a run, a second one, and back."""
+    before = state()
+    plan = init_node("--dry-run")
+    planned = state()
+    first, after = init_node("--yes"), state()
+    second, undone = init_node("--yes"), caasctl("undo", "--yes")
+    return {
+        "before": before, "plan": plan, "planned": planned, "first": first, "after": after, "second": second,
+        "undone": undone, "back": state(),
+    }  # fmt: skip
+
+
+def refused(**over: str) -> dict[str, Any]:
+    before = state()
+    return {
+        "before": before,
+        "plan": init_node("--dry-run", **over),
+        "run": init_node("--yes", **over),
+        "after": state(),
+    }
+
+
+def removal() -> dict[str, Any]:
+    """Something of the user's stands in the way of the kubelet that the repository has."""
+    run("apt-get", "-qq", "update")
+    run("dpkg", "-i", "/srv/k8s/mine_1_all.deb")
+    return refused()
+
+
+def killed() -> dict[str, Any]:
+    """apt and its dpkg die with their caasctl in the middle; the same command again finishes."""
+    started = subprocess.Popen([sys.executable, "-m", "caasctl", "init-node", "--phase", "packages", "--yes", *profile()],
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    until = time.monotonic() + 120
+    while time.monotonic() < until and not _half():
+        time.sleep(0.005)
+    started.kill()
+    for pid in _of("apt-get", "dpkg"):
+        os.kill(pid, signal.SIGKILL)
+    started.wait()
+    half = _half()
+    again = init_node("--yes")
+    return {"half": half, "again": again, "after": state(), "third": init_node("--yes")}
+
+
+def _half() -> bool:
+    """Whether dpkg is in the middle: something is unpacked, and not configured."""
+    text = Path("/var/lib/dpkg/status").read_text()
+    return any(f" {word}\n" in text for word in ("unpacked", "half-installed", "half-configured"))
+
+
+def _of(*names: str) -> list[int]:
+    found = []
+    for path in Path("/proc").iterdir():
+        try:
+            name = (path / "comm").read_text().strip()
+        except OSError:
+            continue
+        found += [int(path.name)] if path.name.isdigit() and name in names else []
+    return found
+
+
+def needed() -> dict[str, Any]:
+    """What the user installs later needs a package that the run brought: undo leaves that, and what it needs itself."""
+    before = state()
+    first = init_node("--yes")
+    run("dpkg", "-i", "/srv/k8s/mine_1_all.deb")
+    return {"before": before, "first": first, "undone": caasctl("undo", "--yes"), "after": state()}
+
+
+def there() -> dict[str, Any]:
+    """A host that has all of it, from elsewhere: kubelet and its kin as programs of no package."""
+    run("apt-get", "-qq", "update")
+    run(
+        "apt-get",
+        "-qq",
+        "install",
+        "-y",
+        "--no-install-recommends",
+        "containerd",
+        "mount",
+        "iptables",
+        "iproute2",
+        "ethtool",
+    )
+    for name in ("kubelet", "kubeadm", "kubectl", "crictl"):
+        path = Path("/usr/local/bin") / name
+        path.write_text("#!/bin/sh\necho Kubernetes v1.36.4\n")
+        path.chmod(0o755)
+    Path("/opt/cni/bin").mkdir(parents=True)
+    Path("/opt/cni/bin/loopback").touch()
+    before = state()
+    return {"before": before, "run": init_node("--yes"), "after": state()}
+
+
+CASES: dict[str, Callable[[], dict[str, Any]]] = {
+    "converge": converge,
+    "removal": removal,
+    "killed": killed,
+    "needed": needed,
+    "there": there,
+    "wrong-key": lambda: refused(packages__kubernetes__fingerprint=f"'{'AB' * 20}'"),
+    "no-fingerprint": lambda: refused(packages__kubernetes__fingerprint=""),
+    "no-version": lambda: refused(kubernetes__version="v1.36.9"),
+    "off": lambda: refused(packages__install="off"),
+}
+
+if __name__ == "__main__":
+    print(json.dumps(CASES[sys.argv[1]]()))

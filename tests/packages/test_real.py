@@ -1,0 +1,147 @@
+"""The phase packages with real apt and dpkg, in a bare Debian: install, again, killed, refused, back."""
+
+from __future__ import annotations
+
+import functools
+import json
+import subprocess
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.lab import apt_node
+from tests.lab.debian import Unavailable
+
+HERE = Path(__file__).parent
+TOP = HERE.parents[1]
+KUBERNETES = {"kubelet", "kubeadm", "kubectl", "cri-tools", "kubernetes-cni"}
+pytestmark = pytest.mark.root
+
+
+@functools.cache
+def tree() -> Path:
+    try:
+        return apt_node.fetch()
+    except Unavailable as reason:
+        pytest.skip(f"needs a bare Debian: {reason}")
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Stand-ins of Kubernetes' packages, signed."""
+    tree()
+    folder = tmp_path_factory.mktemp("repository")
+    (folder / "fingerprint").write_text(apt_node.repository(folder))
+    return folder
+
+
+def drive(case: str, repository: Path) -> dict[str, Any]:
+    node = ("unshare", "-m", "-p", "-f", "--kill-child", "sh", str(HERE / "node.sh"), str(tree()), str(repository),
+            str(TOP), sysconfig.get_path("purelib"), "python3", "-m", "tests.packages.node", case)  # fmt: skip
+    done = subprocess.run(node, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+@pytest.fixture(scope="module")
+def converged(repository: Path) -> dict[str, Any]:
+    return drive("converge", repository)
+
+
+def test_a_plan_says_what_from_where_by_which_key(converged: dict[str, Any], repository: Path) -> None:
+    said = converged["plan"]["out"]
+    assert converged["planned"] == converged["before"]
+    for part in ("+kubelet 1.36.4-*, of the repository kubernetes", "+containerd as offered, of the distribution", "+URIs: file:///srv/k8s/",
+                 f"+{(repository / 'fingerprint').read_text()}", "is the profile's"):  # fmt: skip
+        assert part in " ".join(said.split()), said
+
+
+def test_what_is_missing_is_installed_and_held(converged: dict[str, Any]) -> None:
+    assert converged["first"]["rc"] == 0, converged["first"]
+    after = converged["after"]
+    assert {name: after["packages"][name] for name in ("kubelet", "kubeadm", "kubectl")} == dict.fromkeys(
+        ("kubelet", "kubeadm", "kubectl"), "1.36.4-1.1 installed"
+    )
+    assert {"containerd", "runc", "cri-tools", "kubernetes-cni", "iptables"} <= after["packages"].keys()
+    assert after["held"] == ["containerd", "kubeadm", "kubectl", "kubelet"]
+    assert "/etc/apt/keyrings/caasctl-kubernetes.gpg" in after["files"]
+
+
+def test_a_second_run_changes_nothing(converged: dict[str, Any]) -> None:
+    assert "nothing had to change" in converged["second"]["out"]
+
+
+def test_undo_gives_back_the_old_packages(converged: dict[str, Any]) -> None:
+    assert converged["undone"]["rc"] == 0, converged["undone"]
+    assert converged["back"] == converged["before"]
+
+
+def test_an_interrupted_installation_is_finished(repository: Path) -> None:
+    found = drive("killed", repository)
+    assert found["half"], "the kill came too late to prove anything"
+    assert found["again"]["rc"] == 0, found["again"]
+    assert found["after"]["packages"]["kubelet"] == "1.36.4-1.1 installed"
+    assert found["after"]["held"] == ["containerd", "kubeadm", "kubectl", "kubelet"]
+    assert "nothing had to change" in found["third"]["out"]
+
+
+def test_another_key_is_refused_and_nothing_is_left(repository: Path) -> None:
+    found = drive("wrong-key", repository)
+    said = " ".join(found["run"]["out"].split())
+    assert found["run"]["rc"] == 3, found["run"]
+    assert "is not the key that the profile names" in said
+    assert "AB" * 20 in said
+    assert found["after"] == found["before"]
+
+
+def test_without_a_fingerprint_the_repository_is_not_used(repository: Path) -> None:
+    found = drive("no-fingerprint", repository)
+    said = " ".join(found["run"]["out"].split())
+    assert found["run"]["rc"] == found["plan"]["rc"] == 1, found["run"]
+    assert "spec.packages.kubernetes.fingerprint" in said
+    assert "gpg --show-keys" in said
+    assert found["after"] == found["before"]
+
+
+def test_a_version_that_no_repository_has_is_named(repository: Path) -> None:
+    found = drive("no-version", repository)
+    said = " ".join(found["run"]["out"].split())
+    assert found["run"]["rc"] == 3
+    assert "no repository of this host has kubelet 1.36.9-*" in said
+    assert "1.36.4-1.1, 1.36.1-1.1" in said
+    assert found["after"]["packages"] == found["before"]["packages"]
+
+
+def test_what_apt_would_remove_is_refused_by_name(tmp_path: Path) -> None:
+    apt_node.package(tmp_path, "mine", "1")
+    (tmp_path / "fingerprint").write_text(apt_node.repository(tmp_path, extra="Conflicts: mine"))
+    found = drive("removal", tmp_path)
+    assert found["run"]["rc"] == 3, found["run"]
+    assert "apt would remove mine" in " ".join(found["run"]["out"].split())
+    assert found["after"]["packages"] == found["before"]["packages"]
+
+
+def test_undo_leaves_what_something_else_needs_now(tmp_path: Path) -> None:
+    apt_node.package(tmp_path, "mine", "1", depends="iptables")
+    (tmp_path / "fingerprint").write_text(apt_node.repository(tmp_path))
+    found = drive("needed", tmp_path)
+    left = found["after"]["packages"].keys() - found["before"]["packages"].keys()
+    assert found["undone"]["rc"] == 0, found["undone"]
+    assert {"mine", "iptables", "libxtables12"} <= left
+    assert not left & {*KUBERNETES, "containerd", "runc", "ethtool"}
+    assert "what something else needs now stays: iptables" in " ".join(found["undone"]["out"].split())
+
+
+def test_a_host_that_has_it_all_is_left_alone(repository: Path) -> None:
+    found = drive("there", repository)
+    assert found["run"]["rc"] == 0, found["run"]
+    assert found["after"]["packages"] == found["before"]["packages"]
+    assert found["after"]["files"] == found["before"]["files"]
+
+
+def test_off_takes_what_is_there(repository: Path) -> None:
+    found = drive("off", repository)
+    assert found["after"] == found["before"]
+    assert "nothing had to change" in found["run"]["out"]
