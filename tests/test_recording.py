@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from caasctl import commands, engine, profile_load
+from caasctl import engine, looking, profile_load
 from caasctl.bundle import BundleHost
 from caasctl.facts import DOCTOR_PROBES, PROBES
 from caasctl.model import CaasError, Exit, Finding, Unreadable
@@ -51,7 +51,7 @@ def test_a_recording_of_a_host_gives_the_same_findings(name: str, tmp_path: Path
                 text = text.replace(private.encode(), reached.encode())
             path.write_bytes(text)
     before = judged(BundleHost(str(tmp_path / "host")))
-    taken = commands.recording(RecordingHost(BundleHost(str(tmp_path / "host"))))
+    taken = looking.recording(RecordingHost(BundleHost(str(tmp_path / "host"))))
     taken.write(str(tmp_path / "again.tar.gz"))
     assert seen(judged(BundleHost(str(tmp_path / "again.tar.gz")))) == seen(before, taken)
     assert public <= bool(taken.redaction.counts) or name in ("almost-nothing-readable", "hybrid-no-systemd")
@@ -248,7 +248,7 @@ def test_what_could_not_be_read_is_told_with_what_helps() -> None:
 
 def test_what_takes_long_is_said_step_by_step(tmp_path: Path) -> None:
     said: list[str] = []
-    taken = commands.recording(RecordingHost(BundleHost(str(HOSTS / "debian12-plain-vm"))), said.append)
+    taken = looking.recording(RecordingHost(BundleHost(str(HOSTS / "debian12-plain-vm"))), said.append)
     taken.write(str(tmp_path / "r"), said.append)
     assert said == ["looking at the host", "hiding secrets", "giving addresses and hardware other names", "writing it",
                     "looking through it for what should not be there"]  # fmt: skip

@@ -8,7 +8,6 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timezone
 from difflib import get_close_matches
@@ -16,22 +15,21 @@ from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from caasctl import apply, engine, hidden, joining, ledger, profile_load, undo_plan, verdicts
+from caasctl import apply, engine, hidden, joining, ledger, profile_load, verdicts
 from caasctl.bundle import BundleHost
 from caasctl.checks import ALL_CHECKS
-from caasctl.facts import DOCTOR_PROBES, PROBES
+from caasctl.facts import PROBES
 from caasctl.facts.kubernetes import Cluster
 from caasctl.faults import is_root
 from caasctl.host import LiveHost
 from caasctl.interrupts import no_sudden_end
-from caasctl.model import CaasError, Exit, Facts, FactUnread, Finding, Fix, ProfileError, Report, Unreadable, UsageError
+from caasctl.model import CaasError, Exit, Facts, Finding, Fix, ProfileError, Report, Unreadable, UsageError
 from caasctl.phases import ORDER
 from caasctl.profile import NodeProfile
 from caasctl.protocol import Phase, PhaseReport, PhaseStatus, Probe, Reader
-from caasctl.recording import Recording, RecordingHost, silent
+from caasctl.recording import RecordingHost
 
 if TYPE_CHECKING:
-    from caasctl.needs.gpu.inventory import Gpu
     from caasctl.pictures import Pictures
 
 Say = Callable[[str], None]
@@ -294,28 +292,3 @@ def _empty_folder(out: str) -> LiveHost:
             f"{out} is not empty", cause="old files would look like rendered ones", fix="name another directory"
         )
     return LiveHost(out)
-
-
-def gpus(session: Session) -> tuple[tuple[Gpu, ...], tuple[str, ...]]:
-    """The GPUs of a host, and what is to be said beside them. Raises Unreadable."""
-    from caasctl.facts.gpu_names import read_names  # noqa: PLC0415 - no other command shows GPUs
-    from caasctl.needs.gpu import inventory  # noqa: PLC0415
-
-    facts = engine.collect(session.host, [probe for probe in PROBES if probe.fact in inventory.READS])
-    try:
-        names = read_names(session.host, inventory.identities(facts, session.profile))
-        return inventory.inventory(facts, session.profile, names), inventory.notes(facts, session.profile)
-    except FactUnread as unread:
-        path, _, why = unread.reason.partition(": ")
-        raise Unreadable(path, why or "was not looked at") from unread
-
-
-def recording(host: RecordingHost, say: Say = silent) -> Recording:
-    """All that preflight, doctor and a plan with the default profile look at, ready to be shown and written."""
-    say("looking at the host")
-    engine.look_through(host, engine.collect(host, (*PROBES, *DOCTOR_PROBES)), profile_load.load(), ORDER)
-    with suppress(
-        CaasError, Unreadable
-    ):  # a damaged record is undo's to complain of; what could be read of it is recorded
-        undo_plan.made(host)
-    return host.recording(name_of(host), say)

@@ -10,7 +10,7 @@ import pytest
 from tests.lab import pci_hosts
 from tests.lab.pci_tree import Function, text
 
-from caasctl import commands, formats
+from caasctl import formats, looking
 from caasctl.commands import Session
 from caasctl.facts.gpu_names import parse_ids, read_names
 from caasctl.host import LiveHost
@@ -82,13 +82,13 @@ def session(top: Path, functions: tuple[Function, ...], *settings: str, iommu: s
 
 def listed(made: Session, fmt: str = "text") -> str:
     out = io.StringIO()
-    gpu.write_list(*commands.gpus(made), fmt, out)
+    gpu.write_list(*looking.gpus(made), fmt, out)
     return out.getvalue()
 
 
 def mapped(made: Session, fmt: str = "text") -> str:
     out = io.StringIO()
-    gpu.write_map(*commands.gpus(made), fmt, out)
+    gpu.write_map(*looking.gpus(made), fmt, out)
     return out.getvalue()
 
 
@@ -207,7 +207,7 @@ def test_functions_that_cannot_be_listed_are_said_to_be_unreadable(tmp_path: Pat
     )
     (tmp_path / "commands.json").write_text("[]")
     with pytest.raises(Unreadable, match="permission denied"):
-        commands.gpus(Session("single-node", (), str(tmp_path)))
+        looking.gpus(Session("single-node", (), str(tmp_path)))
 
 
 def test_names_of_pci_ids(tmp_path: Path) -> None:

@@ -19,10 +19,10 @@ def gpu_list(
     output: Output = Format.TEXT,
 ) -> None:
     """A row for each GPU: address, group, driver, NUMA node, BARs, link, and whether a guest can have it."""
-    from caasctl import commands  # noqa: PLC0415
+    from caasctl import commands, looking  # noqa: PLC0415
     from caasctl.report import gpu as text  # noqa: PLC0415
 
-    found, notes = commands.gpus(commands.Session(profile, settings, bundle, root))
+    found, notes = looking.gpus(commands.Session(profile, settings, bundle, root))
     text.write_list(found, notes, listable(output, "GPUs"), sys.stdout)
 
 
@@ -36,8 +36,8 @@ def gpu_map(
     output: Output = Format.TEXT,
 ) -> None:
     """From NUMA node and root port to IOMMU group, functions, VFIO node, CDI name and resource."""
-    from caasctl import commands  # noqa: PLC0415
+    from caasctl import commands, looking  # noqa: PLC0415
     from caasctl.report import gpu as text  # noqa: PLC0415
 
-    found, notes = commands.gpus(commands.Session(profile, settings, bundle, root))
+    found, notes = looking.gpus(commands.Session(profile, settings, bundle, root))
     text.write_map(found, notes, listable(output, "GPUs"), sys.stdout)

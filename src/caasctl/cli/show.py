@@ -61,7 +61,7 @@ def facts(
     output: Output = Format.TEXT,
 ) -> None:
     """What caasctl knows of a host; recorded, it can be looked at elsewhere with --facts."""
-    from caasctl import commands, engine, shipped  # noqa: PLC0415
+    from caasctl import commands, engine, looking, shipped  # noqa: PLC0415
     from caasctl.report import facts as text  # noqa: PLC0415
 
     if collector:
@@ -73,7 +73,7 @@ def facts(
         from caasctl.report import progress, recorded  # noqa: PLC0415
 
         with progress.Progress(sys.stderr, brief=True) as shown:
-            taken = commands.recording(host, shown.step)
+            taken = looking.recording(host, shown.step)
             shown.close()
             recorded.write(taken, record, sys.stdout)
             taken.write(record, shown.step)
