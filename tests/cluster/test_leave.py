@@ -172,7 +172,7 @@ def test_a_control_plane_moves_its_pods_and_leaves_with_its_node_object(host: Ho
 
 def test_a_control_plane_that_the_cluster_cannot_spare_stays(host: Host) -> None:
     joined_plane(host)
-    cases = (
+    cases: tuple[tuple[list[dict[str, Any]], str], ...] = (
         ([], "this is the last control plane"),
         (plane("node2", ready=False), "etcd would lose its quorum"),
         ([*plane("node2"), *plane("node3", ready=False)], "not ready: node3"),
