@@ -60,9 +60,9 @@ def desired(facts: Facts, profile: NodeProfile) -> Iterator[Resource]:
     signed = tuple(one for one in want.repositories if one.fingerprint)
     repositories = tuple(AptRepository(one, want.of(one.name), _files(one, want.of(one.name))) for one in signed)
     yield from repositories
-    lists = AptLists(want.packages, after=tuple(one.name for one in repositories))
-    yield lists
-    yield AptPackages(want.packages)
+    folder = profile.airgap.packages if profile.airgap else ""
+    yield AptLists(want.packages, after=tuple(one.name for one in repositories), folder=folder)
+    yield AptPackages(want.packages, folder=folder)
     if profile.spec.packages.hold:
         yield AptHolds(tuple(package for package in want.packages if package.name in HELD))
     yield from (_release(one) for one in want.downloads)
