@@ -52,7 +52,9 @@ _PROGRAMS = {
 def desired(facts: Facts, profile: NodeProfile) -> Iterator[Resource]:
     """The whole list, whatever of it is there: each resource leaves alone what is."""
     distribution = facts[OsRelease]
-    machine = facts[Machine].word if profile.spec.packages.helm.source else ""  # Helm's tarball has a folder of that name
+    machine = (
+        facts[Machine].word if profile.spec.packages.helm.source else ""
+    )  # Helm's tarball has a folder of that name
     want = wanted(profile, distribution, machine)
     if manager(distribution) == "apt":
         yield from _proxy(facts, profile.spec.proxy, want)
