@@ -38,6 +38,11 @@ def masked(text: str) -> str:
     return _IN_URL.sub(rf"\1{HIDDEN}@", text)
 
 
+def without_logins(text: str) -> str:
+    """The text with user and password of every URL hidden, and nothing else."""
+    return _IN_URL.sub(rf"\1{HIDDEN}@", text)
+
+
 def is_secret(key: str, value: object) -> bool:
     """Whether a key's value is one to hide: a text that is not empty, or a list with one, under a secret's name."""
     texts = value if isinstance(value, (list, tuple)) else (value,)

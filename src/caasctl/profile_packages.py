@@ -67,7 +67,7 @@ class PackagesSpec:
 @dataclasses.dataclass(frozen=True)
 class ProxySpec:
     """http: http://HOST:PORT of the proxy that apt, containerd and the kubelet go through for http addresses; "" for none.
-    https: the same for https addresses. noProxy: hosts, .domains, addresses and networks to reach without it; the cluster's own
+    https: the same for https addresses; of either, http://USER:PASSWORD@HOST:PORT is never shown. noProxy: hosts, .domains, addresses and networks to reach without it; the cluster's own
     are added.
     """
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from reprlib import Repr
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from caasctl.hidden import masked
 from caasctl.profile_packages import PackagesSpec, ProxySpec, RegistrySpec, RepositorySpec
@@ -75,13 +75,20 @@ def proxy(spec: ProxySpec) -> Iterator[str]:
     for name, value in (("http", spec.http), ("https", spec.https)):
         if not value:
             continue
-        if "@" in value:
-            yield f"spec.proxy.{name}: a proxy with a user in it; `systemctl show containerd` would show the password to everybody: name one that asks for none"
-        elif not _is_address(value, ("http", "https")) or urlsplit(value).path not in ("", "/"):
-            yield f"spec.proxy.{name}: {shown(value)} is not of the form http://HOST:PORT"
+        if not _is_address(value, ("http", "https")) or urlsplit(value).path not in ("", "/"):
+            yield f"spec.proxy.{name}: {shown(masked(value))} is not of the form http://HOST:PORT"
+        elif "@" in value and not _is_login(value):
+            yield f"spec.proxy.{name}: a proxy with a user needs a password too, and neither may have a blank in it: http://USER:PASSWORD@HOST:PORT"
     for at, name in enumerate(spec.noProxy):
         if not _DIRECT.fullmatch(name):
             yield f"spec.proxy.noProxy[{at}]: {shown(name)} is no host, .domain, address or network; one in each entry"
+
+
+def _is_login(url: str) -> bool:
+    """What apt_auth.conf(5) can hold."""
+    parts = urlsplit(url)
+    words = (unquote(parts.username or ""), unquote(parts.password or ""))
+    return all(word and not re.search(r"\s", word) for word in words)
 
 
 def registries(specs: Mapping[str, RegistrySpec]) -> Iterator[str]:

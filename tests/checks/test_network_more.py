@@ -13,6 +13,7 @@ from caasctl.facts.network_proxy import Proxies, ProxySetting
 from caasctl.facts.network_routes import Route, Routes
 from caasctl.model import Check, Facts, Finding, FixKind, Level, findings
 from caasctl.profile_load import load
+from caasctl.syntax import no_proxy
 
 OFF, NONE = Ufw(enabled=False), Firewalld(active=False)
 OPEN = UfwRules(("6443/tcp", "10250:10259/tcp", "4240,4244/tcp", "4240:4244/any"))
@@ -199,8 +200,19 @@ def test_a_proxy_that_only_the_shell_knows_warns_for_containerd() -> None:
     first, second = judge(network_names.proxy, Proxies((shell,)), *NODE, settings=RANGES)
     assert (first.level, first.subject) == (Level.WARN, "containerd")
     assert first.found == "the shell uses http://***@proxy.example:3128, containerd's unit none"
-    assert text(first).startswith("/etc/systemd/system/containerd.service.d/http-proxy.conf: [Service] Environment=")
+    assert text(first).startswith("in the profile: spec.proxy: {http: ")
+    assert not first.fixed_by
     assert (second.level, second.subject) == (Level.PASS, "shell")
+
+
+def test_what_the_profile_s_proxies_mend_is_init_node_s_to_do() -> None:
+    """Of services; a shell's file is the user's."""
+    settings = tuple(ProxySetting(who, "/x", https="http://p:3128") for who in ("shell", "kubelet"))
+    asked = (*RANGES, "proxy.https=http://p:3128")
+    found = judge(network_names.proxy, Proxies(settings), *NODE, settings=asked)
+    assert [(each.subject, each.fixed_by) for each in found] == [
+        ("containerd", "containerd"), ("shell", ""), ("kubelet", "kubeadm"),
+    ]  # fmt: skip
 
 
 def test_a_proxy_of_all_services_reaches_containerd() -> None:
@@ -260,4 +272,4 @@ def test_ranges_that_are_still_to_be_chosen_are_not_asked_for() -> None:
     ],
 )
 def test_what_an_entry_of_no_proxy_covers(need: str, entry: str, *, covered: bool) -> None:
-    assert network_names.covered(need, (entry,)) is covered
+    assert no_proxy.covered(need, (entry,)) is covered

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from tests.facts.test_os_swap import plant
 
-from caasctl.facts.os_apt import PROBES, AptPins, AptReleases, AptSources, Release, parse_heads
+from caasctl.facts.os_apt import PROBES, AptOffers, AptPins, AptReleases, AptSources, Release, parse_heads
 from caasctl.host import LiveHost
+from caasctl.protocol import Completed
 from caasctl.syntax.debian.sources import Source
 
-SOURCES, RELEASES, PINS = (probe.read for probe in PROBES)
+OFFERS, SOURCES, RELEASES, PINS = (probe.read for probe in PROBES)
 IN_RELEASE = """-----BEGIN PGP SIGNED MESSAGE-----
 Hash: SHA256
 
@@ -96,3 +97,17 @@ def test_preferences_without_caasctl_s_own(tmp_path: Path) -> None:
     found = PINS(LiveHost(str(tmp_path)))
     assert isinstance(found, AptPins)
     assert [pin.path for pin in found.pins] == [f"{folder}/a", f"{folder}/c.pref"]
+
+
+def test_apt_is_asked_for_offers_only_where_no_containerd_is_there(tmp_path: Path) -> None:
+    class Offering(LiveHost):
+        def query(self, *argv: str, timeout_s: float = 5.0) -> Completed:
+            return Completed(argv, 0, "containerd | 1.7.24~ds1-6 | http://a trixie/main amd64 Packages\n")
+
+    host = Offering(str(tmp_path))
+    assert OFFERS(host) == AptOffers()  # nothing was fetched
+    plant(tmp_path, {"/var/lib/apt/lists/x_InRelease": ""})
+    assert OFFERS(host) == AptOffers({"containerd": ("1.7.24~ds1-6",)})
+    plant(tmp_path, {"/usr/bin/containerd": ""})
+    (tmp_path / "usr/bin/containerd").chmod(0o755)
+    assert OFFERS(host) == AptOffers()

@@ -197,7 +197,7 @@ def supported(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     why=_HIGHER,
     fix="Install the profile's version of all three, or name their version in the profile.",
     source="https://kubernetes.io/releases/version-skew-policy/; kubeadm: preflight check KubeletVersion",
-    gates=("kubeadm",),
+    gates=("packages", "kubeadm"),
 )
 def skew(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     """Versions of the programs against the profile's, or the running API server's where this node has one."""

@@ -27,9 +27,10 @@ from caasctl.model import (
 )
 from caasctl.needs.network import direct, ranges
 from caasctl.profile import AUTO, NodeProfile
+from caasctl.syntax.no_proxy import covered
 
 _MOST_SERVERS = 3  # the C library and kubelet take no more
-_DROP_IN = "/etc/systemd/system/{}.service.d/http-proxy.conf"
+_MENDS = {"containerd": "containerd", "kubelet": "kubeadm"}  # the phase that gives a service the profile's proxies
 
 
 @check(
@@ -120,25 +121,28 @@ def proxy(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
         yield passed("none")
         return
     shell, services = proxies.of("shell"), proxies.of("services")
+    asked = profile.spec.proxy.http or profile.spec.proxy.https
     if shell and not services and not proxies.of("containerd"):
-        yield _not_for_containerd(shell, _needed(facts, profile))
+        yield _not_for_containerd(shell, ours=bool(asked))
     for setting in proxies.settings:
-        yield _no_proxy(setting, facts, profile)
+        yield _no_proxy(setting, facts, profile, _MENDS.get(setting.who, "") if asked else "")
 
 
-def _not_for_containerd(shell: ProxySetting, needed: tuple[str, ...]) -> Finding:
-    path = _DROP_IN.format("containerd")
-    no_proxy = ",".join(dict.fromkeys((*(shell.no_proxy or "").split(","), *needed))).strip(",")
-    line = f'Environment="HTTPS_PROXY={shell.url}" "NO_PROXY={no_proxy}"'
+def _not_for_containerd(shell: ProxySetting, *, ours: bool) -> Finding:
+    """ours: the profile has spec.proxy, and the phase containerd writes it."""
+    no_proxy = ", ".join(filter(None, (shell.no_proxy or "").split(",")))
     return warned(
         f"the shell uses {shell.url}, containerd's unit none",
         wanted="the same proxy for containerd",
         subject="containerd",
         fix=Fix(
-            f"{path}: [Service] {line}, then `systemctl daemon-reload && systemctl restart containerd`", FixKind.EDIT
+            f"in the profile: spec.proxy: {{http: '{shell.http}', https: '{shell.https}', noProxy: [{no_proxy}]}}; init-node"
+            " tells apt, containerd and the kubelet",
+            FixKind.EDIT,
         ),
         cause="systemd's services do not see the shell's environment: `curl` reaches the registry and containerd does not,"
         " with `failed to pull image ...: dial tcp ...: i/o timeout`.",
+        fixed_by="containerd" if ours else "",
         evidence=(Evidence(shell.path, f"https_proxy={shell.url}"),),
     )
 
@@ -155,7 +159,7 @@ def _needed(facts: Facts, profile: NodeProfile) -> tuple[str, ...]:
     return tuple("127.0.0.1" if name == "127.0.0.0/8" else name for name in needed)  # the rest of it is never sent out
 
 
-def _no_proxy(setting: ProxySetting, facts: Facts, profile: NodeProfile) -> Finding:
+def _no_proxy(setting: ProxySetting, facts: Facts, profile: NodeProfile, mended_by: str) -> Finding:
     entries = tuple(entry.strip() for entry in (setting.no_proxy or "").split(",") if entry.strip())
     missing = [need for need in _needed(facts, profile) if not covered(need, entries)]
     if not missing:
@@ -163,31 +167,9 @@ def _no_proxy(setting: ProxySetting, facts: Facts, profile: NodeProfile) -> Find
     found = f"{setting.url}, NO_PROXY lacks {', '.join(missing)}"
     fix = Fix(f"{setting.path}: NO_PROXY={','.join((*entries, *missing))}", FixKind.EDIT)
     evidence = (Evidence(setting.path, f"no_proxy={setting.no_proxy or ''}"),)
-    return warned(found, wanted="NO_PROXY with all of them", subject=setting.who, fix=fix, evidence=evidence)
-
-
-def covered(need: str, entries: tuple[str, ...]) -> bool:
-    """Whether NO_PROXY's entries hold an address, a range or a domain, as Go's net/http reads them."""
-    return "*" in entries or any(_covers(entry, need) for entry in entries)
-
-
-def _covers(entry: str, need: str) -> bool:
-    wanted, given = _network(need), _network(entry)
-    if wanted is None or given is None:
-        name, suffix = need.lower().lstrip("."), entry.lower().lstrip("*").lstrip(".")
-        return bool(suffix) and (name == suffix or name.endswith(f".{suffix}"))
-    return (
-        wanted.version == given.version
-        and int(given.network_address) <= int(wanted.network_address)
-        and int(wanted.broadcast_address) <= int(given.broadcast_address)
+    return warned(
+        found, wanted="NO_PROXY with all of them", subject=setting.who, fix=fix, fixed_by=mended_by, evidence=evidence
     )
-
-
-def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
-    try:
-        return ipaddress.ip_network(text, strict=False)
-    except ValueError:  # a name
-        return None
 
 
 CHECKS: tuple[Check, ...] = (resolv_conf, proxy)

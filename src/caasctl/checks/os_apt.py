@@ -53,14 +53,13 @@ def apt_sources(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
 def _unreadable(found: AptSources) -> Iterator[Finding]:
     """Each source once, with the first thing that is wrong with it."""
     for source in dict.fromkeys(found.sources):
-        host = source.uri.partition("://")[2].partition("/")[0]
         key = next((path for path in source.signed_by.replace(",", " ").split() if path in found.keys_gone), "")
         if source.scheme == "cdrom":
             yield _bad(source, "a disc that apt would ask for", _off(source))
         elif source.folder in found.folders_gone:
             yield _bad(source, f"{source.folder} is not there", Fix(f"mount the mirror at {source.folder}, or: {_off(source).text}", FixKind.EDIT))  # fmt: skip
-        elif host in _DEAD and "kubernetes" in f"{source.uri}{source.suite}":
-            yield _bad(source, _DEAD[host], _off(source))
+        elif source.host in _DEAD and "kubernetes" in f"{source.uri}{source.suite}":
+            yield _bad(source, _DEAD[source.host], _off(source))
         elif key:
             yield _bad(source, f"its key {key} is not there", Fix(f"put the repository's key at {key}, or: {_off(source).text}", FixKind.EDIT))  # fmt: skip
 
@@ -75,6 +74,8 @@ def _off(source: Source) -> Fix:
     """A line is commented out; a file of stanzas is switched off as a whole only where it has but one."""
     if source.path.endswith(".sources"):
         return Fix(f"in {source.path}, the stanza with {source.uri}: Enabled: no", FixKind.EDIT)
+    if source.scheme == "cdrom":
+        return Fix(f"sed -i 's/^deb cdrom:/# &/' {source.path}")
     return Fix(f"sed -i '\\|{source.uri}|s/^deb/# deb/' {source.path}")
 
 

@@ -97,10 +97,10 @@ def profile_show(
     settings: Settings = None,
 ) -> None:
     """A profile with all that it extends merged in."""
-    from caasctl import formats, profile_load  # noqa: PLC0415
+    from caasctl import formats, hidden, profile_load  # noqa: PLC0415
 
     profile_load.load(name, settings or ())
-    print(formats.dump_yaml(profile_load.complete(name, settings or ())), end="")
+    print(hidden.without_logins(formats.dump_yaml(profile_load.complete(name, settings or ()))), end="")
 
 
 @profiles.command("check")

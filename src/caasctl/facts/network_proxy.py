@@ -119,14 +119,16 @@ def _unit(host: Reader, who: str, folders: Iterable[str], names: Iterable[str], 
     main = next((path for path in names if host.stat(path)), None)
     found: dict[str, str] = {}
     paths: dict[str, str] = {}
+    environment_files: list[str] = []
     for path in ([main] if main else []) + [drop_ins[name] for name in sorted(drop_ins)]:
         own, files = parse_unit(host.read(path) or "", key)
+        environment_files += files
         found.update(own)
         paths.update(dict.fromkeys(own, path))
-        for file in files:
-            more = {} if "%" in file or "*" in file else parse_environment(host.read(file) or "")
-            found.update(more)
-            paths.update(dict.fromkeys(more, file))
+    for file in environment_files:  # systemd.exec(5): these override Environment=, wherever that stands
+        more = {} if "%" in file or "*" in file else parse_environment(host.read(file) or "")
+        found.update(more)
+        paths.update(dict.fromkeys(more, file))
     return _setting(who, found, paths)
 
 

@@ -11,14 +11,17 @@ from email.utils import parsedate_to_datetime
 from caasctl.host import glob
 from caasctl.model import Unreadable
 from caasctl.protocol import Probe, Reader
+from caasctl.syntax.containerd.host import programs
 from caasctl.syntax.debian import pins, sources
 from caasctl.syntax.debian.pins import Pin
 from caasctl.syntax.debian.sources import Source
 from caasctl.syntax.debian.stanzas import stanzas
+from caasctl.syntax.packages import apt
 
 ETC, LISTS = "/etc/apt", "/var/lib/apt/lists"
 _CODENAME = re.compile(r'^VERSION_CODENAME="?([\w-]+)', re.MULTILINE)
 _FORMATS = (".list", ".sources")
+_RUNTIMES = ("containerd", "containerd.io")
 _HEAD = 24  # lines: a signature's armour, then the fields; the sums come after them
 
 
@@ -61,6 +64,13 @@ class AptPins:
     """The records of /etc/apt/preferences and /etc/apt/preferences.d, without caasctl's own."""
 
     pins: tuple[Pin, ...] = ()
+
+
+@dataclass(frozen=True)
+class AptOffers:
+    """Versions of containerd's packages in apt's lists, the newest first; only where no containerd is there."""
+
+    versions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def parse_heads(text: str) -> Iterator[Release]:
@@ -133,7 +143,17 @@ def read_pins(host: Reader) -> AptPins:
     )
 
 
+def read_offers(host: Reader) -> AptOffers:
+    """Apt's lists are packed, and only apt knows which of them count: a host with a containerd is not asked."""
+    if programs(host, "containerd") or not host.list(LISTS):
+        return AptOffers()
+    said = host.query("apt-cache", "madison", *_RUNTIMES, timeout_s=10)
+    found = apt.madison(said.stdout)
+    return AptOffers({name: tuple(dict.fromkeys(version for version, _ in each)) for name, each in found.items()})
+
+
 PROBES: tuple[Probe, ...] = (
+    Probe(AptOffers, read_offers),
     Probe(AptSources, read_sources),
     Probe(AptReleases, read_releases),
     Probe(AptPins, read_pins),

@@ -11,9 +11,11 @@ from caasctl.facts.containerd_live import ContainerdPlugins, CriInfo, PodCgroups
 from caasctl.facts.containerd_writers import OtherWriters
 from caasctl.facts.gpu import PciFunctions
 from caasctl.facts.kata import KataTrees
+from caasctl.facts.network_proxy import Proxies
 from caasctl.formats import dump_yaml
 from caasctl.model import HEADER, MARK, Facts
 from caasctl.needs.containerd import wanted
+from caasctl.needs.network import READS, proxied
 from caasctl.profile import NodeProfile
 from caasctl.protocol import Phase, Resource
 from caasctl.resources.containerd import ContainerdActivation
@@ -42,6 +44,7 @@ def desired(facts: Facts, profile: NodeProfile) -> Iterator[Resource]:
     binary, version = facts[ContainerdBinaries].in_use, facts[ContainerdVersion].version
     if version == (0, 0, 0):
         return  # the checks containerd.installed and containerd.supported say how to get one that runs
+    yield proxied(facts, profile, "containerd")
     config = facts[ContainerdConfig]
     want = wanted(facts, profile)
     yield Unit("containerd.service", enabled=True)
@@ -65,7 +68,7 @@ PHASE = Phase(
     "containerd",
     "containerd with runc and Kata's handlers",
     desired,
-    reads=(ContainerdBinaries, ContainerdVersion, ContainerdConfig, KataTrees, PciFunctions),
+    reads=(ContainerdBinaries, ContainerdVersion, ContainerdConfig, KataTrees, PciFunctions, *READS),
     disturbs=(
         ContainerdConfig,
         ContainerdEffective,
@@ -76,6 +79,7 @@ PHASE = Phase(
         CrictlConfig,
         OtherWriters,
         PodCgroups,
+        Proxies,
         Shims,
     ),
 )

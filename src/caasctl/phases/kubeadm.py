@@ -19,6 +19,7 @@ from caasctl.facts.kubernetes_manifests import ControlPlane
 from caasctl.facts.network import Links
 from caasctl.facts.network_dns import Resolvers
 from caasctl.facts.network_ports import Listeners
+from caasctl.facts.network_proxy import Proxies
 from caasctl.facts.network_routes import Routes
 from caasctl.facts.os import Cpu, Memory
 from caasctl.facts.os_system import Hostname
@@ -28,7 +29,7 @@ from caasctl.model import CaasError, Facts
 from caasctl.needs.kubernetes.documents import documents, join_document
 from caasctl.needs.kubernetes.kubelet import joining_patch
 from caasctl.needs.kubernetes.server import admission, audit_policy
-from caasctl.needs.network import READS, node_addresses, ranges
+from caasctl.needs.network import READS, node_addresses, proxied, ranges
 from caasctl.profile import Join, NodeProfile
 from caasctl.protocol import Phase, Resource
 from caasctl.resources.files import File
@@ -49,6 +50,7 @@ FROZEN = (
 
 def desired(facts: Facts, profile: NodeProfile) -> Iterator[Resource]:
     """The kubelet enabled; then what `kubeadm init` or, with join-node, `kubeadm join` brings about."""
+    yield proxied(facts, profile, "kubelet")
     yield Unit("kubelet.service", enabled=True)
     if profile.join:
         yield _joined(facts, profile, profile.join)
@@ -138,6 +140,7 @@ PHASE = Phase(
         Listeners,
         NodeCertificates,
         PodCgroups,
+        Proxies,
         Routes,
         StaticPods,
     ),

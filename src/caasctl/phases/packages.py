@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from caasctl import formats
 from caasctl.facts.containerd import (
@@ -18,15 +19,18 @@ from caasctl.facts.containerd_live import ContainerdPlugins, CriInfo
 from caasctl.facts.kata_host import Machine
 from caasctl.facts.kubernetes import Kubelet
 from caasctl.facts.kubernetes_tools import HostTools, Packages, Tools
+from caasctl.facts.network_proxy import AptProxy
 from caasctl.facts.os import OsRelease
 from caasctl.facts.os_apt import AptPins, AptReleases, AptSources
 from caasctl.facts.os_dpkg import DpkgState
 from caasctl.facts.os_system import Disk
 from caasctl.model import HEADER, Facts
-from caasctl.needs.packages import HELD, Download, Package, Repository, manager, wanted
+from caasctl.needs.network import proxy
+from caasctl.needs.packages import HELD, Download, Package, Repository, Wanted, manager, wanted
 from caasctl.profile import NodeProfile
+from caasctl.profile_packages import ProxySpec
 from caasctl.protocol import Phase, Resource
-from caasctl.resources.files import File
+from caasctl.resources.files import File, Gone
 from caasctl.resources.packages.release import Release
 from caasctl.resources.packages.repository import AptRepository
 from caasctl.resources.packages.transaction import AptHolds, AptLists, AptPackages
@@ -48,8 +52,12 @@ _PROGRAMS = {
 def desired(facts: Facts, profile: NodeProfile) -> Iterator[Resource]:
     """The whole list, whatever of it is there: each resource leaves alone what is."""
     distribution = facts[OsRelease]
-    machine = facts[Machine].word if profile.spec.packages.helm.source else ""  # Helm's tarball has a folder of that name
+    machine = (
+        facts[Machine].word if profile.spec.packages.helm.source else ""
+    )  # Helm's tarball has a folder of that name
     want = wanted(profile, distribution, machine)
+    if manager(distribution) == "apt":
+        yield from _proxy(facts, profile.spec.proxy, want)
     if manager(distribution) != "apt" or not want.packages:
         return
     signed = tuple(one for one in want.repositories if one.fingerprint)
@@ -76,11 +84,24 @@ def _files(repository: Repository, packages: tuple[Package, ...]) -> tuple[File,
     return (File(apt.pins_file(repository), pins), source) if pins else (source,)
 
 
+def _proxy(facts: Facts, spec: ProxySpec, want: Wanted) -> Iterator[File]:
+    """Apt's own files, before it is asked for anything. Whoever may not read the passwords gets no error from apt."""
+    if not spec.http and not spec.https:
+        yield from (Gone(proxy.APT), Gone(proxy.APT_LOGIN))
+        return
+    known = facts.get(AptSources)
+    foreign = (source.host for source in (known.sources if known else ()) if not source.ours)
+    hosts = dict.fromkeys((*foreign, *(urlsplit(one.uri).hostname or "" for one in want.repositories)))
+    login = File(proxy.APT_LOGIN, proxy.apt_login(spec), 0o600, secret=True)
+    yield login if proxy.is_secret(spec) else Gone(proxy.APT_LOGIN)
+    yield File(proxy.APT, proxy.apt(spec, filter(None, hosts)))
+
+
 PHASE = Phase(
     "packages",
     "containerd, Kubernetes' programs and what they need, from their repositories",
     desired,
-    reads=(OsRelease, Machine),
+    reads=(OsRelease, Machine, AptSources),
     disturbs=(
         Packages,
         Tools,
@@ -97,6 +118,7 @@ PHASE = Phase(
         CriInfo,
         Shims,
         Kubelet,
+        AptProxy,
         AptSources,
         AptPins,
         AptReleases,

@@ -1,0 +1,63 @@
+"""The containerd that the phase packages would install: would it go with the profile's Kubernetes, before it is there?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from caasctl.facts.containerd import ContainerdBinaries
+from caasctl.facts.os import OsRelease
+from caasctl.facts.os_apt import AptOffers
+from caasctl.model import Check, Facts, Finding, Fix, FixKind, check, failed, passed, warned
+from caasctl.needs.packages import wanted
+from caasctl.profile import NodeProfile
+from caasctl.syntax import versions
+
+_OF_RELEASE = re.compile(r"containerd-(?:static-)?v?(\d+\.\d+\.\d+)")
+_NUMBER = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
+
+
+@check(
+    "containerd.wanted",
+    "The containerd that would be installed fits the Kubernetes of the profile",
+    reads=(ContainerdBinaries, OsRelease),
+    why="What nobody tested together fails in ways that nobody has written down; a kubelet that cannot run on it never starts.",
+    fix="Name a containerd that fits in spec.packages.containerd: its version, or from: docker or tarball.",
+    source="containerd RELEASES.md (November 2026); Kubernetes KEP-4033",
+    gates=("packages",),
+)
+def wanted_version(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
+    """spec.packages.containerd; without a version there, what apt's lists offer. Of a containerd that is there: containerd.supported."""
+    if facts[ContainerdBinaries].paths or profile.spec.packages.install == "off":
+        return
+    told, where = _told(facts, profile)
+    number = _NUMBER.search(told)
+    if number is None:
+        return
+    version, minor = (int(number[1]), int(number[2]), int(number[3] or 0)), profile.spec.kubernetes.minor
+    said = f"{told} ({where}) with Kubernetes {versions.text(minor)}"
+    cannot, doubts = versions.containerd_cannot_run(version, minor), versions.containerd_doubts(version, minor)
+    fix = Fix("in the profile: spec.packages.containerd: {from: docker} with its fingerprint, or {from: tarball} with a release of"
+              " containerd 2.3 and its sha256", FixKind.EDIT)  # fmt: skip
+    if cannot:
+        yield failed(said, wanted="containerd 2.3", fix=fix, cause=cannot)
+    elif doubts:
+        yield warned(
+            said, wanted="a tested pair with support: containerd 2.3", fix=fix, cause=f"It should run, but {doubts}."
+        )
+    else:
+        yield passed(said)
+
+
+def _told(facts: Facts, profile: NodeProfile) -> tuple[str, str]:
+    """The version that would be installed, as far as it is known now, and who says so."""
+    spec, offers = profile.spec.packages.containerd, facts.get(AptOffers)
+    named = _OF_RELEASE.search(spec.tarball.source) if spec.from_ == "tarball" else None
+    if named or spec.version:
+        return (named[1] if named else spec.version), "the profile"
+    name = next((p.name for p in wanted(profile, facts[OsRelease], "").packages if p.program == "containerd"), "")
+    found = offers.versions.get(name, ()) if offers else ()
+    return (found[0].partition(":")[2] or found[0], f"package {name}") if found else ("", "")
+
+
+CHECKS: tuple[Check, ...] = (wanted_version,)
