@@ -14,9 +14,11 @@ from tests.checks.test_os import judge, only, release
 from caasctl.checks.os_dpkg import dpkg_whole, package_locks, package_space
 from caasctl.facts.containerd import ContainerdBinaries, RuncBinaries
 from caasctl.facts.kubernetes_tools import HostTools, Packages, Tools
+from caasctl.facts.os_apt import AptSources
 from caasctl.facts.os_dpkg import LOCKS, DpkgState, LockHolder, PackageLocks
 from caasctl.facts.os_system import Disk, Space
 from caasctl.model import Check, FixKind, Level
+from caasctl.syntax.debian.sources import Source
 
 GIB = 1024 * 1024
 WHOLE = DpkgState(there=True)
@@ -155,3 +157,12 @@ def test_a_file_system_that_is_full_is_found_on_this_machine() -> None:
     if "mount" in said.stderr or "unshare" in said.stderr:
         pytest.skip("a mount namespace cannot be had here")
     assert f"fail|{cache}|16 MiB free on {cache}|200 MiB for {cache}" in said.stdout.splitlines(), said.stderr
+
+
+def test_a_journal_of_our_own_run_is_the_phases_to_finish() -> None:
+    cut = DpkgState(there=True, journal=("0000",))
+    ours = AptSources(
+        True, "bookworm", (Source("/etc/apt/sources.list.d/caasctl-kubernetes.sources", "https://k", "/"),)
+    )
+    assert [found.fixed_by for found in judge(dpkg_whole, cut, ours, *BARE)] == ["packages"]
+    assert [found.fixed_by for found in judge(dpkg_whole, cut, AptSources(True, "bookworm"), *BARE)] == [""]

@@ -98,7 +98,12 @@ def killed() -> dict[str, Any]:
 
 def _half() -> bool:
     """Whether dpkg is in the middle: something is unpacked, and not configured."""
-    text = Path("/var/lib/dpkg/status").read_text()
+    try:
+        text = "".join(
+            path.read_text() for path in [Path("/var/lib/dpkg/status"), *Path("/var/lib/dpkg/updates").iterdir()]
+        )
+    except FileNotFoundError:  # dpkg writes its status anew meanwhile
+        return False
     return any(f" {word}\n" in text for word in ("unpacked", "half-installed", "half-configured"))
 
 
@@ -153,7 +158,7 @@ CASES: dict[str, Callable[[], dict[str, Any]]] = {
     "needed": needed,
     "there": there,
     "wrong-key": lambda: refused(packages__kubernetes__fingerprint=f"'{'AB' * 20}'"),
-    "no-fingerprint": lambda: refused(packages__kubernetes__fingerprint=""),
+    "no-fingerprint": lambda: refused(packages__kubernetes__fingerprint='""'),
     "no-version": lambda: refused(kubernetes__version="v1.36.9"),
     "off": lambda: refused(packages__install="off"),
 }

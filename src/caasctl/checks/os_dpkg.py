@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from caasctl.facts.os_apt import AptSources
 from caasctl.facts.os_dpkg import DpkgState, LockHolder, PackageLocks
 from caasctl.facts.os_system import Disk, Space
 from caasctl.model import Check, Evidence, Facts, Finding, Fix, FixKind, check, failed, passed, warned
@@ -91,12 +92,10 @@ def dpkg_whole(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
         return
     wanted = installs(facts, profile)
     make = failed if wanted else warned
-    if {*wanted} & {
-        *state.cut_short
-    }:  # of a run of init-node that was cut short; the phase begins with `dpkg --configure -a`
-        yield failed(
-            _named({**state.cut_short}), wanted="whole packages", fixed_by="packages", fix=Fix("caasctl init-node")
-        )
+    if wanted and (state.cut_short or state.journal) and ({*wanted} & {*state.cut_short} or _began(facts)):
+        # of a run of init-node that was cut short; the phase begins with `dpkg --configure -a`
+        said = _named({**state.cut_short}) or f"/var/lib/dpkg/updates: {', '.join(state.journal[:_SHOWN])}"
+        yield failed(said, wanted="whole packages", fixed_by="packages", fix=Fix("caasctl init-node"))
         return
     if state.journal:
         files = f"/var/lib/dpkg/updates: {', '.join(state.journal[:_SHOWN])}"
@@ -112,6 +111,14 @@ def dpkg_whole(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
                    cause="apt first sets these up, or stops where their own scripts fail again.")  # fmt: skip
     if not state.journal and not state.cut_short:
         yield passed("all are whole")
+
+
+def _began(facts: Facts) -> bool:
+    """Whether the phase has been here: its sources come before anything is installed."""
+    sources = facts.get(AptSources)
+    return bool(
+        sources and any(source.path.startswith("/etc/apt/sources.list.d/caasctl-") for source in sources.sources)
+    )
 
 
 def _named(packages: dict[str, str]) -> str:

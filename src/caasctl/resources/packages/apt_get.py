@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from caasctl.model import CaasError
+from caasctl.model import CaasError, CommandError
 from caasctl.protocol import Reader, Writer
 from caasctl.syntax.packages import Package, apt
 from caasctl.syntax.packages.apt import Simulation
@@ -15,7 +15,7 @@ _UPDATE_S, _INSTALL_S = 600.0, 3600.0
 _LOCK_S = 300  # whoever holds dpkg's lock may be upgrading the host
 _QUIET = ("-o", "Dpkg::Use-Pty=0")
 _INSTALL = (
-    "-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold", "--no-install-recommends", "--yes",
+    "-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold", "--no-install-recommends", "--fix-broken", "--yes",
 )  # fmt: skip
 _LAST = 5
 LOCAL = "/run/caasctl/airgap"  # gone with the next boot, as the folder may be
@@ -92,9 +92,17 @@ def install(host: Writer, versions: Mapping[str, str], folder: str = "") -> None
     )
 
 
+def interrupted(host: Reader) -> bool:
+    """Whether a dpkg was killed before it had written its status: what it did waits in numbered files. Raises Unreadable."""
+    return any(name.isdigit() for name in host.list("/var/lib/dpkg/updates") or ())
+
+
 def configure(host: Writer) -> None:
-    """Finishes what dpkg was interrupted in. Raises CommandError."""
-    host.execute("dpkg", "--force-confdef", "--force-confold", "--configure", "-a", timeout_s=_INSTALL_S)
+    """Finishes what dpkg was interrupted in; what waits for packages that were not unpacked yet is the installation's."""
+    try:
+        host.execute("dpkg", "--force-confdef", "--force-confold", "--configure", "-a", timeout_s=_INSTALL_S)
+    except CommandError as error:
+        host.say(f"dpkg cannot finish it yet: {error.cause.splitlines()[-1] if error.cause else error.problem}")
 
 
 def refused(found: Simulation, cannot: str) -> CaasError | None:

@@ -99,7 +99,7 @@ class AptPackages:
         return "; ".join((*beside, f"one transaction of exact versions; {_RULE}"))
 
     def apply(self, host: Writer, now: State) -> Outcome:
-        if any(_INTERRUPTED in line for line in _by_name(now).values()):
+        if apt_get.interrupted(host) or any(_INTERRUPTED in line for line in _by_name(now).values()):
             host.say("dpkg was interrupted: what it unpacked is configured first")
             apt_get.configure(host)
         absent = missing(host, self.packages)
