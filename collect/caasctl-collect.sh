@@ -293,6 +293,14 @@ each a_file \
 	'/boot/loader/loader.conf' \
 	'/etc/apt/apt.conf' \
 	'/etc/apt/apt.conf.d/*' \
+	'/etc/apt/apt.conf.d/20auto-upgrades' \
+	'/etc/apt/apt.conf.d/50unattended-upgrades' \
+	'/etc/apt/preferences' \
+	'/etc/apt/preferences.d/*' \
+	'/etc/apt/preferences.d/kubernetes' \
+	'/etc/apt/sources.list' \
+	'/etc/apt/sources.list.d/*.list' \
+	'/etc/apt/sources.list.d/*.sources' \
 	'/etc/chrony.conf' \
 	'/etc/chrony.d/*.conf' \
 	'/etc/chrony/chrony.conf' \
@@ -336,6 +344,8 @@ each a_file \
 	'/etc/kubernetes/pki/etcd/*.crt' \
 	'/etc/modprobe.d/*.conf' \
 	'/etc/modules-load.d/*.conf' \
+	'/etc/needrestart/conf.d/*.conf' \
+	'/etc/needrestart/needrestart.conf' \
 	'/etc/nsswitch.conf' \
 	'/etc/ntp.conf' \
 	'/etc/ntpsec/ntp.conf' \
@@ -351,6 +361,7 @@ each a_file \
 	'/etc/systemd/system/caasctl-gpu.service' \
 	'/etc/systemd/system/containerd.service' \
 	'/etc/systemd/system/containerd.service.d/*.conf' \
+	'/etc/systemd/system/docker.service.d/*.conf' \
 	'/etc/systemd/system/kubelet.service.d/*.conf' \
 	'/etc/systemd/system/ssh.socket' \
 	'/etc/systemd/system/sshd.socket' \
@@ -365,6 +376,7 @@ each a_file \
 	'/lib/modules/*/modules.builtin' \
 	'/lib/modules/*/modules.dep' \
 	'/lib/systemd/system/containerd.service' \
+	'/lib/systemd/system/docker.service.d/*.conf' \
 	'/modules.dep' \
 	'/opt/kata/.caasctl.json' \
 	'/opt/kata/VERSION' \
@@ -373,12 +385,16 @@ each a_file \
 	'/proc/1/comm' \
 	'/proc/1/mountinfo' \
 	'/proc/2/comm' \
+	'/proc/PID/cgroup' \
+	'/proc/PID/cmdline' \
+	'/proc/PID/comm' \
 	'/proc/PID/stat' \
 	'/proc/cmdline' \
 	'/proc/config.gz' \
 	'/proc/cpuinfo' \
 	'/proc/driver/nvidia/version' \
 	'/proc/interrupts' \
+	'/proc/locks' \
 	'/proc/meminfo' \
 	'/proc/modules' \
 	'/proc/mounts' \
@@ -427,6 +443,7 @@ each a_file \
 	'/run/systemd/generator/ssh.socket' \
 	'/run/systemd/resolve/resolv.conf' \
 	'/run/systemd/system/containerd.service' \
+	'/run/systemd/system/docker.service.d/*.conf' \
 	'/run/systemd/timesyncd.conf.d/*.conf' \
 	'/run/systemd/zram-generator.conf' \
 	'/sys/bus/pci/devices/*:*:*.*/numa_node' \
@@ -450,15 +467,20 @@ each a_file \
 	'/sys/module/ipv6/parameters/disable' \
 	'/sys/module/kvm_amd/parameters/nested' \
 	'/sys/module/kvm_intel/parameters/nested' \
+	'/usr/bin/docker' \
 	'/usr/lib/modules/*/config' \
 	'/usr/lib/modules/*/modules.builtin' \
 	'/usr/lib/modules/*/modules.dep' \
 	'/usr/lib/ostree-boot/config-*' \
 	'/usr/lib/sysctl.d/*.conf' \
 	'/usr/lib/systemd/system/containerd.service' \
+	'/usr/lib/systemd/system/docker.service' \
+	'/usr/lib/systemd/system/docker.service.d/*.conf' \
 	'/usr/lib/systemd/zram-generator.conf' \
 	'/usr/local/lib/caasctl/gpu.sh' \
 	'/usr/local/lib/systemd/system/containerd.service' \
+	'/usr/local/lib/systemd/system/docker.service.d/*.conf' \
+	'/usr/local/sbin/docker' \
 	'/usr/sbin/grub-mkconfig' \
 	'/var/lib/caasctl/reboot.json' \
 	'/var/lib/dpkg/status' \
@@ -475,7 +497,10 @@ each a_folder \
 	'/dev' \
 	'/dev/vfio' \
 	'/efi/loader/entries' \
+	'/etc/apt' \
 	'/etc/apt/apt.conf.d' \
+	'/etc/apt/preferences.d' \
+	'/etc/apt/sources.list.d' \
 	'/etc/cdi' \
 	'/etc/chrony.d' \
 	'/etc/chrony/conf.d' \
@@ -498,12 +523,14 @@ each a_folder \
 	'/etc/kubernetes/manifests' \
 	'/etc/kubernetes/pki' \
 	'/etc/kubernetes/pki/etcd' \
+	'/etc/needrestart/conf.d' \
 	'/etc/profile.d' \
 	'/etc/ssh/sshd_config.d' \
 	'/etc/sysctl.d' \
 	'/etc/systemd/system' \
 	'/etc/systemd/system.conf.d' \
 	'/etc/systemd/system/containerd.service.d' \
+	'/etc/systemd/system/docker.service.d' \
 	'/etc/systemd/system/kubelet.service.d' \
 	'/etc/systemd/system/multi-user.target.wants' \
 	'/etc/systemd/system/ssh.socket.d' \
@@ -516,6 +543,7 @@ each a_folder \
 	'/lib/sysctl.d' \
 	'/lib/systemd/system' \
 	'/lib/systemd/system/containerd.service.d' \
+	'/lib/systemd/system/docker.service.d' \
 	'/lib/systemd/system/kubelet.service.d' \
 	'/opt' \
 	'/opt/containerd/bin' \
@@ -534,9 +562,11 @@ each a_folder \
 	'/proc/sys/net/ipv6/conf' \
 	'/run/chrony-dhcp' \
 	'/run/containerd/io.containerd.runtime.v2.task/moby' \
+	'/run/docker/containerd/daemon/io.containerd.runtime.v2.task/moby' \
 	'/run/log/journal' \
 	'/run/log/journal/*' \
 	'/run/nvidia' \
+	'/run/snap.docker/containerd/daemon/io.containerd.runtime.v2.task/moby' \
 	'/run/sysctl.d' \
 	'/run/systemd/generator' \
 	'/run/systemd/generator.early' \
@@ -544,6 +574,7 @@ each a_folder \
 	'/run/systemd/generator/ssh.socket.d' \
 	'/run/systemd/system.conf.d' \
 	'/run/systemd/system/containerd.service.d' \
+	'/run/systemd/system/docker.service.d' \
 	'/run/systemd/system/kubelet.service.d' \
 	'/run/systemd/timesyncd.conf.d' \
 	'/sbin' \
@@ -583,11 +614,13 @@ each a_folder \
 	'/usr/lib/sysctl.d' \
 	'/usr/lib/systemd/system' \
 	'/usr/lib/systemd/system/containerd.service.d' \
+	'/usr/lib/systemd/system/docker.service.d' \
 	'/usr/lib/systemd/system/kubelet.service.d' \
 	'/usr/local/bin' \
 	'/usr/local/lib/sysctl.d' \
 	'/usr/local/lib/systemd/system' \
 	'/usr/local/lib/systemd/system/containerd.service.d' \
+	'/usr/local/lib/systemd/system/docker.service.d' \
 	'/usr/local/lib/systemd/system/kubelet.service.d' \
 	'/usr/local/sbin' \
 	'/usr/local/share/defaults/kata-containers' \
@@ -603,10 +636,13 @@ each a_folder \
 	'/usr/share/defaults/kata-containers/runtime-rs/runtimes/*' \
 	'/usr/share/defaults/kata-containers/runtimes' \
 	'/usr/share/defaults/kata-containers/runtimes/*' \
+	'/var/lib/apt/lists' \
 	'/var/lib/caasctl/runs' \
 	'/var/lib/caasctl/runs/*' \
 	'/var/lib/dkms' \
+	'/var/lib/dpkg/updates' \
 	'/var/lib/etcd' \
+	'/var/lib/snapd/snaps' \
 	'/var/log/journal' \
 	'/var/log/pods' \
 	'/var/run/cdi'
@@ -615,21 +651,33 @@ each a_link \
 	'/dev/dm-*' \
 	'/etc/sysctl.conf' \
 	'/etc/sysctl.d/*.conf' \
+	'/etc/systemd/system.conf.d/*.conf' \
 	'/etc/systemd/system/*.swap' \
 	'/etc/systemd/system/containerd.service' \
+	'/etc/systemd/system/containerd.service.d/*.conf' \
+	'/etc/systemd/system/docker.service.d/*.conf' \
+	'/etc/systemd/system/kubelet.service.d/*.conf' \
 	'/lib/aarch64-linux-gnu/libc.so.6' \
 	'/lib/systemd/system/containerd.service' \
+	'/lib/systemd/system/docker.service.d/*.conf' \
 	'/lib/x86_64-linux-gnu/libc.so.6' \
 	'/lib64/libc.so.6' \
 	'/opt/containerd/bin' \
 	'/opt/containerd/bin/containerd' \
 	'/opt/containerd/bin/crictl' \
 	'/opt/containerd/bin/dockerd' \
+	'/opt/containerd/bin/ethtool' \
+	'/opt/containerd/bin/ip' \
+	'/opt/containerd/bin/iptables' \
+	'/opt/containerd/bin/mount' \
+	'/opt/containerd/bin/nsenter' \
 	'/opt/containerd/bin/runc' \
 	'/proc/1/fd/*' \
 	'/proc/PID/fd/*' \
+	'/proc/PID/fd/4' \
 	'/proc/self/ns/pid' \
 	'/run/systemd/system/containerd.service' \
+	'/run/systemd/system/docker.service.d/*.conf' \
 	'/sbin' \
 	'/sys/bus/pci/devices/*:*:*.*' \
 	'/sys/bus/pci/devices/*:*:*.*/driver' \
@@ -641,30 +689,63 @@ each a_link \
 	'/usr/bin' \
 	'/usr/bin/containerd' \
 	'/usr/bin/crictl' \
+	'/usr/bin/docker' \
 	'/usr/bin/dockerd' \
+	'/usr/bin/ethtool' \
+	'/usr/bin/ip' \
+	'/usr/bin/iptables' \
+	'/usr/bin/mount' \
+	'/usr/bin/nsenter' \
 	'/usr/bin/runc' \
 	'/usr/lib/sysctl.d/*.conf' \
 	'/usr/lib/systemd/system/containerd.service' \
+	'/usr/lib/systemd/system/docker.service' \
+	'/usr/lib/systemd/system/docker.service.d/*.conf' \
 	'/usr/local/bin' \
 	'/usr/local/bin/containerd' \
 	'/usr/local/bin/crictl' \
 	'/usr/local/bin/dockerd' \
+	'/usr/local/bin/ethtool' \
+	'/usr/local/bin/ip' \
+	'/usr/local/bin/iptables' \
+	'/usr/local/bin/mount' \
+	'/usr/local/bin/nsenter' \
 	'/usr/local/bin/runc' \
 	'/usr/local/lib/systemd/system/containerd.service' \
+	'/usr/local/lib/systemd/system/docker.service.d/*.conf' \
 	'/usr/local/sbin' \
 	'/usr/local/sbin/containerd' \
 	'/usr/local/sbin/crictl' \
+	'/usr/local/sbin/docker' \
 	'/usr/local/sbin/dockerd' \
+	'/usr/local/sbin/ethtool' \
+	'/usr/local/sbin/ip' \
+	'/usr/local/sbin/iptables' \
+	'/usr/local/sbin/mount' \
+	'/usr/local/sbin/nsenter' \
 	'/usr/local/sbin/runc' \
 	'/usr/sbin' \
 	'/usr/sbin/containerd' \
 	'/usr/sbin/crictl' \
 	'/usr/sbin/dockerd' \
+	'/usr/sbin/ethtool' \
+	'/usr/sbin/ip' \
+	'/usr/sbin/iptables' \
+	'/usr/sbin/mount' \
+	'/usr/sbin/nsenter' \
 	'/usr/sbin/runc'
 each a_stat \
 	'/bin/containerd' \
 	'/bin/crictl' \
 	'/bin/dockerd' \
+	'/bin/ethtool' \
+	'/bin/ip' \
+	'/bin/iptables' \
+	'/bin/kubeadm' \
+	'/bin/kubectl' \
+	'/bin/kubelet' \
+	'/bin/mount' \
+	'/bin/nsenter' \
 	'/bin/runc' \
 	'/bin/zstd' \
 	'/boot/efi/loader/entries' \
@@ -683,6 +764,7 @@ each a_stat \
 	'/dev/vhost-net' \
 	'/dev/vhost-vsock' \
 	'/efi/loader/entries' \
+	'/etc/apt/keyrings/gone.gpg' \
 	'/etc/containerd/conf.d/*.toml' \
 	'/etc/containerd/config.d/*.toml' \
 	'/etc/containerd/config.toml' \
@@ -717,13 +799,28 @@ each a_stat \
 	'/etc/modprobe.d/*.conf' \
 	'/etc/rancher/k3s' \
 	'/etc/rancher/rke2' \
-	'/etc/systemd/system.conf' \
-	'/etc/systemd/system/containerd.service' \
-	'/etc/systemd/system/kubelet.service' \
+	'/etc/systemd/system/cri-docker.service' \
+	'/etc/systemd/system/crio.service' \
+	'/etc/systemd/system/k0scontroller.service' \
+	'/etc/systemd/system/k0sworker.service' \
+	'/etc/systemd/system/k3s-agent.service' \
+	'/etc/systemd/system/k3s.service' \
+	'/etc/systemd/system/rke2-agent.service' \
+	'/etc/systemd/system/rke2-server.service' \
+	'/etc/systemd/system/snap.microk8s.daemon-containerd.service' \
+	'/etc/systemd/system/snap.microk8s.daemon-kubelite.service' \
 	'/etc/udev/rules.d/*.rules' \
 	'/lib/modules/*/modules.dep' \
-	'/lib/systemd/system/containerd.service' \
-	'/lib/systemd/system/kubelet.service' \
+	'/lib/systemd/system/cri-docker.service' \
+	'/lib/systemd/system/crio.service' \
+	'/lib/systemd/system/k0scontroller.service' \
+	'/lib/systemd/system/k0sworker.service' \
+	'/lib/systemd/system/k3s-agent.service' \
+	'/lib/systemd/system/k3s.service' \
+	'/lib/systemd/system/rke2-agent.service' \
+	'/lib/systemd/system/rke2-server.service' \
+	'/lib/systemd/system/snap.microk8s.daemon-containerd.service' \
+	'/lib/systemd/system/snap.microk8s.daemon-kubelite.service' \
 	'/opt/bin/cilium' \
 	'/opt/bin/conntrack' \
 	'/opt/bin/crictl' \
@@ -733,6 +830,7 @@ each a_stat \
 	'/opt/bin/helm' \
 	'/opt/bin/ip' \
 	'/opt/bin/iptables' \
+	'/opt/bin/k3s-uninstall.sh' \
 	'/opt/bin/kubeadm' \
 	'/opt/bin/kubectl' \
 	'/opt/bin/kubelet' \
@@ -742,6 +840,14 @@ each a_stat \
 	'/opt/containerd/bin/containerd' \
 	'/opt/containerd/bin/crictl' \
 	'/opt/containerd/bin/dockerd' \
+	'/opt/containerd/bin/ethtool' \
+	'/opt/containerd/bin/ip' \
+	'/opt/containerd/bin/iptables' \
+	'/opt/containerd/bin/kubeadm' \
+	'/opt/containerd/bin/kubectl' \
+	'/opt/containerd/bin/kubelet' \
+	'/opt/containerd/bin/mount' \
+	'/opt/containerd/bin/nsenter' \
 	'/opt/containerd/bin/runc' \
 	'/opt/kata/bin/cloud-hypervisor' \
 	'/opt/kata/bin/containerd-shim-kata-v2' \
@@ -753,20 +859,39 @@ each a_stat \
 	'/opt/kata/share/defaults/kata-containers/configuration.toml' \
 	'/opt/kata/share/kata-containers/kata-containers.img' \
 	'/opt/kata/share/kata-containers/vmlinux.container' \
+	'/opt/rke2/bin/rke2-uninstall.sh' \
 	'/root/.kube/config' \
 	'/run/chrony/chronyd.pid' \
 	'/run/containerd/containerd.sock' \
 	'/run/containerd/io.containerd.runtime.v2.task/moby/*' \
+	'/run/docker/containerd/daemon/io.containerd.runtime.v2.task/moby/*' \
 	'/run/ntpd.pid' \
 	'/run/ostree-booted' \
 	'/run/reboot-required' \
+	'/run/snap.docker/containerd/daemon/io.containerd.runtime.v2.task/moby/*' \
 	'/run/systemd/system' \
-	'/run/systemd/system/containerd.service' \
-	'/run/systemd/system/kubelet.service' \
+	'/run/systemd/system/cri-docker.service' \
+	'/run/systemd/system/crio.service' \
+	'/run/systemd/system/k0scontroller.service' \
+	'/run/systemd/system/k0sworker.service' \
+	'/run/systemd/system/k3s-agent.service' \
+	'/run/systemd/system/k3s.service' \
+	'/run/systemd/system/rke2-agent.service' \
+	'/run/systemd/system/rke2-server.service' \
+	'/run/systemd/system/snap.microk8s.daemon-containerd.service' \
+	'/run/systemd/system/snap.microk8s.daemon-kubelite.service' \
 	'/run/systemd/timesync/synchronized' \
 	'/sbin/containerd' \
 	'/sbin/crictl' \
 	'/sbin/dockerd' \
+	'/sbin/ethtool' \
+	'/sbin/ip' \
+	'/sbin/iptables' \
+	'/sbin/kubeadm' \
+	'/sbin/kubectl' \
+	'/sbin/kubelet' \
+	'/sbin/mount' \
+	'/sbin/nsenter' \
 	'/sbin/runc' \
 	'/snap/bin/cilium' \
 	'/snap/bin/conntrack' \
@@ -781,19 +906,45 @@ each a_stat \
 	'/snap/bin/kubeadm' \
 	'/snap/bin/kubectl' \
 	'/snap/bin/kubelet' \
+	'/snap/bin/microk8s' \
 	'/snap/bin/runc' \
 	'/snap/bin/socat' \
 	'/snap/bin/tc' \
 	'/sys/bus/pci/devices/*:*:*.*' \
 	'/sys/fs/cgroup/system.slice' \
+	'/sys/fs/cgroup/system.slice/crio.service' \
 	'/sys/fs/cgroup/system.slice/firewalld.service' \
+	'/sys/fs/cgroup/system.slice/k0scontroller.service' \
+	'/sys/fs/cgroup/system.slice/k0sworker.service' \
+	'/sys/fs/cgroup/system.slice/k3s-agent.service' \
+	'/sys/fs/cgroup/system.slice/k3s.service' \
 	'/sys/fs/cgroup/system.slice/kubelet.service' \
+	'/sys/fs/cgroup/system.slice/rke2-agent.service' \
+	'/sys/fs/cgroup/system.slice/rke2-server.service' \
+	'/sys/fs/cgroup/system.slice/snap.microk8s.daemon-containerd.service' \
+	'/sys/fs/cgroup/system.slice/snap.microk8s.daemon-kubelite.service' \
 	'/sys/fs/cgroup/systemd/system.slice' \
 	'/sys/fs/cgroup/systemd/system.slice/firewalld.service' \
+	'/sys/fs/cgroup/systemd/system.slice/k0scontroller.service' \
+	'/sys/fs/cgroup/systemd/system.slice/k0sworker.service' \
+	'/sys/fs/cgroup/systemd/system.slice/k3s-agent.service' \
+	'/sys/fs/cgroup/systemd/system.slice/k3s.service' \
 	'/sys/fs/cgroup/systemd/system.slice/kubelet.service' \
+	'/sys/fs/cgroup/systemd/system.slice/rke2-agent.service' \
+	'/sys/fs/cgroup/systemd/system.slice/rke2-server.service' \
+	'/sys/fs/cgroup/systemd/system.slice/snap.microk8s.daemon-containerd.service' \
+	'/sys/fs/cgroup/systemd/system.slice/snap.microk8s.daemon-kubelite.service' \
 	'/sys/fs/cgroup/unified/system.slice' \
 	'/sys/fs/cgroup/unified/system.slice/firewalld.service' \
+	'/sys/fs/cgroup/unified/system.slice/k0scontroller.service' \
+	'/sys/fs/cgroup/unified/system.slice/k0sworker.service' \
+	'/sys/fs/cgroup/unified/system.slice/k3s-agent.service' \
+	'/sys/fs/cgroup/unified/system.slice/k3s.service' \
 	'/sys/fs/cgroup/unified/system.slice/kubelet.service' \
+	'/sys/fs/cgroup/unified/system.slice/rke2-agent.service' \
+	'/sys/fs/cgroup/unified/system.slice/rke2-server.service' \
+	'/sys/fs/cgroup/unified/system.slice/snap.microk8s.daemon-containerd.service' \
+	'/sys/fs/cgroup/unified/system.slice/snap.microk8s.daemon-kubelite.service' \
 	'/sys/module' \
 	'/sys/module/hv_sock' \
 	'/sys/module/nf_tables' \
@@ -825,14 +976,23 @@ each a_stat \
 	'/usr/bin/mkinitramfs' \
 	'/usr/bin/mount' \
 	'/usr/bin/nsenter' \
+	'/usr/bin/rke2-uninstall.sh' \
 	'/usr/bin/runc' \
 	'/usr/bin/socat' \
 	'/usr/bin/tc' \
 	'/usr/bin/update-grub' \
 	'/usr/bin/zstd' \
 	'/usr/lib/modules/*/modules.dep' \
-	'/usr/lib/systemd/system/containerd.service' \
-	'/usr/lib/systemd/system/kubelet.service' \
+	'/usr/lib/systemd/system/cri-docker.service' \
+	'/usr/lib/systemd/system/crio.service' \
+	'/usr/lib/systemd/system/k0scontroller.service' \
+	'/usr/lib/systemd/system/k0sworker.service' \
+	'/usr/lib/systemd/system/k3s-agent.service' \
+	'/usr/lib/systemd/system/k3s.service' \
+	'/usr/lib/systemd/system/rke2-agent.service' \
+	'/usr/lib/systemd/system/rke2-server.service' \
+	'/usr/lib/systemd/system/snap.microk8s.daemon-containerd.service' \
+	'/usr/lib/systemd/system/snap.microk8s.daemon-kubelite.service' \
 	'/usr/local/bin/cilium' \
 	'/usr/local/bin/conntrack' \
 	'/usr/local/bin/containerd' \
@@ -846,18 +1006,29 @@ each a_stat \
 	'/usr/local/bin/helm' \
 	'/usr/local/bin/ip' \
 	'/usr/local/bin/iptables' \
+	'/usr/local/bin/k3s-agent-uninstall.sh' \
+	'/usr/local/bin/k3s-uninstall.sh' \
 	'/usr/local/bin/kubeadm' \
 	'/usr/local/bin/kubectl' \
 	'/usr/local/bin/kubelet' \
 	'/usr/local/bin/losetup' \
 	'/usr/local/bin/mount' \
 	'/usr/local/bin/nsenter' \
+	'/usr/local/bin/rke2-uninstall.sh' \
 	'/usr/local/bin/runc' \
 	'/usr/local/bin/socat' \
 	'/usr/local/bin/tc' \
 	'/usr/local/bin/zstd' \
-	'/usr/local/lib/systemd/system/containerd.service' \
-	'/usr/local/lib/systemd/system/kubelet.service' \
+	'/usr/local/lib/systemd/system/cri-docker.service' \
+	'/usr/local/lib/systemd/system/crio.service' \
+	'/usr/local/lib/systemd/system/k0scontroller.service' \
+	'/usr/local/lib/systemd/system/k0sworker.service' \
+	'/usr/local/lib/systemd/system/k3s-agent.service' \
+	'/usr/local/lib/systemd/system/k3s.service' \
+	'/usr/local/lib/systemd/system/rke2-agent.service' \
+	'/usr/local/lib/systemd/system/rke2-server.service' \
+	'/usr/local/lib/systemd/system/snap.microk8s.daemon-containerd.service' \
+	'/usr/local/lib/systemd/system/snap.microk8s.daemon-kubelite.service' \
 	'/usr/local/runtime-rs/bin/containerd-shim-kata-v2' \
 	'/usr/local/sbin/cilium' \
 	'/usr/local/sbin/conntrack' \
@@ -921,6 +1092,9 @@ each a_stat \
 each an_lstat \
 	'/boot/grub/grubenv' \
 	'/boot/grub2/grubenv' \
+	'/etc/apt/apt.conf.d/*.conf' \
+	'/etc/apt/auth.conf.d/*.conf' \
+	'/etc/caasctl/proxy.env' \
 	'/etc/cdi/*' \
 	'/etc/containerd/conf.d/*.toml' \
 	'/etc/containerd/config.toml' \
@@ -946,21 +1120,39 @@ each an_lstat \
 	'/etc/modprobe.d/*.conf' \
 	'/etc/modules-load.d/*.conf' \
 	'/etc/sysctl.d/*.conf' \
+	'/etc/systemd/system.conf' \
 	'/etc/systemd/system/*.swap' \
 	'/etc/systemd/system/caasctl-gpu.service' \
+	'/etc/systemd/system/containerd.service' \
+	'/etc/systemd/system/containerd.service.d/*.conf' \
 	'/etc/systemd/system/dev-*.swap' \
+	'/etc/systemd/system/docker.service' \
+	'/etc/systemd/system/kubelet.service' \
+	'/etc/systemd/system/kubelet.service.d/*.conf' \
 	'/etc/systemd/system/multi-user.target.wants/*' \
 	'/etc/systemd/system/swap.target.requires/*' \
 	'/etc/systemd/system/swap.target.wants/*' \
 	'/etc/systemd/system/swapfile.swap' \
 	'/etc/udev/rules.d/*.rules' \
+	'/lib/systemd/system/containerd.service' \
+	'/lib/systemd/system/docker.service' \
+	'/lib/systemd/system/kubelet.service' \
 	'/root/.kube' \
 	'/root/.kube/config' \
+	'/run/systemd/system/containerd.service' \
+	'/run/systemd/system/docker.service' \
+	'/run/systemd/system/kubelet.service' \
 	'/usr/bin/nvidia-container-runtime' \
 	'/usr/bin/nvidia-ctk' \
 	'/usr/bin/nvidia-smi' \
 	'/usr/bin/nvidia-uninstall' \
+	'/usr/lib/systemd/system/containerd.service' \
+	'/usr/lib/systemd/system/docker.service' \
+	'/usr/lib/systemd/system/kubelet.service' \
 	'/usr/local/lib/caasctl/gpu.sh' \
+	'/usr/local/lib/systemd/system/containerd.service' \
+	'/usr/local/lib/systemd/system/docker.service' \
+	'/usr/local/lib/systemd/system/kubelet.service' \
 	'/var/run/cdi/*'
 if [ -z "$ROOT" ]; then
 	say "caasctl-collect: commands"
@@ -1020,10 +1212,13 @@ if [ -z "$ROOT" ]; then
 	ask 6 /usr/sbin/kubectl version --client -o yaml
 	ask 6 /usr/sbin/kubelet --version
 	ask 6 /usr/sbin/runc --version
+	ask 20 apt-cache madison containerd runc kubelet kubeadm kubectl cri-tools iptables ethtool
+	ask 20 apt-cache madison kubelet kubeadm kubectl cri-tools iptables
+	ask 20 apt-cache madison kubelet kubeadm kubectl cri-tools iptables ethtool iproute2
 	ask 6 chronyc -n tracking
 	ask 3 ctr --connect-timeout 1s plugins ls
 	ask 6 dd if=/dev/kvm of=/dev/null count=0 status=none
-	ask 6 df -k --output=file,target,size,avail,itotal,iavail -- / /boot /opt /run /var /var/lib /var/lib/containerd /var/lib/etcd /var/lib/kubelet
+	ask 6 df -k --output=file,target,size,avail,itotal,iavail -- / /boot /opt /run /usr /var /var/cache /var/cache/apt /var/cache/apt/archives /var/lib /var/lib/containerd /var/lib/dpkg /var/lib/etcd /var/lib/kubelet
 	ask 6 dmesg --time-format iso
 	ask 9 env KUBECONFIG=/etc/kubernetes/admin.conf cilium status -o json
 	ask 6 getconf GNU_LIBC_VERSION
@@ -1074,7 +1269,6 @@ if [ -z "$ROOT" ]; then
 	ask 6 systemctl show -p LoadState,ActiveState,UnitFileState,ActiveEnterTimestampMonotonic -- kubelet.service
 	ask 6 systemctl show -p LoadState,ActiveState,UnitFileState,ActiveEnterTimestampMonotonic -- swapfile.swap
 	ask 6 systemctl show -p NeedDaemonReload -- caasctl-gpu.service
-	ask 6 uname -m
 fi
 
 say "caasctl-collect: writing"

@@ -12,6 +12,7 @@ _BEFORE = (
     ("Doctor", "doctor.md"),
     ("Recovery", "recovery.md"),
     ("Without a way out", "airgap.md"),
+    ("Nodes come and go", "nodes.md"),
     ("Exit codes", "exit-codes.md"),
     ("Profiles", "reference/profile.md"),
     ("Phases", "reference/phases.md"),

@@ -83,10 +83,9 @@ class LeaveSession(ResetSession):
         deletes = seen.admin and not seen.silent
         source = seen.kubeconfig if deletes else ""
         first: list[Resource] = [Final(Parting(seen.name, source, seen.plane))]
-        lost = needs.lost(seen, self._wish)
-        if self._wish.drain and not seen.silent and (seen.admin or not seen.closed):
+        if self._wish.drain and deletes:
             drained = Drained(seen.name, seen.kubeconfig, self._wish.flags, self._wish.wait_s)
-            first += [Final(drained, lost)] if seen.admin else []
+            first.append(Final(drained, needs.lost(seen)))
         return (
             _phase("leave-drain", "Its pods on other nodes, as far as their budgets let them", first),
             *ORDER,

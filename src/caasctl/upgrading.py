@@ -8,8 +8,21 @@ from caasctl import engine
 from caasctl.checks import ALL_CHECKS
 from caasctl.commands import Session
 from caasctl.facts import DOCTOR_PROBES, PROBES
+from caasctl.facts.cgroup import CgroupLayout
+from caasctl.facts.cilium import CiliumLive
+from caasctl.facts.containerd import ContainerdVersion
+from caasctl.facts.kubernetes import Cluster, Kubelet
+from caasctl.facts.kubernetes_api import ClusterApi
+from caasctl.facts.kubernetes_certificates import Kubeconfigs, NodeCertificates
+from caasctl.facts.kubernetes_config import KubeadmFile
+from caasctl.facts.kubernetes_kubelet import KubeletFlags
 from caasctl.facts.kubernetes_live import LiveObjects, ServerVersion
+from caasctl.facts.kubernetes_manifests import ControlPlane
 from caasctl.facts.kubernetes_pods import LivePods
+from caasctl.facts.kubernetes_tools import Packages, Tools
+from caasctl.facts.network import Links
+from caasctl.facts.os import Kernel
+from caasctl.facts.os_clock import Clock
 from caasctl.model import CaasError, Exit, Facts, FactUnread, Finding, Level, RefusedError, Report, UsageError
 from caasctl.needs.upgrade import path, refusals, state
 from caasctl.needs.upgrade.path import Step
@@ -17,7 +30,9 @@ from caasctl.needs.upgrade.state import Now
 
 WORD = "upgrade"
 _ALSO = ("kubernetes.certificates",)
-_LIVE = (LiveObjects, LivePods, ServerVersion)
+# All that the plan and its refusals read; what else a host has is no matter of an upgrade
+_READS = frozenset((CgroupLayout, CiliumLive, Clock, Cluster, ClusterApi, ContainerdVersion, ControlPlane, KubeadmFile, Kubeconfigs, Kubelet,
+                    KubeletFlags, Kernel, Links, LiveObjects, LivePods, NodeCertificates, Packages, ServerVersion, Tools))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -41,7 +56,7 @@ def target(text: str) -> str:
 
 def plan(session: Session, wanted: str) -> Plan:
     """Raises RefusedError, CaasError."""
-    facts = engine.collect(session.host, (*PROBES, *(probe for probe in DOCTOR_PROBES if probe.fact in _LIVE)))
+    facts = engine.collect(session.host, [probe for probe in (*PROBES, *DOCTOR_PROBES) if probe.fact in _READS])
     try:
         if not state.is_node(facts):
             raise RefusedError("this host is in no cluster", cause="there is no kubelet.conf: an upgrade is of a node",

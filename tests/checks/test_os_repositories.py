@@ -7,7 +7,7 @@ from tests.checks.test_os_dpkg import BARE, FULL
 
 from caasctl.checks import containerd, kubernetes
 from caasctl.checks.os_repositories import installed_by_hand, repository_keys
-from caasctl.facts.containerd import ContainerdService
+from caasctl.facts.containerd import ContainerdService, RuncVersion
 from caasctl.facts.os import OsRelease
 from caasctl.facts.os_apt import AptSources
 from caasctl.model import Level
@@ -75,7 +75,7 @@ def test_what_the_phase_brings_is_not_for_the_user_to_do() -> None:
     assert tools.fixed_by == "packages"
     for check, more in ((containerd.installed, (ContainerdService(),)), (containerd.runc_installed, ())):
         (found,) = judge(
-            check, SOURCES, *BARE, *more, *((containerd.RuncVersion(),) if check is containerd.runc_installed else ())
+            check, SOURCES, *BARE, *more, *((RuncVersion(),) if check is containerd.runc_installed else ())
         )
         assert found.fixed_by == "packages"
 

@@ -161,7 +161,7 @@ def test_a_control_plane_moves_its_pods_and_leaves_with_its_node_object(host: Ho
     untouched(host)
     done = leave(host, *FLAGS)
     assert done.returncode == DONE, said(done)
-    assert "No return pods that nobody makes again default/bare; emptyDir volumes of default/scratch" in said(done)
+    assert "No return pods that nobody makes again: default/bare; emptyDir volumes of default/scratch" in said(done)
     assert "Left the cluster" in said(done)
     assert names(host, "pods") == set()
     gone(host)
@@ -170,25 +170,22 @@ def test_a_control_plane_moves_its_pods_and_leaves_with_its_node_object(host: Ho
     assert "this host is in no cluster" in said(again)
 
 
-@pytest.mark.parametrize(
-    ("others", "told"),
-    [
-        ([], "this is the last control plane"),
-        ([*plane("node2", ready=False)], "etcd would lose its quorum"),
-        ([*plane("node2"), *plane("node3", ready=False)], "not ready: node3"),
-    ],
-    ids=["last", "one dead", "one of two dead"],
-)
-def test_a_control_plane_that_the_cluster_cannot_spare_stays(
-    host: Host, others: list[dict[str, Any]], told: str
-) -> None:
+def test_a_control_plane_that_the_cluster_cannot_spare_stays(host: Host) -> None:
     joined_plane(host)
-    if others:
-        make(host, *others)
-    done = leave(host, *FLAGS)
-    assert done.returncode == REFUSED, said(done)
-    assert told in said(done)
-    untouched(host)
+    cases: tuple[tuple[list[dict[str, Any]], str], ...] = (
+        ([], "this is the last control plane"),
+        (plane("node2", ready=False), "etcd would lose its quorum"),
+        ([*plane("node2"), *plane("node3", ready=False)], "not ready: node3"),
+    )
+    for others, told in cases:
+        if others:
+            make(host, *others)
+        done = leave(host, *FLAGS)
+        assert done.returncode == REFUSED, said(done)
+        assert told in said(done)
+        untouched(host)
+        if others:
+            host.sh(f"kubectl --kubeconfig {OTHER} delete -f /root/objects.yaml")
 
 
 def test_a_budget_that_allows_nothing_is_said_before_and_holds_the_drain_until_its_time_is_up(host: Host) -> None:
@@ -261,7 +258,7 @@ def test_killed_at_every_change_the_same_command_goes_on(host: Host) -> None:
     gone(host)
 
 
-@pytest.mark.parametrize("at", ["remove-etcd-member", "/etc/kubernetes/manifests", "/etc/kubernetes/pki", ADMIN])
+@pytest.mark.parametrize("at", ["remove-etcd-member", ADMIN])
 def test_a_kubeadm_that_dies_while_it_resets_is_run_again(host: Host, at: str) -> None:
     joined_plane(host)
     make(host, *plane("node2"))
@@ -299,12 +296,9 @@ def test_a_cluster_that_is_gone_when_the_node_object_is_to_go_is_said_with_the_c
     assert not host.path("/etc/kubernetes/kubelet.conf").exists()
 
 
-@pytest.mark.parametrize("words", [("--timeout", "soon"), ("--timeout", "0s"), ("--kubeconfig", "")])
-def test_wrong_words_are_usage_errors(host: Host, words: tuple[str, ...]) -> None:
-    assert host.caasctl("leave", "--yes", *words).returncode == USAGE
-
-
 def test_a_host_that_is_in_no_cluster_is_refused(host: Host) -> None:
     done = leave(host)
     assert done.returncode == REFUSED, said(done)
     assert "this host is in no cluster" in said(done)
+    for words in (("--timeout", "soon"), ("--timeout", "0s"), ("--kubeconfig", "")):
+        assert host.caasctl("leave", "--yes", *words).returncode == USAGE

@@ -11,25 +11,10 @@ from caasctl.facts.kubernetes_kubelet import KUBEADM_FLAGS, KubeletFlags, Kubele
 from caasctl.facts.kubernetes_tools import Tools
 from caasctl.facts.os_clock import COMES_UP_S, Clock
 from caasctl.model import Check, Evidence, Facts, Finding, Fix, FixKind, check, failed, passed, warned
+from caasctl.needs.upgrade.table import REMOVED_FLAGS
 from caasctl.profile import NodeProfile
 from caasctl.syntax import versions
-from caasctl.syntax.versions import Minor
 
-# The first version whose kubelet stops at the flag. kubernetes: CHANGELOG 1.24 (#106907 and others: dockershim's), 1.27
-# (#114017), 1.31 (#122082), 1.35 (#133779), 1.37 (#139870: cAdvisor's)
-_REMOVED: Mapping[str, Minor] = {
-    **dict.fromkeys(
-        ("network-plugin", "network-plugin-mtu", "cni-bin-dir", "cni-conf-dir", "cni-cache-dir", "docker-endpoint",
-         "experimental-dockershim-root-directory", "image-pull-progress-deadline"), (1, 24)),
-    "container-runtime": (1, 27),
-    "keep-terminated-pod-volumes": (1, 31),
-    "pod-infra-container-image": (1, 35),
-    **dict.fromkeys(
-        ("application-metrics-count-limit", "boot-id-file", "container-hints", "containerd", "containerd-namespace",
-         "enable-load-reader", "event-storage-age-limit", "event-storage-event-limit", "global-housekeeping-interval",
-         "log-cadvisor-usage", "machine-id-file", "storage-driver-user", "storage-driver-password", "storage-driver-host",
-         "storage-driver-db", "storage-driver-table", "storage-driver-secure", "storage-driver-buffer-duration"), (1, 37)),
-}  # fmt: skip
 # What kubeadm writes into the file itself, or the kubelet has anyway: nobody's wish.
 _KUBEADM_S_OWN = ("apiVersion", "kind", "staticPodPath", "clusterDNS", "clusterDomain", "authentication", "authorization",
                   "cgroupDriver", "containerRuntimeEndpoint", "rotateCertificates", "resolvConf", "healthzBindAddress",
@@ -52,7 +37,7 @@ def kubelet_flags(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     begun = facts[Cluster].begun
     # before there is a cluster kubeadm writes its own file anew
     flags = [(path, flag) for path, flag in facts[KubeletFlags].flags if begun or path != KUBEADM_FLAGS]
-    bad = [(path, flag) for path, flag in flags if version >= _REMOVED.get(flag, (9, 0))]
+    bad = [(path, flag) for path, flag in flags if version >= REMOVED_FLAGS.get(flag, (9, 0))]
     for path in dict.fromkeys(path for path, _ in bad):
         yield _unknown_flags(path, [flag for where, flag in bad if where == path], versions.text(version))
     overwritten = () if begun else tuple(_overwritten(facts[Kubelet].config, profile))

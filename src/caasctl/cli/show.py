@@ -26,10 +26,11 @@ def explain(
     from caasctl.checks import ALL_CHECKS  # noqa: PLC0415
     from caasctl.doctor import chain  # noqa: PLC0415
     from caasctl.doctor.rules import shipped_rules  # noqa: PLC0415
+    from caasctl.needs.upgrade import refusals  # noqa: PLC0415
     from caasctl.report import explain as text  # noqa: PLC0415
     from caasctl.syntax.cluster.smoke import TITLES  # noqa: PLC0415
 
-    claims = {**TITLES, chain.ID: chain.TITLE}
+    claims = {**TITLES, **refusals.TITLES, chain.ID: chain.TITLE}
     if check_id in claims:
         text.write_claim(check_id, claims[check_id], sys.stdout)
     elif check_id and (topic := text.of_topic(check_id, ALL_CHECKS)):

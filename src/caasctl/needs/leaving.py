@@ -95,13 +95,11 @@ def _refuse_drain(seen: Leaving, wish: Wish) -> None:
                            fix="save it, or add --delete-emptydir-data")  # fmt: skip
 
 
-def lost(seen: Leaving, wish: Wish) -> str:
+def lost(seen: Leaving) -> str:
     """What a drain ends for good, "" where nothing is."""
-    goes = [pod for pod in seen.pods if pod.goes and pod.kind is not Kind.DONE]
-    said = [("pods that nobody makes again", [pod for pod in goes if pod.kind is Kind.BARE])]
+    goes = [pod for pod in left(seen.pods, closed=seen.closed) if pod.kind is not Kind.DONE]
+    said = [("pods that nobody makes again:", [pod for pod in goes if pod.kind is Kind.BARE])]
     said += [("emptyDir volumes of", [pod for pod in goes if pod.scratch])]
-    if not wish.drain:
-        said = [("what runs here, killed without warning", goes)]
     return "; ".join(f"{what} {_named(pods)}" for what, pods in said if pods)
 
 
@@ -110,6 +108,8 @@ def before(seen: Leaving, wish: Wish) -> Iterator[str]:
     goes = left(seen.pods, closed=seen.closed)
     if wish.drain and not seen.silent:
         yield f"Pods that go elsewhere: {counted(goes)}{f', {_named(goes)}' if goes else ''}; for at most {wish.wait_s:.0f} s."
+    elif goes:
+        yield f"No pod is moved: {counted(goes)} here {'is' if len(goes) == 1 else 'are'} killed, {_named(goes)}."
     for budget in seen.budgets:
         held = [pod for pod in goes if budget.holds(pod)]
         if held and wish.drain:

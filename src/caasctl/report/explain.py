@@ -97,6 +97,7 @@ def write_symptom(rule: Rule, rules: Rules, out: TextIO, *, width: int | None = 
 
 CLAIMS = {  # judged by a command of its own, not by a check
     "smoke": ("what a pod says of where it runs, or the API server of it", "`caasctl smoke`, whose finding says the cause and the fix"),
+    "upgrade": ("this node's programs and files, and what its cluster says of its nodes", "`caasctl upgrade --dry-run --to VERSION`, before it shows a step"),
     "kubernetes": ("each link of the pod's start: node, class, handler, shim, Kata, devices, volumes, image, sandbox, containers",
                    "`caasctl doctor pod/NAME -n NAMESPACE`, whose finding is the first link that is broken"),
 }  # fmt: skip

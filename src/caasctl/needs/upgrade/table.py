@@ -26,8 +26,12 @@ CILIUM_KERNEL: Mapping[Minor, tuple[int, int]] = {
     (1, 19): (5, 10),
     (1, 20): (5, 10),
 }
-# kubernetes CHANGELOG: the first kubelet that ends at the flag, the first kubeadm that does not know the gate (#136016)
+# The first version whose kubelet stops at the flag. kubernetes: CHANGELOG 1.24 (#106907 and others: dockershim's), 1.27 (#114017),
+# 1.31 (#122082), 1.35 (#133779), 1.37 (#139870: cAdvisor's)
 REMOVED_FLAGS: Mapping[str, Minor] = {
+    **dict.fromkeys(
+        ("network-plugin", "network-plugin-mtu", "cni-bin-dir", "cni-conf-dir", "cni-cache-dir", "docker-endpoint",
+         "experimental-dockershim-root-directory", "image-pull-progress-deadline"), (1, 24)),
     "container-runtime": (1, 27),
     "keep-terminated-pod-volumes": (1, 31),
     "pod-infra-container-image": (1, 35),
@@ -37,6 +41,7 @@ REMOVED_FLAGS: Mapping[str, Minor] = {
          "storage-driver-user", "storage-driver-password", "storage-driver-host", "storage-driver-db", "storage-driver-table",
          "storage-driver-secure", "storage-driver-buffer-duration"), (1, 37)),
 }  # fmt: skip
+# kubernetes#136016 and CHANGELOG-1.37: the first kubeadm that does not know the gate
 REMOVED_KUBEADM_GATES: Mapping[str, Minor] = {"PublicKeysECDSA": (1, 37), "NodeLocalCRISocket": (1, 37)}
 
 
