@@ -34,7 +34,6 @@ from caasctl.syntax import image_name
 from caasctl.syntax.packages import Package
 
 SPARE = 256 << 20  # bytes that stay free
-_CHART_GUESS = 1 << 20
 Say = Callable[[str], None]
 
 
@@ -156,7 +155,6 @@ class Packing:
         with self._told():
             if not self._is_there(path):
                 self._step(f"chart: cilium {chart.version}")
-                self._room(_CHART_GUESS)
                 self._store(path, self._host.blocks(charts.pull(self._host, chart, f"{work}/chart")))
             self._entries.append(Entry(CHART, "cilium", path, chart.version))
             return charts.images(self._host, self._profile, f"{self._out}/{path}", f"{work}/values.yaml")
@@ -227,6 +225,8 @@ class Packing:
         said = sha256 or self._sums.get(path, "")
         good = bool(said) and self._sums.get(path) == said and not spoilt(self._tree, path, said)
         self.kept += good
+        if not good:
+            self._sums.pop(path, None)
         return good
 
     def _store(self, path: str, blocks: Iterator[bytes], sha256: str = "") -> None:
