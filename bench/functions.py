@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tests.lab.pci_tree import GIB, Function, build, gpu, port, text
 
 COUNTS = (1024, 4096)
-COMMANDS = (("preflight",), ("gpu", "list"))
+COMMANDS = (("facts",), ("preflight",), ("gpu", "list"))
 VERDICTS = (0, 1, 6)
 MOST = 4.0  # the design's: four times as many functions take at most four times as long
 VIRTUAL = 12  # in sixteen functions: most of what a host with thousands has are virtual ones

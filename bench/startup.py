@@ -1,16 +1,23 @@
-"""Prints what starting caasctl and looking at this host cost beside a bare interpreter, measured in turns in one run: python bench/startup.py [ROUNDS]."""
+"""Prints what starting caasctl and looking at this host cost beside a bare interpreter: python bench/startup.py [ROUNDS].
+
+With what `./dev build` made in dist/, also of the zipapp, and of the package's folder as it lies in /usr/lib/caasctl.
+"""
 
 from __future__ import annotations
 
-import statistics
-import subprocess
 import sys
 import sysconfig
-import time
+import tempfile
+import zipfile
+from compileall import compile_dir
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench.cost import beside
+
 CAASCTL = str(Path(sysconfig.get_path("scripts")) / "caasctl")
-VERDICTS = (0, 1, 4, 6)  # what a preflight or a dry run of a healthy caasctl may say of this host
+ZIPAPP = Path(__file__).resolve().parents[1] / "dist/caasctl.pyz"
 COMMANDS = {
     "bare interpreter": [sys.executable, "-c", "pass"],
     "import caasctl.cli": [sys.executable, "-c", "import caasctl.cli"],
@@ -21,24 +28,20 @@ COMMANDS = {
 }
 
 
-def milliseconds(argv: list[str]) -> float:
-    start = time.perf_counter()
-    done = subprocess.run(argv, check=False, stdout=subprocess.DEVNULL)
-    if done.returncode not in VERDICTS:
-        raise SystemExit(f"{' '.join(argv)} ended with {done.returncode}")
-    return (time.perf_counter() - start) * 1000
+def handed_out(folder: str) -> dict[str, list[str]]:
+    """The zipapp, and its files compiled as the package's are."""
+    if not ZIPAPP.exists():
+        return {}
+    with zipfile.ZipFile(ZIPAPP) as archive:
+        archive.extractall(folder)
+    compile_dir(folder, quiet=2)
+    alone = [sys.executable, "-I", "-S"]
+    return {f"{name} {word}": [*alone, path, word] for word in ("version", "preflight") for name, path in (("package:", folder), ("zipapp:", str(ZIPAPP)))}  # fmt: skip
 
 
 def main(rounds: int) -> None:
-    taken: dict[str, list[float]] = {name: [] for name in COMMANDS}
-    for _ in range(rounds):
-        for name, argv in COMMANDS.items():
-            taken[name].append(milliseconds(argv))
-    bare = statistics.median(taken["bare interpreter"])
-    print(f"{'':27} {'median':>9} {'fastest':>9} {'over bare':>10} {'ratio':>6}   ({rounds} rounds)")
-    for name, times in taken.items():
-        median = statistics.median(times)
-        print(f"{name:27} {median:6.0f} ms {min(times):6.0f} ms {median - bare:+7.0f} ms {median / bare:6.1f}")
+    with tempfile.TemporaryDirectory(prefix="caasctl-bench-") as folder:
+        beside({**COMMANDS, **handed_out(folder)}, rounds)
 
 
 if __name__ == "__main__":

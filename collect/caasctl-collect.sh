@@ -293,8 +293,11 @@ each a_file \
 	'/boot/loader/loader.conf' \
 	'/etc/apt/apt.conf' \
 	'/etc/apt/apt.conf.d/*' \
+	'/etc/apt/apt.conf.d/20auto-upgrades' \
+	'/etc/apt/apt.conf.d/50unattended-upgrades' \
 	'/etc/apt/preferences' \
 	'/etc/apt/preferences.d/*' \
+	'/etc/apt/preferences.d/kubernetes' \
 	'/etc/apt/sources.list' \
 	'/etc/apt/sources.list.d/*.list' \
 	'/etc/apt/sources.list.d/*.sources' \
@@ -358,7 +361,6 @@ each a_file \
 	'/etc/systemd/system/caasctl-gpu.service' \
 	'/etc/systemd/system/containerd.service' \
 	'/etc/systemd/system/containerd.service.d/*.conf' \
-	'/etc/systemd/system/docker.service' \
 	'/etc/systemd/system/docker.service.d/*.conf' \
 	'/etc/systemd/system/kubelet.service.d/*.conf' \
 	'/etc/systemd/system/ssh.socket' \
@@ -374,7 +376,6 @@ each a_file \
 	'/lib/modules/*/modules.builtin' \
 	'/lib/modules/*/modules.dep' \
 	'/lib/systemd/system/containerd.service' \
-	'/lib/systemd/system/docker.service' \
 	'/lib/systemd/system/docker.service.d/*.conf' \
 	'/modules.dep' \
 	'/opt/kata/.caasctl.json' \
@@ -384,6 +385,9 @@ each a_file \
 	'/proc/1/comm' \
 	'/proc/1/mountinfo' \
 	'/proc/2/comm' \
+	'/proc/PID/cgroup' \
+	'/proc/PID/cmdline' \
+	'/proc/PID/comm' \
 	'/proc/PID/stat' \
 	'/proc/cmdline' \
 	'/proc/config.gz' \
@@ -439,7 +443,6 @@ each a_file \
 	'/run/systemd/generator/ssh.socket' \
 	'/run/systemd/resolve/resolv.conf' \
 	'/run/systemd/system/containerd.service' \
-	'/run/systemd/system/docker.service' \
 	'/run/systemd/system/docker.service.d/*.conf' \
 	'/run/systemd/timesyncd.conf.d/*.conf' \
 	'/run/systemd/zram-generator.conf' \
@@ -476,7 +479,6 @@ each a_file \
 	'/usr/lib/systemd/zram-generator.conf' \
 	'/usr/local/lib/caasctl/gpu.sh' \
 	'/usr/local/lib/systemd/system/containerd.service' \
-	'/usr/local/lib/systemd/system/docker.service' \
 	'/usr/local/lib/systemd/system/docker.service.d/*.conf' \
 	'/usr/local/sbin/docker' \
 	'/usr/sbin/grub-mkconfig' \
@@ -649,21 +651,33 @@ each a_link \
 	'/dev/dm-*' \
 	'/etc/sysctl.conf' \
 	'/etc/sysctl.d/*.conf' \
+	'/etc/systemd/system.conf.d/*.conf' \
 	'/etc/systemd/system/*.swap' \
 	'/etc/systemd/system/containerd.service' \
+	'/etc/systemd/system/containerd.service.d/*.conf' \
+	'/etc/systemd/system/docker.service.d/*.conf' \
+	'/etc/systemd/system/kubelet.service.d/*.conf' \
 	'/lib/aarch64-linux-gnu/libc.so.6' \
 	'/lib/systemd/system/containerd.service' \
+	'/lib/systemd/system/docker.service.d/*.conf' \
 	'/lib/x86_64-linux-gnu/libc.so.6' \
 	'/lib64/libc.so.6' \
 	'/opt/containerd/bin' \
 	'/opt/containerd/bin/containerd' \
 	'/opt/containerd/bin/crictl' \
 	'/opt/containerd/bin/dockerd' \
+	'/opt/containerd/bin/ethtool' \
+	'/opt/containerd/bin/ip' \
+	'/opt/containerd/bin/iptables' \
+	'/opt/containerd/bin/mount' \
+	'/opt/containerd/bin/nsenter' \
 	'/opt/containerd/bin/runc' \
 	'/proc/1/fd/*' \
 	'/proc/PID/fd/*' \
+	'/proc/PID/fd/4' \
 	'/proc/self/ns/pid' \
 	'/run/systemd/system/containerd.service' \
+	'/run/systemd/system/docker.service.d/*.conf' \
 	'/sbin' \
 	'/sys/bus/pci/devices/*:*:*.*' \
 	'/sys/bus/pci/devices/*:*:*.*/driver' \
@@ -677,30 +691,61 @@ each a_link \
 	'/usr/bin/crictl' \
 	'/usr/bin/docker' \
 	'/usr/bin/dockerd' \
+	'/usr/bin/ethtool' \
+	'/usr/bin/ip' \
+	'/usr/bin/iptables' \
+	'/usr/bin/mount' \
+	'/usr/bin/nsenter' \
 	'/usr/bin/runc' \
 	'/usr/lib/sysctl.d/*.conf' \
 	'/usr/lib/systemd/system/containerd.service' \
+	'/usr/lib/systemd/system/docker.service' \
+	'/usr/lib/systemd/system/docker.service.d/*.conf' \
 	'/usr/local/bin' \
 	'/usr/local/bin/containerd' \
 	'/usr/local/bin/crictl' \
 	'/usr/local/bin/dockerd' \
+	'/usr/local/bin/ethtool' \
+	'/usr/local/bin/ip' \
+	'/usr/local/bin/iptables' \
+	'/usr/local/bin/mount' \
+	'/usr/local/bin/nsenter' \
 	'/usr/local/bin/runc' \
 	'/usr/local/lib/systemd/system/containerd.service' \
+	'/usr/local/lib/systemd/system/docker.service.d/*.conf' \
 	'/usr/local/sbin' \
 	'/usr/local/sbin/containerd' \
 	'/usr/local/sbin/crictl' \
 	'/usr/local/sbin/docker' \
 	'/usr/local/sbin/dockerd' \
+	'/usr/local/sbin/ethtool' \
+	'/usr/local/sbin/ip' \
+	'/usr/local/sbin/iptables' \
+	'/usr/local/sbin/mount' \
+	'/usr/local/sbin/nsenter' \
 	'/usr/local/sbin/runc' \
 	'/usr/sbin' \
 	'/usr/sbin/containerd' \
 	'/usr/sbin/crictl' \
 	'/usr/sbin/dockerd' \
+	'/usr/sbin/ethtool' \
+	'/usr/sbin/ip' \
+	'/usr/sbin/iptables' \
+	'/usr/sbin/mount' \
+	'/usr/sbin/nsenter' \
 	'/usr/sbin/runc'
 each a_stat \
 	'/bin/containerd' \
 	'/bin/crictl' \
 	'/bin/dockerd' \
+	'/bin/ethtool' \
+	'/bin/ip' \
+	'/bin/iptables' \
+	'/bin/kubeadm' \
+	'/bin/kubectl' \
+	'/bin/kubelet' \
+	'/bin/mount' \
+	'/bin/nsenter' \
 	'/bin/runc' \
 	'/bin/zstd' \
 	'/boot/efi/loader/entries' \
@@ -719,6 +764,7 @@ each a_stat \
 	'/dev/vhost-net' \
 	'/dev/vhost-vsock' \
 	'/efi/loader/entries' \
+	'/etc/apt/keyrings/gone.gpg' \
 	'/etc/containerd/conf.d/*.toml' \
 	'/etc/containerd/config.d/*.toml' \
 	'/etc/containerd/config.toml' \
@@ -753,29 +799,24 @@ each a_stat \
 	'/etc/modprobe.d/*.conf' \
 	'/etc/rancher/k3s' \
 	'/etc/rancher/rke2' \
-	'/etc/systemd/system.conf' \
-	'/etc/systemd/system/containerd.service' \
 	'/etc/systemd/system/cri-docker.service' \
 	'/etc/systemd/system/crio.service' \
 	'/etc/systemd/system/k0scontroller.service' \
 	'/etc/systemd/system/k0sworker.service' \
 	'/etc/systemd/system/k3s-agent.service' \
 	'/etc/systemd/system/k3s.service' \
-	'/etc/systemd/system/kubelet.service' \
 	'/etc/systemd/system/rke2-agent.service' \
 	'/etc/systemd/system/rke2-server.service' \
 	'/etc/systemd/system/snap.microk8s.daemon-containerd.service' \
 	'/etc/systemd/system/snap.microk8s.daemon-kubelite.service' \
 	'/etc/udev/rules.d/*.rules' \
 	'/lib/modules/*/modules.dep' \
-	'/lib/systemd/system/containerd.service' \
 	'/lib/systemd/system/cri-docker.service' \
 	'/lib/systemd/system/crio.service' \
 	'/lib/systemd/system/k0scontroller.service' \
 	'/lib/systemd/system/k0sworker.service' \
 	'/lib/systemd/system/k3s-agent.service' \
 	'/lib/systemd/system/k3s.service' \
-	'/lib/systemd/system/kubelet.service' \
 	'/lib/systemd/system/rke2-agent.service' \
 	'/lib/systemd/system/rke2-server.service' \
 	'/lib/systemd/system/snap.microk8s.daemon-containerd.service' \
@@ -799,6 +840,14 @@ each a_stat \
 	'/opt/containerd/bin/containerd' \
 	'/opt/containerd/bin/crictl' \
 	'/opt/containerd/bin/dockerd' \
+	'/opt/containerd/bin/ethtool' \
+	'/opt/containerd/bin/ip' \
+	'/opt/containerd/bin/iptables' \
+	'/opt/containerd/bin/kubeadm' \
+	'/opt/containerd/bin/kubectl' \
+	'/opt/containerd/bin/kubelet' \
+	'/opt/containerd/bin/mount' \
+	'/opt/containerd/bin/nsenter' \
 	'/opt/containerd/bin/runc' \
 	'/opt/kata/bin/cloud-hypervisor' \
 	'/opt/kata/bin/containerd-shim-kata-v2' \
@@ -821,14 +870,12 @@ each a_stat \
 	'/run/reboot-required' \
 	'/run/snap.docker/containerd/daemon/io.containerd.runtime.v2.task/moby/*' \
 	'/run/systemd/system' \
-	'/run/systemd/system/containerd.service' \
 	'/run/systemd/system/cri-docker.service' \
 	'/run/systemd/system/crio.service' \
 	'/run/systemd/system/k0scontroller.service' \
 	'/run/systemd/system/k0sworker.service' \
 	'/run/systemd/system/k3s-agent.service' \
 	'/run/systemd/system/k3s.service' \
-	'/run/systemd/system/kubelet.service' \
 	'/run/systemd/system/rke2-agent.service' \
 	'/run/systemd/system/rke2-server.service' \
 	'/run/systemd/system/snap.microk8s.daemon-containerd.service' \
@@ -837,6 +884,14 @@ each a_stat \
 	'/sbin/containerd' \
 	'/sbin/crictl' \
 	'/sbin/dockerd' \
+	'/sbin/ethtool' \
+	'/sbin/ip' \
+	'/sbin/iptables' \
+	'/sbin/kubeadm' \
+	'/sbin/kubectl' \
+	'/sbin/kubelet' \
+	'/sbin/mount' \
+	'/sbin/nsenter' \
 	'/sbin/runc' \
 	'/snap/bin/cilium' \
 	'/snap/bin/conntrack' \
@@ -857,6 +912,7 @@ each a_stat \
 	'/snap/bin/tc' \
 	'/sys/bus/pci/devices/*:*:*.*' \
 	'/sys/fs/cgroup/system.slice' \
+	'/sys/fs/cgroup/system.slice/crio.service' \
 	'/sys/fs/cgroup/system.slice/firewalld.service' \
 	'/sys/fs/cgroup/system.slice/k0scontroller.service' \
 	'/sys/fs/cgroup/system.slice/k0sworker.service' \
@@ -927,14 +983,12 @@ each a_stat \
 	'/usr/bin/update-grub' \
 	'/usr/bin/zstd' \
 	'/usr/lib/modules/*/modules.dep' \
-	'/usr/lib/systemd/system/containerd.service' \
 	'/usr/lib/systemd/system/cri-docker.service' \
 	'/usr/lib/systemd/system/crio.service' \
 	'/usr/lib/systemd/system/k0scontroller.service' \
 	'/usr/lib/systemd/system/k0sworker.service' \
 	'/usr/lib/systemd/system/k3s-agent.service' \
 	'/usr/lib/systemd/system/k3s.service' \
-	'/usr/lib/systemd/system/kubelet.service' \
 	'/usr/lib/systemd/system/rke2-agent.service' \
 	'/usr/lib/systemd/system/rke2-server.service' \
 	'/usr/lib/systemd/system/snap.microk8s.daemon-containerd.service' \
@@ -965,14 +1019,12 @@ each a_stat \
 	'/usr/local/bin/socat' \
 	'/usr/local/bin/tc' \
 	'/usr/local/bin/zstd' \
-	'/usr/local/lib/systemd/system/containerd.service' \
 	'/usr/local/lib/systemd/system/cri-docker.service' \
 	'/usr/local/lib/systemd/system/crio.service' \
 	'/usr/local/lib/systemd/system/k0scontroller.service' \
 	'/usr/local/lib/systemd/system/k0sworker.service' \
 	'/usr/local/lib/systemd/system/k3s-agent.service' \
 	'/usr/local/lib/systemd/system/k3s.service' \
-	'/usr/local/lib/systemd/system/kubelet.service' \
 	'/usr/local/lib/systemd/system/rke2-agent.service' \
 	'/usr/local/lib/systemd/system/rke2-server.service' \
 	'/usr/local/lib/systemd/system/snap.microk8s.daemon-containerd.service' \
@@ -1068,23 +1120,39 @@ each an_lstat \
 	'/etc/modprobe.d/*.conf' \
 	'/etc/modules-load.d/*.conf' \
 	'/etc/sysctl.d/*.conf' \
+	'/etc/systemd/system.conf' \
 	'/etc/systemd/system/*.swap' \
 	'/etc/systemd/system/caasctl-gpu.service' \
+	'/etc/systemd/system/containerd.service' \
 	'/etc/systemd/system/containerd.service.d/*.conf' \
 	'/etc/systemd/system/dev-*.swap' \
+	'/etc/systemd/system/docker.service' \
+	'/etc/systemd/system/kubelet.service' \
 	'/etc/systemd/system/kubelet.service.d/*.conf' \
 	'/etc/systemd/system/multi-user.target.wants/*' \
 	'/etc/systemd/system/swap.target.requires/*' \
 	'/etc/systemd/system/swap.target.wants/*' \
 	'/etc/systemd/system/swapfile.swap' \
 	'/etc/udev/rules.d/*.rules' \
+	'/lib/systemd/system/containerd.service' \
+	'/lib/systemd/system/docker.service' \
+	'/lib/systemd/system/kubelet.service' \
 	'/root/.kube' \
 	'/root/.kube/config' \
+	'/run/systemd/system/containerd.service' \
+	'/run/systemd/system/docker.service' \
+	'/run/systemd/system/kubelet.service' \
 	'/usr/bin/nvidia-container-runtime' \
 	'/usr/bin/nvidia-ctk' \
 	'/usr/bin/nvidia-smi' \
 	'/usr/bin/nvidia-uninstall' \
+	'/usr/lib/systemd/system/containerd.service' \
+	'/usr/lib/systemd/system/docker.service' \
+	'/usr/lib/systemd/system/kubelet.service' \
 	'/usr/local/lib/caasctl/gpu.sh' \
+	'/usr/local/lib/systemd/system/containerd.service' \
+	'/usr/local/lib/systemd/system/docker.service' \
+	'/usr/local/lib/systemd/system/kubelet.service' \
 	'/var/run/cdi/*'
 if [ -z "$ROOT" ]; then
 	say "caasctl-collect: commands"
@@ -1144,6 +1212,9 @@ if [ -z "$ROOT" ]; then
 	ask 6 /usr/sbin/kubectl version --client -o yaml
 	ask 6 /usr/sbin/kubelet --version
 	ask 6 /usr/sbin/runc --version
+	ask 20 apt-cache madison containerd runc kubelet kubeadm kubectl cri-tools iptables ethtool
+	ask 20 apt-cache madison kubelet kubeadm kubectl cri-tools iptables
+	ask 20 apt-cache madison kubelet kubeadm kubectl cri-tools iptables ethtool iproute2
 	ask 6 chronyc -n tracking
 	ask 3 ctr --connect-timeout 1s plugins ls
 	ask 6 dd if=/dev/kvm of=/dev/null count=0 status=none
@@ -1198,7 +1269,6 @@ if [ -z "$ROOT" ]; then
 	ask 6 systemctl show -p LoadState,ActiveState,UnitFileState,ActiveEnterTimestampMonotonic -- kubelet.service
 	ask 6 systemctl show -p LoadState,ActiveState,UnitFileState,ActiveEnterTimestampMonotonic -- swapfile.swap
 	ask 6 systemctl show -p NeedDaemonReload -- caasctl-gpu.service
-	ask 6 uname -m
 fi
 
 say "caasctl-collect: writing"

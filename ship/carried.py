@@ -20,7 +20,7 @@ CACHE = LIST.parents[1] / ".cache/bundle"
 # Always these files, whichever Python builds: so the same commit gives the same bytes.
 TARGET = ("--only-binary", ":all:", "--platform", "manylinux2014_x86_64", "--implementation", "cp", "--python-version", "3.10", "--abi", "cp310")  # fmt: skip
 LEFT_OUT = ("pygments", "markdown-it-py", "mdurl")  # rich's, for source code and Markdown: caasctl draws neither
-_NOT_NEEDED = re.compile(r"\.(so|pyd|pyi|pyx|pxd|c|h)$|/__pycache__/|^bin/|/py\.typed$|\.dist-info/(RECORD|INSTALLER|REQUESTED|WHEEL|direct_url\.json|entry_points\.txt)$")  # fmt: skip
+_NOT_NEEDED = re.compile(r"\.(so|pyd|pyi|pyx|pxd|c|h)$|/__pycache__/|^bin/|/py\.typed$|\.dist-info/(RECORD|INSTALLER|REQUESTED|WHEEL|top_level\.txt|direct_url\.json|entry_points\.txt)$")  # fmt: skip
 _ROOT_IS_FINE = ("--root-user-action", "ignore")
 
 

@@ -61,6 +61,14 @@ class Row:
 ROWS = (Row("0000:65:00.0", "10de", "2236", "nvidia.com/pgpu"), Row("0000:65:00.1", "10de", "1aef", ""))
 SHIPPED: dict[str, dict[str, Any]] = {
     "gpu.sh.j2": {"functions": ROWS, "kinds": [("nvidia.com/pgpu", "/var/run/cdi/x.yaml", "0.5.0")]},
+    "first-boot.sh.j2": {
+        "program": "/x.deb",
+        "file": "x.deb",
+        "sha256": "0",
+        "log": "/var/log/x",
+        "begun": "/var/x",
+        "command": "version",
+    },
     "gpu-initramfs-hook.sh.j2": {"rules": "/etc/udev/rules.d/x.rules"},
 }
 

@@ -11,6 +11,7 @@ _BEFORE = (
     ("Quick start", "index.md"),
     ("Doctor", "doctor.md"),
     ("Recovery", "recovery.md"),
+    ("Without a way out", "airgap.md"),
     ("Nodes come and go", "nodes.md"),
     ("Exit codes", "exit-codes.md"),
     ("Profiles", "reference/profile.md"),

@@ -11,6 +11,7 @@ from caasctl.airgapped import target_of
 from caasctl.commands import Session, not_empty
 from caasctl.faults import is_root
 from caasctl.host import LiveHost
+from caasctl.host.disk import SUFFIX
 from caasctl.model import Unreadable, UsageError
 
 Say = Callable[[str], None]
@@ -44,7 +45,8 @@ def _refuse_others(folder: str) -> None:
             f"{folder}: {error.reason}", cause="it was named with --out", fix="name a folder that you may write"
         ) from error
     known = ("airgap.json", "SHA256SUMS", "packages", "images", "charts", "files")
-    others = [name for name in there if name not in known and not name.startswith(("work-", ".caasctl", "lost+found"))]
+    left = (name for name in there if name not in known and not name.startswith(("work-", "lost+found")))
+    others = [name for name in left if not name.endswith(SUFFIX)]  # of a run that was killed while it wrote
     if others:
         raise UsageError(f"{folder} holds other things: {', '.join(others[:3])}", cause="pack removes what it does not need any more",
                          fix="name an empty folder, a new one, or one that pack filled before")  # fmt: skip

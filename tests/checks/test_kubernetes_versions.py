@@ -28,6 +28,7 @@ def versions(kubernetes: str, **told: str) -> tuple[Level, str]:
     [
         ("3.19.0", "v1.34.2", Level.PASS),
         ("3.19.0", "v1.31.2", Level.PASS),
+        ("3.19.0", "v1.36.4", Level.PASS),
         ("3.16.4", "v1.36.4", Level.WARN),
         ("3.20.1", "v1.31.9", Level.WARN),
     ],
@@ -40,11 +41,11 @@ def test_the_helm_to_take_is_named() -> None:
     found = only(
         tool_versions,
         Tools({"helm": "3.16.4"}, {"helm": "/usr/local/bin/helm"}),
-        profile=load("single-node", ("kubernetes.version=v1.33.1",)),
+        profile=load("single-node", ("kubernetes.version=v1.34.1",)),
     )
-    assert found.found == "helm 3.16.4, built for Kubernetes 1.28 to 1.31; the profile's: 1.33"
+    assert found.found == "helm 3.16.4, built for Kubernetes 1.28 to 1.31; the profile's: 1.34"
     assert found.fix
-    assert found.fix.text.startswith("put helm 3.18 where /usr/local/bin/helm is")
+    assert found.fix.text.startswith("put helm 3.19 where /usr/local/bin/helm is")
 
 
 def test_what_the_table_does_not_know_is_not_judged() -> None:

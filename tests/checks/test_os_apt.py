@@ -63,7 +63,7 @@ def test_a_source_that_moves_with_the_archive_passes() -> None:
 @pytest.mark.parametrize(
     ("source", "said", "fix"),
     [
-        (Source(LIST, "cdrom:[Debian 12]", "bookworm"), "a disc", "sed -i '\\|cdrom:[Debian 12]|s/^deb/# deb/'"),
+        (Source(LIST, "cdrom:[Debian 12]", "bookworm"), "a disc", "sed -i 's/^deb cdrom:/# &/' /etc/apt/sources.list"),
         (Source("/s.sources", "file:/srv/m", "bookworm"), "/srv/m is not there", "mount the mirror at /srv/m"),
         (Source("/k.list", "https://apt.kubernetes.io", "kubernetes-xenial"), "gone since 2024", "/k.list"),
         (Source("/k.list", "https://packages.cloud.google.com/apt", "kubernetes-xenial"), "gone since 2024", "/k.list"),

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from tests.checks.test_os import judge, only, release
 
@@ -122,3 +128,30 @@ def test_a_file_system_of_its_own_is_judged_alone() -> None:
     assert other.subject == "/usr"
     assert other.fix
     assert "apt-get clean" not in other.fix.text
+
+
+ASK = """
+from caasctl.checks.os_dpkg import package_space
+from caasctl.facts.os_system import PROBES, Disk
+from caasctl.host import LiveHost
+from caasctl.model import Facts, findings
+from caasctl.profile_load import load
+from tests.checks.test_os_dpkg import BARE, WHOLE
+disk = next(probe for probe in PROBES if probe.fact is Disk).read(LiveHost())
+for found in findings(package_space, Facts((disk, WHOLE, *BARE)), load("single-node", ())):
+    print(found.level.value, found.subject, found.found, found.wanted, sep="|")
+"""
+
+
+def test_a_file_system_that_is_full_is_found_on_this_machine() -> None:
+    """A small tmpfs over apt's archives, in a mount namespace of its own."""
+    cache = "/var/cache/apt/archives"
+    if shutil.which("unshare") is None or not os.path.isdir(cache):
+        pytest.skip("needs unshare and a machine with apt")
+    script = f'mount -t tmpfs -o size=16m none {cache} && exec {sys.executable} -c "$0"'
+    top = Path(__file__).resolve().parents[2]
+    said = subprocess.run(("unshare", "-m", "--propagation", "private", "sh", "-c", script, ASK), cwd=top, check=False,
+                          capture_output=True, text=True, timeout=120)  # fmt: skip
+    if "mount" in said.stderr or "unshare" in said.stderr:
+        pytest.skip("a mount namespace cannot be had here")
+    assert f"fail|{cache}|16 MiB free on {cache}|200 MiB for {cache}" in said.stdout.splitlines(), said.stderr

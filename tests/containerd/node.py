@@ -15,6 +15,8 @@ from tests.lab import cri as cri_client
 from tests.standins.registry import Registry, image
 
 from caasctl import engine
+from caasctl.airgap.archive import archive
+from caasctl.airgap.registry import Source, find
 from caasctl.checks.containerd_registries import hosts_files, mirrors
 from caasctl.facts import (
     containerd,
@@ -28,9 +30,11 @@ from caasctl.formats import parse_toml
 from caasctl.host import LiveHost
 from caasctl.model import CaasError, Facts, findings
 from caasctl.phases.containerd import PHASE
-from caasctl.profile import ContainerdSpec, Kubernetes, Metadata, NodeProfile, Spec
+from caasctl.profile import ContainerdSpec, ImageFile, Kubernetes, Metadata, NodeProfile, Spec
 from caasctl.profile_packages import RegistrySpec
 from caasctl.protocol import Impossible
+from caasctl.resources.images import Images
+from caasctl.syntax import image_name
 from caasctl.syntax.containerd.tables import cri
 
 PROFILE = NodeProfile("caasctl.io/v1alpha1", "NodeProfile", Metadata("test"), Spec(Kubernetes("v1.36.4")))
@@ -181,12 +185,48 @@ def mirrored(case: str) -> dict[str, Any]:
             "hosts": {str(path): path.read_text() for path in sorted(Path("/etc/containerd/certs.d").rglob("hosts.toml"))}}  # fmt: skip
 
 
+def imported(_case: str) -> dict[str, Any]:
+    """Images of an air gap's folder: one by tag and digest, one that is there already; a run that dies between the two; back."""
+    apply()
+    folder = Path("/opt/airgap")
+    one, two = image("one"), image("two")
+    files = []
+    os.environ.clear()
+    os.environ["PATH"] = "/usr/sbin:/usr/bin:/sbin:/bin"
+    with Registry({"one:1": one, "two:2": two}) as registry:
+        for name in (f"r.invalid/one:1@{one.top}", "r.invalid/two:2"):
+            parsed = image_name.parse(name)
+            assert parsed
+            found = find(parsed, "amd64", (Source(f"{registry.url}/v2"),))
+            LiveHost(str(folder)).store(f"/{parsed.file_name}", archive(found), 0o644)
+            files.append(ImageFile(f"{folder}/{parsed.file_name}", parsed.names))
+    images = Images(tuple(files), "/run/containerd/containerd.sock")
+    before = images.look(HOST)
+    Images(tuple(files[:1]), images.socket).apply(HOST, before)  # a run that died after the first
+    half = images.look(HOST)
+    images.apply(HOST, half)
+    whole = images.look(HOST)
+    labels = run("ctr", "-n", "k8s.io", "images", "ls").stdout
+    (back,) = images.undo(half).commands
+    undone = run(*back).returncode
+    Path(files[1].path).write_bytes(Path(files[1].path).read_bytes()[:3000])
+    try:
+        images.apply(HOST, images.look(HOST))
+        spoilt = ""
+    except CaasError as error:
+        spoilt = error.problem
+    return {"before": getattr(before, "text", None), "half": getattr(half, "text", None), "due": whole != images.target(whole),
+            "pinned": labels.count("pinned=pinned"), "names": run("ctr", "-n", "k8s.io", "images", "ls", "-q").stdout.split(),
+            "undone": undone, "spoilt": spoilt}  # fmt: skip
+
+
 SCENARIOS = {
     "converge": converge,
     "refused": refused,
     "rolled_back": rolled_back,
     "killed": killed,
     "mirrored": mirrored,
+    "imported": imported,
 }
 
 if __name__ == "__main__":

@@ -167,3 +167,17 @@ def test_images_of_registries_that_do_not_resolve_come_by_the_profiles_mirrors(
     assert "/v2/tiny/manifests/1?ns=elsewhere.invalid" in asked
     assert len(found["found"]) == 2
     assert "_default" in found["found"][0]
+
+
+@pytest.mark.parametrize("suite", containerds.SUITES)
+def test_images_of_an_air_gap_come_once_are_pinned_and_go_again(trees: dict[str, Path], suite: str) -> None:
+    found = on_node(trees[suite], "imported", "none")
+    assert found["before"] == ""
+    assert found["half"].splitlines()[0] == "r.invalid/one:1"
+    assert found["half"].splitlines()[1].startswith("r.invalid/one@sha256:")
+    assert not found["due"]
+    assert found["pinned"] >= 3
+    assert found["undone"] == 0
+    assert "r.invalid/one:1" in found["names"]
+    assert "r.invalid/two:2" not in found["names"]
+    assert "import" in found["spoilt"]

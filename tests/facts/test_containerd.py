@@ -268,6 +268,12 @@ def test_whether_docker_stops_with_containerd(tree: Tree, unit: str, *, bound: b
     assert (found.bound, found.lives_on) == (bound, True)
 
 
+def test_a_masked_docker_stops_with_nothing(tree: Tree, tmp_path: Path) -> None:
+    host = tree({"usr/lib/systemd/system/docker.service": "BindsTo=containerd.service\n", "etc/systemd/system/x": ""})
+    (tmp_path / "etc/systemd/system/docker.service").symlink_to("/dev/null")
+    assert not read(containerd_live.Docker, host).bound
+
+
 def test_docker_with_a_containerd_of_its_own_and_docker_as_a_snap(tree: Tree) -> None:
     task = "run/docker/containerd/daemon/io.containerd.runtime.v2.task/moby/abc/init.pid"
     found = read(

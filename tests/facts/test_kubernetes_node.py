@@ -160,6 +160,8 @@ def test_the_kubelet_s_flags_in_the_order_of_systemd(tmp_path: Path) -> None:
     assert [flag for _, flag in found] == names
     assert {path for path, _ in found} == {f"{over}/10-kubeadm.conf", "/etc/default/kubelet"}
     assert kubernetes_kubelet.read_flags(tree(tmp_path / "none", {"/x": ""})).flags == ()
+    (tmp_path / "etc/systemd/system/kubelet.service").symlink_to("/dev/null")
+    assert kubernetes_kubelet.read_flags(host).flags == found  # masked: its drop-ins are read all the same
 
 
 def test_how_the_kubelet_s_service_stands() -> None:

@@ -74,6 +74,17 @@ def test_proxies_of_a_tree(tmp_path: Path) -> None:
     assert (apt.http, apt.path) == ("http://apt:4/", "/etc/apt/apt.conf.d/95proxy")
 
 
+def test_a_masked_unit_and_a_masked_drop_in_have_no_environment(tmp_path: Path) -> None:
+    unit = "[Service]\nEnvironment=HTTPS_PROXY=http://old:1\n"
+    host = tree(tmp_path, {f"/usr/lib/systemd/system/{name}.service": unit for name in ("containerd", "kubelet")})
+    masks = tmp_path / "etc/systemd/system"
+    (masks / "kubelet.service.d").mkdir(parents=True)
+    (masks / "containerd.service").symlink_to("/dev/null")
+    (masks / "kubelet.service.d/proxy.conf").symlink_to("/dev/null")
+    found = network_proxy.read_proxies(host)
+    assert [one.who for one in found.settings] == ["kubelet"]
+
+
 def test_no_proxy_anywhere_is_a_value(tmp_path: Path) -> None:
     assert network_proxy.read_proxies(LiveHost(str(tmp_path))).settings == ()
     assert network_proxy.read_apt_proxy(LiveHost(str(tmp_path))).setting is None

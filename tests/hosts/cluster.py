@@ -23,7 +23,7 @@ BOOTED = 1795600000  # two days before the clock of the recording, which /proc/u
 _COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 _ROTATED = "/var/lib/kubelet/pki/kubelet-client-current.pem"
 _VERSION = "1.36.4"
-_TOOLS = ("kubelet", "kubeadm", "kubectl", "cri-tools")
+_TOOLS = ("kubelet", "kubeadm", "kubectl", "cri-tools", "kubernetes-cni")
 _LISTENERS = (("127.0.0.1:2379", "etcd"), ("192.168.40.17:2379", "etcd"), ("192.168.40.17:2380", "etcd"),
               ("*:6443", "kube-apiserver"), ("127.0.0.1:10257", "kube-controller"), ("127.0.0.1:10259", "kube-scheduler"),
               ("*:10250", "kubelet"), ("127.0.0.1:10248", "kubelet"), ("*:4244", "cilium-agent"),
@@ -80,7 +80,8 @@ def files(recording: Path) -> None:
     aftermath.put(recording, "/proc/stat", f"cpu  0 0 0 0 0 0 0 0 0 0\nbtime {BOOTED}\n")
     status = recording / "root/var/lib/dpkg/status"
     stanzas = (f"Package: {name}\nStatus: hold ok installed\nVersion: {_VERSION}-1.1\n" for name in _TOOLS)
-    status.write_text("\n".join((status.read_text().rstrip("\n") + "\n", *stanzas)))
+    before = status.read_text().replace("Package: containerd\nStatus: install", "Package: containerd\nStatus: hold")
+    status.write_text("\n".join((before.rstrip("\n") + "\n", *stanzas)))
 
 
 def stats() -> dict[str, dict[str, str]]:

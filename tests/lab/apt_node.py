@@ -64,8 +64,10 @@ def _folder_of_debian(tree: Path) -> None:
     folder.mkdir()
     for deb in (tree / "var/cache/apt/archives").glob("*.deb"):
         shutil.move(deb, folder)
-    (folder / "Packages").write_text(_run("dpkg-scanpackages", "--multiversion", ".", cwd=folder))
-    (tree / "etc/apt/sources.list").write_text("deb [trusted=yes] file:/srv/debian ./\n")
+    indices = folder / f"dists/{SUITE}/main/binary-{_run('dpkg', '--print-architecture').strip()}"
+    indices.mkdir(parents=True)
+    (indices / "Packages").write_text(_run("dpkg-scanpackages", "--multiversion", ".", cwd=folder))
+    (tree / "etc/apt/sources.list").write_text(f"deb [trusted=yes] file:/srv/debian {SUITE} main\n")
     shutil.rmtree(tree / "var/lib/apt/lists")
 
 

@@ -34,7 +34,6 @@ def test_the_distributions_containerd_and_the_projects_kubernetes() -> None:
         "kubeadm": ("1.36.4-*", "kubernetes"),
         "kubectl": ("1.36.4-*", "kubernetes"),
         "cri-tools": ("", "kubernetes"),
-        "kubernetes-cni": ("", "kubernetes"),
     }
     assert {"containerd", "runc", "iproute2", "iptables", "ethtool", "mount", "util-linux"} == _names(found) - {
         package.name for package in found.of("kubernetes")
@@ -77,7 +76,7 @@ def test_tarballs_take_the_place_of_packages() -> None:
     found = _wanted(
         f"packages.containerd={{from: tarball, {given}}}", f"packages.helm={{source: /srv/helm.tgz, sha256: {SHA}}}"
     )
-    assert not {"containerd", "runc", "kubernetes-cni"} & _names(found)
+    assert not {"containerd", "runc"} & _names(found)
     assert [(d.name, d.to, d.top) for d in found.downloads] == [
         ("helm", "/usr/local/bin", "linux-amd64"),
         ("containerd", "/usr/local/bin", "bin"),

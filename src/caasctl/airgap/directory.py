@@ -73,6 +73,11 @@ def is_inside(path: str) -> bool:
     return all(_PART.fullmatch(part) and part not in (".", "..") for part in parts) and not path.startswith("/")
 
 
+def plain_name(name: str) -> str:
+    """A file's name as it may stand in such a folder."""
+    return re.sub(r"[^A-Za-z0-9._%+~:@-]", "_", name).lstrip(".") or "_"
+
+
 def read_sums(tree: LiveHost) -> dict[str, str]:
     """SHA256SUMS of a folder, {} where there is none. Raises CaasError for one that is none."""
     found = {}

@@ -21,6 +21,7 @@ from caasctl.airgap.directory import (
     Entry,
     Manifest,
     open_directory,
+    plain_name,
     read_sums,
     spoilt,
 )
@@ -138,7 +139,7 @@ class Packing:
 
     def _files(self) -> None:
         for item in self._of(FILE):
-            path = f"{FILES}/{item.sha256[:12]}-{item.source.partition('?')[0].rpartition('/')[2]}"
+            path = f"{FILES}/{plain_name(item.source.partition('?')[0].rpartition('/')[2])}"  # releases are told by it
             with self._told():
                 if not self._is_there(path, item.sha256):
                     self._step(f"file: {item.name}")

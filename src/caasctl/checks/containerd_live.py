@@ -43,14 +43,14 @@ def _with_containers(found: Docker, facts: Facts, profile: NodeProfile) -> Findi
     """A restart of containerd that would end them stops the phases; so does an installation, before it is made."""
     ends = bool(found.containers) and found.bound and not found.lives_on
     make = failed if ends or installs(facts, profile) else warned
-    cause = ""
+    cause, count = "", found.all_containers
     if ends:
         cause = (
             "docker.service stops with containerd.service, and all its containers with it: `live-restore` is not on."
         )
     elif not found.containers:
         cause = "They run under a containerd of Docker's own: two daemons share the node's cgroups, memory and firewall rules."
-    return make(f"{found.all_containers} containers of Docker", wanted="none on a node", cause=cause,
+    return make(f"{count} container{'' if count == 1 else 's'} of Docker", wanted="none on a node", cause=cause,
                 fix=Fix("move what `docker ps` lists to another host, then `systemctl disable --now docker.socket docker.service`;"
                         " to live with them: a waiver of containerd.docker_shared in the profile", FixKind.EDIT))  # fmt: skip
 

@@ -8,7 +8,7 @@ from caasctl.facts.kubernetes_tools import Tools
 from caasctl.model import Check, Evidence, Facts, Finding, Fix, FixKind, check, passed, warned
 from caasctl.profile import NodeProfile
 from caasctl.syntax import versions
-from caasctl.syntax.versions import FIRST_CRICTL, HELM_BUILT_FOR, HELM_OLDER, Minor
+from caasctl.syntax.versions import FIRST_CRICTL, HELM_BUILT_FOR, HELM_NEWER, HELM_OLDER, Minor
 
 
 @check(
@@ -26,7 +26,7 @@ def tool_versions(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     helm, crictl = versions.minor(told.get("helm", "")), versions.minor(told.get("crictl", ""))
     built = HELM_BUILT_FOR.get(helm) if helm else None
     bad = []
-    if built and not 0 <= versions.behind(cluster, built) <= HELM_OLDER and profile.begins_cluster:
+    if built and not -HELM_NEWER <= versions.behind(cluster, built) <= HELM_OLDER and profile.begins_cluster:
         bad.append(_helm(told["helm"], built, cluster, facts))
     if crictl and crictl < FIRST_CRICTL <= cluster:
         bad.append(

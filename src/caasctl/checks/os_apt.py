@@ -74,6 +74,8 @@ def _off(source: Source) -> Fix:
     """A line is commented out; a file of stanzas is switched off as a whole only where it has but one."""
     if source.path.endswith(".sources"):
         return Fix(f"in {source.path}, the stanza with {source.uri}: Enabled: no", FixKind.EDIT)
+    if source.scheme == "cdrom":
+        return Fix(f"sed -i 's/^deb cdrom:/# &/' {source.path}")
     return Fix(f"sed -i '\\|{source.uri}|s/^deb/# deb/' {source.path}")
 
 

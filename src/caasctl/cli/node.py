@@ -135,6 +135,9 @@ def _look_into(session: Session, airgap: str | None) -> None:
     if airgap is not None:
         with progress.Progress(sys.stderr, brief=True) as shown:
             session.airgapped(airgap, shown.step)
+        told = session.profile.airgap
+        if told:
+            print(f"caasctl: all comes from {told.folder}; SHA-256 of its SHA256SUMS: {told.digest}", file=sys.stderr)
 
 
 def _words(now: Turn) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from caasctl.formats import FormatError, parse_json
-from caasctl.host import glob
+from caasctl.host import glob, unmasked
 from caasctl.model import Unreadable
 from caasctl.protocol import FileKind, Probe, Reader
 from caasctl.syntax.containerd import host as containerd_host
@@ -192,9 +192,10 @@ def _alive(host: Reader, folder: str) -> tuple[str, ...] | None:
 def _bound(host: Reader) -> bool:
     """docker-ce before 20.10 had BindsTo; Requires= and PartOf= stop it too."""
     folders = containerd_host.UNIT_FOLDERS
-    unit = next((text for folder in folders if (text := host.read(f"{folder}/docker.service")) is not None), "")
+    units = (f"{folder}/docker.service" for folder in folders)
+    unit = next((unmasked(host, path) for path in units if host.stat(path, follow=False)), "")
     drop_ins = (path for folder in folders for path in glob(host, f"{folder}/docker.service.d", ".conf"))
-    return bool(_BINDS.search("\n".join((unit, *(host.read(path) or "" for path in drop_ins)))))
+    return bool(_BINDS.search("\n".join((unit, *(unmasked(host, path) for path in drop_ins)))))
 
 
 def _lives_on(host: Reader) -> bool:

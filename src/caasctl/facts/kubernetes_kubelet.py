@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from caasctl.host import unmasked
 from caasctl.model import Unreadable
 from caasctl.protocol import Probe, Reader
 
@@ -72,7 +73,7 @@ def parse_show(text: str) -> KubeletService:
 
 def _unit_files(host: Reader) -> Iterator[str]:
     """The unit and its drop-ins, as systemd orders them."""
-    unit = next((f"{folder}/{_UNIT}" for folder in _FOLDERS if host.stat(f"{folder}/{_UNIT}")), None)
+    unit = next((f"{folder}/{_UNIT}" for folder in _FOLDERS if host.stat(f"{folder}/{_UNIT}", follow=False)), None)
     if unit:
         yield unit
     drop_ins: dict[str, str] = {}
@@ -86,7 +87,7 @@ def _unit_files(host: Reader) -> Iterator[str]:
 def read_flags(host: Reader) -> KubeletFlags:
     found: list[tuple[str, str, str]] = []
     for path in _unit_files(host):
-        for key, value in parse_unit(host.read(path) or ""):
+        for key, value in parse_unit(unmasked(host, path)):
             if key == "ExecStart" and not value:
                 found = [entry for entry in found if entry[0] != "ExecStart"]
             found += [(key, path, flag) for flag in parse_flags(value)]

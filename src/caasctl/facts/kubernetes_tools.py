@@ -154,8 +154,12 @@ def _is_podman(host: Reader, path: str) -> bool:
     """Package podman-docker brings a `docker` that is a link to podman, or a script that runs it."""
     target = host.readlink(path)
     there = host.stat(path)
-    short = there is not None and there.size < _SCRIPT_BYTES
-    return "podman" in (target or "") or (short and "podman" in (host.read(path) or ""))
+    if "podman" in (target or "") or there is None or there.size >= _SCRIPT_BYTES:
+        return "podman" in (target or "")
+    try:
+        return "podman" in (host.read(path) or "")
+    except Unreadable:  # a program, in a recording that has no text of it
+        return False
 
 
 def _ask(host: Reader, path: str, program: str) -> str:

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from caasctl.host import glob
+from caasctl.host import glob, unmasked
 from caasctl.protocol import Probe, Reader
 
 UNITS = ("containerd", "kubelet")
@@ -116,12 +116,12 @@ def _unit(host: Reader, who: str, folders: Iterable[str], names: Iterable[str], 
     for folder in folders:
         for path in glob(host, folder, ".conf"):
             drop_ins.setdefault(path.rpartition("/")[2], path)
-    main = next((path for path in names if host.stat(path)), None)
+    main = next((path for path in names if host.stat(path, follow=False)), None)
     found: dict[str, str] = {}
     paths: dict[str, str] = {}
     environment_files: list[str] = []
     for path in ([main] if main else []) + [drop_ins[name] for name in sorted(drop_ins)]:
-        own, files = parse_unit(host.read(path) or "", key)
+        own, files = parse_unit(unmasked(host, path), key)
         environment_files += files
         found.update(own)
         paths.update(dict.fromkeys(own, path))

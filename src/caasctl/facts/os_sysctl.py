@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from caasctl.host import unmasked
 from caasctl.model import MARK, Unreadable
 from caasctl.protocol import Probe, Reader
 from caasctl.syntax import needs, sysctl
@@ -70,9 +71,7 @@ def _read_config(host: Reader) -> SysctlConfig:
 
 
 def _settings(host: Reader, path: str) -> tuple[Setting, ...]:
-    if host.readlink(path) == "/dev/null":  # so an administrator switches a packaged file off
-        return ()
-    text = host.read(path) or ""
+    text = unmasked(host, path)
     return sysctl.settings(text, path, ours=MARK in text.lower())
 
 

@@ -24,6 +24,9 @@ GPU_SCRIPT = "/usr/local/lib/caasctl/gpu.sh"
 GPU_EARLY, GPU_HOOKS = (GPU_RULES, GPU_MODPROBE), (GPU_HOOK, GPU_DRACUT)
 GPU = (GPU_MODULES, *GPU_EARLY, *GPU_HOOKS, GPU_UNIT, GPU_SCRIPT)
 CRICTL, CONTAINERD = "/etc/crictl.yaml", "/etc/containerd/conf.d/zz-caasctl.toml"
+PROXY, PROXY_DROP_IN = "/etc/caasctl/proxy.env", "/etc/systemd/system/{}.service.d/zz-caasctl-proxy.conf"
+PROXY_UNITS = ("containerd", "kubelet")
+APT_PROXY = ("/etc/apt/apt.conf.d/zz-caasctl-proxy.conf", "/etc/apt/auth.conf.d/zz-caasctl-proxy.conf")
 VALUES = f"{kubeadm.FOLDER}/cilium-values.yaml"
 FROZEN = (
     kubeadm.CONFIG,
@@ -40,7 +43,8 @@ KATA = tuple(
     for handler in kata_release.HANDLERS
     for path in (kata_release.own_configuration(handler), kata_release.own_drop_in(handler))
 )
-FILES = (*MODULES, *SYSCTLS, GRUB, TRIAL, CONTAINERD, CRICTL, *GPU, *KATA, *FROZEN)
+PROXIES = (PROXY, *map(PROXY_DROP_IN.format, PROXY_UNITS), *APT_PROXY)
+FILES = (*MODULES, *SYSCTLS, GRUB, TRIAL, CONTAINERD, CRICTL, *GPU, *KATA, *PROXIES, *FROZEN)
 _OF_JOINED = {kubeadm.KUBELET_PATCH, kubeadm.ADMISSION}  # only a control plane that joined has both
 _ENTRY = re.compile(r"\d{4}\.json")
 Original = tuple[str, int]

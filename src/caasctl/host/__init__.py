@@ -38,6 +38,11 @@ def glob(host: Reader, folder: str, suffix: str) -> tuple[str, ...]:
     return tuple(f"{folder}/{name}" for name in names if name.endswith(suffix) and not name.startswith("."))
 
 
+def unmasked(host: Reader, path: str) -> str:
+    """The text of a file of systemd's or sysctl's; "" where it is absent, or a link to /dev/null, which switches it off."""
+    return "" if host.readlink(path) == "/dev/null" else host.read(path) or ""
+
+
 def _silent(_line: str) -> None:
     """Progress for whoever wants none."""
 

@@ -63,7 +63,7 @@ def wanted(profile: NodeProfile, distribution: OsRelease, architecture: str) -> 
     by = manager(distribution)
     if profile.spec.packages.install == "off" or not by:
         return Wanted()
-    packages = (*_runtime(profile, distribution, by), *_kubernetes(profile, by), *_tools(profile, by))
+    packages = (*_runtime(profile, distribution, by), *_kubernetes(profile), *_tools(profile, by))
     used = set() if profile.airgap else {package.repository for package in packages}
     both = (_kubernetes_repository(profile, by), _docker_repository(profile, distribution, by))
     return Wanted(packages, _downloads(profile, architecture), tuple(one for one in both if one.name in used))
@@ -74,11 +74,7 @@ def installs(facts: Facts, profile: NodeProfile) -> tuple[str, ...]:
     there = {"containerd": facts[ContainerdBinaries].paths, "runc": facts[RuncBinaries].paths}
     there |= {**facts[HostTools].paths, **facts[Tools].paths}  # type: ignore[dict-item]  # a path each
     listed = wanted(profile, facts[OsRelease], "").packages
-    return tuple(
-        p.name
-        for p in listed
-        if p.name not in facts[Packages].versions and not there.get(p.program) and not p.program.startswith("/")
-    )  # fmt: skip - kubernetes-cni comes with the kubelet
+    return tuple(p.name for p in listed if p.name not in facts[Packages].versions and not there.get(p.program))
 
 
 def unsigned(facts: Facts, profile: NodeProfile) -> tuple[Repository, ...]:
@@ -148,16 +144,11 @@ def _runtime(profile: NodeProfile, distribution: OsRelease, by: str) -> tuple[Pa
     return (Package("containerd", glob, "", "containerd"), runc)
 
 
-def _kubernetes(profile: NodeProfile, by: str) -> tuple[Package, ...]:
-    """cri-tools and kubernetes-cni have versions of their own; the repository of a minor has those that fit it."""
+def _kubernetes(profile: NodeProfile) -> tuple[Package, ...]:
+    """cri-tools has versions of its own; the repository of a minor has those that fit it. kubernetes-cni comes with the kubelet."""
     version = f"{profile.spec.kubernetes.version.lstrip('v').replace('-', '~')}-*"
     trio = tuple(Package(name, version, KUBERNETES, name) for name in ("kubelet", "kubeadm", "kubectl"))
-    return (*trio, Package("cri-tools", "", KUBERNETES, "crictl"), *_cni(profile, by))
-
-
-def _cni(profile: NodeProfile, by: str) -> tuple[Package, ...]:  # noqa: ARG001 - one name on both
-    given = profile.spec.packages.containerd.cni.source
-    return () if given else (Package("kubernetes-cni", "", KUBERNETES, "/opt/cni/bin/loopback"),)
+    return (*trio, Package("cri-tools", "", KUBERNETES, "crictl"))
 
 
 def _tools(profile: NodeProfile, by: str) -> tuple[Package, ...]:

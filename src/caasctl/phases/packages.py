@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from caasctl import formats
 from caasctl.facts.containerd import (
@@ -25,7 +26,7 @@ from caasctl.facts.os_dpkg import DpkgState
 from caasctl.facts.os_system import Disk
 from caasctl.model import HEADER, Facts
 from caasctl.needs.network import proxy
-from caasctl.needs.packages import HELD, Download, Package, Repository, manager, wanted
+from caasctl.needs.packages import HELD, Download, Package, Repository, Wanted, manager, wanted
 from caasctl.profile import NodeProfile
 from caasctl.profile_packages import ProxySpec
 from caasctl.protocol import Phase, Resource
@@ -51,9 +52,12 @@ _PROGRAMS = {
 def desired(facts: Facts, profile: NodeProfile) -> Iterator[Resource]:
     """The whole list, whatever of it is there: each resource leaves alone what is."""
     distribution = facts[OsRelease]
+    machine = (
+        facts[Machine].word if profile.spec.packages.helm.source else ""
+    )  # Helm's tarball has a folder of that name
+    want = wanted(profile, distribution, machine)
     if manager(distribution) == "apt":
-        yield from _proxy(facts, profile.spec.proxy)
-    want = wanted(profile, distribution, facts[Machine].word)
+        yield from _proxy(facts, profile.spec.proxy, want)
     if manager(distribution) != "apt" or not want.packages:
         return
     signed = tuple(one for one in want.repositories if one.fingerprint)
@@ -80,16 +84,17 @@ def _files(repository: Repository, packages: tuple[Package, ...]) -> tuple[File,
     return (File(apt.pins_file(repository), pins), source) if pins else (source,)
 
 
-def _proxy(facts: Facts, spec: ProxySpec) -> Iterator[File]:
+def _proxy(facts: Facts, spec: ProxySpec, want: Wanted) -> Iterator[File]:
     """Apt's own files, before it is asked for anything. Whoever may not read the passwords gets no error from apt."""
     if not spec.http and not spec.https:
         yield from (Gone(proxy.APT), Gone(proxy.APT_LOGIN))
         return
     known = facts.get(AptSources)
-    hosts = dict.fromkeys(source.host for source in (known.sources if known else ()) if source.host)
+    foreign = (source.host for source in (known.sources if known else ()) if not source.ours)
+    hosts = dict.fromkeys((*foreign, *(urlsplit(one.uri).hostname or "" for one in want.repositories)))
     login = File(proxy.APT_LOGIN, proxy.apt_login(spec), 0o600, secret=True)
     yield login if proxy.is_secret(spec) else Gone(proxy.APT_LOGIN)
-    yield File(proxy.APT, proxy.apt(spec, hosts))
+    yield File(proxy.APT, proxy.apt(spec, filter(None, hosts)))
 
 
 PHASE = Phase(

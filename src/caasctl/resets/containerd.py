@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from caasctl.facts.containerd import ContainerdBinaries, ContainerdVersion
 from caasctl.facts.containerd_config import ContainerdConfig
 from caasctl.facts.containerd_registries import RegistryFolders
 from caasctl.facts.kubernetes import Cluster
-from caasctl.facts.ownership import CONTAINERD, CRICTL, OwnFiles, Record
+from caasctl.facts.ownership import CONTAINERD, CRICTL, PROXY, PROXY_DROP_IN, PROXY_UNITS, OwnFiles, Record
 from caasctl.formats import FormatError, parse_toml
 from caasctl.model import Facts
 from caasctl.needs.ownership import is_ours, touched_containerd
@@ -17,18 +17,28 @@ from caasctl.protocol import Phase, Resource
 from caasctl.resources.containerd.back import ContainerdBack
 from caasctl.resources.files import Reset, Transaction
 from caasctl.resources.final import Final
+from caasctl.resources.restarted import Restarted
 from caasctl.syntax.containerd.tables import runtimes_path, schema, table
 from caasctl.syntax.containerd.without import WithoutOurs
 
 
 def desired(facts: Facts, _profile: NodeProfile) -> Iterator[Resource]:
     written = facts[Record].written
+    yield from (Final(_proxied(written, unit)) for unit in PROXY_UNITS)
     if touched_containerd(facts):
         yield Final(_transaction(facts))
     yield Final(Reset(CRICTL, digests=written.get(CRICTL, frozenset())))
     for file in facts[RegistryFolders].files:
         if file.ours:
             yield Final(Reset(file.path, digests=written.get(file.path, frozenset())))
+
+
+def _proxied(written: Mapping[str, frozenset[str]], unit: str) -> Transaction:
+    paths = (PROXY, PROXY_DROP_IN.format(unit))
+    files = tuple(Reset(path, secret=path == PROXY, digests=written.get(path, frozenset())) for path in paths)
+    return Transaction(
+        f"proxy:{unit}", files, Restarted(f"{unit}.service", paths), then=f"{unit} restarted where it runs"
+    )
 
 
 def _transaction(facts: Facts) -> Transaction:

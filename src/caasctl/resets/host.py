@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from caasctl.facts.network import Links
 from caasctl.facts.os_sysctl import SysctlConfig
-from caasctl.facts.ownership import MODULES, SYSCTLS, OwnFiles, Record
+from caasctl.facts.ownership import APT_PROXY, MODULES, SYSCTLS, OwnFiles, Record
 from caasctl.model import Facts
 from caasctl.profile import NodeProfile
 from caasctl.protocol import Phase, Resource
@@ -24,8 +24,8 @@ _UNITS = ("unmask", "mask", "enable", "disable")
 def desired(facts: Facts, _profile: NodeProfile) -> Iterator[Resource]:
     """Only the record knows what a setting or a unit was before; without it they stay as they are."""
     record = facts[Record]
-    for path in (*MODULES, *SYSCTLS):
-        yield Final(Reset(path, digests=record.written.get(path, frozenset())))
+    for path in (*MODULES, *SYSCTLS, *APT_PROXY):
+        yield Final(Reset(path, secret=path in APT_PROXY, digests=record.written.get(path, frozenset())))
     for program, *words in record.commands:
         if program == "sysctl":
             yield from _setting(facts, words[-1])

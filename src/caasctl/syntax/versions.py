@@ -43,7 +43,7 @@ CONTAINERD_TESTED: Mapping[Minor, Mapping[Minor, int]] = {
 HELM_BUILT_FOR: Mapping[Minor, Minor] = {
     (3, 16): (1, 31), (3, 17): (1, 32), (3, 18): (1, 33), (3, 19): (1, 34), (3, 20): (1, 35), (4, 0): (1, 34),
 }  # fmt: skip
-HELM_OLDER = 3
+HELM_OLDER, HELM_NEWER = 3, 2  # of newer ones nothing is promised; that it works ends with the kinds that a chart is of
 FIRST_CRICTL: Minor = (1, 27)  # cri-tools' README: one that is as new goes with every Kubernetes since
 # kata-containers, versions.yaml of 4.1.0: externals.containerd, the least that it is tested with
 KATA_NEEDS_CONTAINERD: tuple[Minor, Minor] = ((4, 0), (1, 7))

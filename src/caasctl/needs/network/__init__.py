@@ -5,6 +5,7 @@ from __future__ import annotations
 from caasctl.facts.kubernetes_manifests import ControlPlane
 from caasctl.facts.network import Links
 from caasctl.facts.network_routes import Routes
+from caasctl.facts.ownership import PROXY, PROXY_DROP_IN
 from caasctl.model import Facts
 from caasctl.needs.network import proxy
 from caasctl.needs.network.live import Live, auto_ipv6, families, live_ranges, node_addresses, node_link, reachable
@@ -77,12 +78,12 @@ def proxied(facts: Facts, profile: NodeProfile, unit: str) -> Transaction:
 
     unit: containerd or kubelet. Raises CaasError where the cluster's networks cannot be chosen.
     """
-    spec, drop_in = profile.spec.proxy, proxy.DROP_IN.format(unit)
-    members: tuple[File, ...] = (Gone(proxy.ENVIRONMENT), Gone(drop_in))
+    spec, drop_in = profile.spec.proxy, PROXY_DROP_IN.format(unit)
+    members: tuple[File, ...] = (Gone(PROXY), Gone(drop_in))
     if spec.http or spec.https:
         text = proxy.environment(spec, direct(facts, profile, ranges(facts, profile)))
         secret = proxy.is_secret(spec)
-        variables = File(proxy.ENVIRONMENT, text, 0o600 if secret else 0o644, secret=secret)
+        variables = File(PROXY, text, 0o600 if secret else 0o644, secret=secret)
         members = (variables, File(drop_in, proxy.drop_in()))
-    restarted = Restarted(f"{unit}.service", (proxy.ENVIRONMENT, drop_in))
+    restarted = Restarted(f"{unit}.service", (PROXY, drop_in))
     return Transaction(f"proxy:{unit}", members, restarted, then=f"{unit} is restarted where it runs; pods run on")

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from urllib.parse import unquote, urlsplit
 
+from caasctl.facts.ownership import APT_PROXY, PROXY
 from caasctl.model import HEADER
 from caasctl.profile_packages import ProxySpec
 from caasctl.syntax.no_proxy import covered
 from caasctl.syntax.systemd import environment_file
 
-ENVIRONMENT = "/etc/caasctl/proxy.env"
-DROP_IN = "/etc/systemd/system/{}.service.d/zz-caasctl-proxy.conf"
-APT, APT_LOGIN = "/etc/apt/apt.conf.d/zz-caasctl-proxy.conf", "/etc/apt/auth.conf.d/zz-caasctl-proxy.conf"
+APT, APT_LOGIN = APT_PROXY
 _LOOPBACK = "127.0.0.1"  # curl and others know no ranges
 
 
@@ -31,7 +30,7 @@ def environment(spec: ProxySpec, direct: Iterable[str]) -> str:
 
 def drop_in() -> str:
     """Of a unit; the variables are in a file of their own: `systemctl show` gives those of Environment= to everybody."""
-    return f"{HEADER}[Service]\nEnvironmentFile=-{ENVIRONMENT}\n"
+    return f"{HEADER}[Service]\nEnvironmentFile=-{PROXY}\n"
 
 
 def apt(spec: ProxySpec, hosts: Iterable[str]) -> str:

@@ -35,6 +35,11 @@ class Source:
         return self.uri.partition(":")[0].lower()
 
     @property
+    def ours(self) -> bool:
+        """Whether a file of caasctl's names it."""
+        return "/caasctl-" in self.path
+
+    @property
     def host(self) -> str:
         """Of a place on another machine, without a port; "" of any other."""
         return (urlsplit(self.uri).hostname or "") if self.scheme in ("http", "https") else ""

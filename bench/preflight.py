@@ -1,0 +1,30 @@
+"""Prints what `caasctl preflight` costs beside Docker's check-config.sh, which reads the kernel's configuration alone: python bench/preflight.py [ROUNDS].
+
+The script is that of Debian's package docker.io, unpacked below .cache and not installed; as root, for apt.
+"""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench.cost import beside
+from tests.lab import debian
+
+CAASCTL = str(Path(sysconfig.get_path("scripts")) / "caasctl")
+TREE = debian.CACHE / "docker-check"
+SCRIPT = TREE / "usr/share/docker.io/contrib/check-config.sh"
+
+
+def main(rounds: int) -> None:
+    if not debian.is_there(TREE):
+        debian.fetch(TREE, "bookworm", ("docker.io",), "true")
+    beside({"check-config.sh": ["bash", str(SCRIPT)], "caasctl preflight": [CAASCTL, "preflight"],
+            "caasctl preflight -o json": [CAASCTL, "preflight", "-o", "json"]}, rounds)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 7)

@@ -1,0 +1,92 @@
+"""Keys of the repositories, and hosts without apt: each finding seen, and silent where nothing is missing."""
+
+from __future__ import annotations
+
+from tests.checks.test_kubernetes import judge
+from tests.checks.test_os_dpkg import BARE, FULL
+
+from caasctl.checks import containerd, kubernetes
+from caasctl.checks.os_repositories import installed_by_hand, repository_keys
+from caasctl.facts.containerd import ContainerdService, RuncVersion
+from caasctl.facts.os import OsRelease
+from caasctl.facts.os_apt import AptSources
+from caasctl.model import Level
+from caasctl.syntax.debian.sources import Source
+
+SOURCES = AptSources(there=True, codename="bookworm")
+ROCKY = OsRelease("rocky", ("rhel", "centos", "fedora"), "9.4", "Rocky Linux 9.4")
+KEY = (f"packages.kubernetes.fingerprint='{'AB' * 20}'",)
+THEIRS = Source("/etc/apt/sources.list.d/k.list", "https://pkgs.k8s.io/core:/stable:/v1.36/deb", "/")
+
+
+def test_without_a_fingerprint_it_says_how_to_get_it_and_where_it_goes() -> None:
+    (found,) = judge(repository_keys, SOURCES, *BARE)
+    assert (found.level, found.subject, found.wanted) == (
+        Level.FAIL,
+        "kubernetes",
+        "spec.packages.kubernetes.fingerprint",
+    )
+    assert "kubelet, kubeadm, kubectl" in found.found
+    assert found.fix
+    assert found.fix.text.startswith(
+        "curl -fsSL https://pkgs.k8s.io/core:/stable:/v1.36/deb/Release.key | gpg --show-keys"
+    )
+    (docker, _) = sorted(
+        judge(repository_keys, SOURCES, *BARE, settings=("packages.containerd.from=docker",)), key=lambda f: f.subject
+    )
+    assert docker.wanted == "spec.packages.containerd.docker.fingerprint"
+
+
+def test_with_a_fingerprint_or_with_the_hosts_own_source_it_passes() -> None:
+    assert [f.level for f in judge(repository_keys, SOURCES, *BARE, settings=KEY)] == [Level.PASS]
+    assert [f.level for f in judge(repository_keys, AptSources(True, "bookworm", (THEIRS,)), *BARE)] == [Level.PASS]
+
+
+def test_a_key_on_this_host_is_shown_by_its_path() -> None:
+    (found,) = judge(repository_keys, SOURCES, *BARE, settings=("packages.kubernetes.key=/srv/key.asc",))
+    assert found.fix
+    assert found.fix.text.startswith("gpg --show-keys --with-fingerprint /srv/key.asc ")
+
+
+def test_where_nothing_is_installed_no_key_is_asked_for() -> None:
+    assert judge(repository_keys, SOURCES, *FULL) == []
+    assert judge(repository_keys, SOURCES, *BARE, settings=("packages.install=off",)) == []
+    assert judge(repository_keys, SOURCES, ROCKY, *BARE[1:]) == []
+
+
+def test_on_dnf_the_commands_are_shown_for_what_is_missing() -> None:
+    (found,) = judge(installed_by_hand, ROCKY, *BARE[1:])
+    assert found.level is Level.FAIL
+    assert found.fix
+    assert "/etc/yum.repos.d/kubernetes.repo" in found.fix.text
+    assert "kubelet-1.36.4" in found.fix.text
+    assert (
+        judge(installed_by_hand, *(fact for fact in FULL if not isinstance(fact, OsRelease)), ROCKY)[0].level
+        is Level.PASS
+    )
+    assert judge(installed_by_hand, *BARE) == []
+
+
+def test_what_the_phase_brings_is_not_for_the_user_to_do() -> None:
+    for settings, by in ((KEY, "packages"), ((), "")):
+        found, helm = judge(kubernetes.packages, SOURCES, *BARE, settings=settings)
+        assert (found.fixed_by, helm.fixed_by) == (by, "")
+    (tools, _) = judge(kubernetes.tools, SOURCES, *BARE)
+    assert tools.fixed_by == "packages"
+    for check, more in ((containerd.installed, (ContainerdService(),)), (containerd.runc_installed, ())):
+        (found,) = judge(
+            check, SOURCES, *BARE, *more, *((RuncVersion(),) if check is containerd.runc_installed else ())
+        )
+        assert found.fixed_by == "packages"
+
+
+def test_helm_of_a_release_is_the_phases() -> None:
+    settings = (*KEY, "packages.helm={source: /helm.tgz, sha256: " + "ab" * 32 + "}")
+    _, helm = judge(kubernetes.packages, SOURCES, *BARE, settings=settings)
+    assert helm.fixed_by == "packages"
+
+
+def test_without_a_fingerprint_the_missing_programs_ask_for_it_too() -> None:
+    found, _ = judge(kubernetes.packages, SOURCES, *BARE)
+    assert found.fix
+    assert "spec.packages.kubernetes.fingerprint" in found.fix.text

@@ -1,0 +1,177 @@
+"""The Ansible role by real ansible-core, on this machine with a stand-in for what changes a host, and the real caasctl for what reads one."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sysconfig
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.lab import ansible
+from tests.lab.debian import Unavailable
+
+TOP = Path(__file__).parents[2]
+STANDIN = TOP / "tests/standins/caasctl.sh"
+ROLE = TOP / "ansible/roles/caasctl"
+HOSTS = TOP / "tests/hosts"
+CONVERGED, FRESH = "already-a-node", "debian12-plain-vm"
+REBOOT = "4 reboot-required"
+Play = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _ansible() -> None:
+    try:
+        ansible.fetch()
+    except Unavailable as reason:
+        pytest.skip(f"no Ansible: {reason}")
+
+
+@pytest.fixture
+def play(tmp_path: Path) -> Play:
+    def run(*words: str, host: str = CONVERGED, codes: tuple[str, ...] = (), names: tuple[str, ...] = ("one",), **variables: Any) -> subprocess.CompletedProcess[str]:  # fmt: skip
+        (tmp_path / "host").write_text(str(HOSTS / host))
+        (tmp_path / "codes").write_text("".join(f"{code}\n" for code in codes))
+        known = {"ansible_connection": "local", "ansible_python_interpreter": "/usr/bin/python3", "ansible_become": False,
+                 "caasctl_executable": str(STANDIN), "caasctl_poll_s": 1, **variables}  # fmt: skip
+        caasctl = str(Path(sysconfig.get_path("scripts")) / "caasctl")
+        return ansible.play(
+            tmp_path, dict.fromkeys(names, known), *words, CAASCTL_STANDIN=str(tmp_path), CAASCTL_REAL=caasctl
+        )
+
+    return run
+
+
+def asked(tmp_path: Path) -> list[str]:
+    return [line.split()[0] for line in (tmp_path / "asked").read_text().splitlines()]
+
+
+def test_check_mode_shows_the_plan_and_changes_nothing(play: Play, tmp_path: Path) -> None:
+    """What only the user can mend is waived, as a user would: the plan is the point here."""
+    waived = (
+        "waivers=["
+        + ",".join(f"{{check: {one}, reason: x, owner: x, expires: '2099-01-01'}}" for one in must_act(FRESH))
+        + "]"
+    )
+    done = play("--check", host=FRESH, caasctl_settings=[waived], caasctl_phases=["host"])
+    assert "host: create file:/etc/modules-load.d/zz-caasctl.conf" in done.stdout, done.stdout
+    counts = ansible.recap(done.stdout)["one"]
+    assert (done.returncode, counts["changed"], counts["failed"]) == (0, 1, 0), done.stdout[-3000:]
+    assert asked(tmp_path) == ["preflight", "init-node"]
+    assert "--yes" not in (tmp_path / "asked").read_text()
+
+
+def must_act(host: str) -> list[str]:
+    argv = (
+        str(Path(sysconfig.get_path("scripts")) / "caasctl"),
+        "preflight",
+        "--facts",
+        str(HOSTS / host),
+        "-o",
+        "json",
+    )
+    found: list[str] = yaml.safe_load(subprocess.run(argv, capture_output=True, text=True, check=False).stdout)[
+        "summary"
+    ]["mustAct"]
+    return found
+
+
+def test_check_mode_of_a_finished_node_has_nothing_to_change(play: Play) -> None:
+    done = play("--check")
+    assert "nothing has to change" in done.stdout
+    assert (done.returncode, ansible.recap(done.stdout)["one"]["changed"]) == (0, 0)
+
+
+def test_what_only_the_user_can_mend_stops_before_any_change(play: Play, tmp_path: Path) -> None:
+    done = play(host=FRESH, codes=("0 changed",))
+    assert done.returncode == 2
+    assert all(name in done.stdout for name in must_act(FRESH))
+    assert "->" in done.stdout
+    assert asked(tmp_path) == ["preflight"]
+
+
+@pytest.mark.parametrize(("status", "changed"), [("unchanged", 0), ("changed", 1)])
+def test_changed_is_what_caasctl_changed(play: Play, tmp_path: Path, status: str, changed: int) -> None:
+    done = play(codes=(f"0 {status}",))
+    assert (done.returncode, ansible.recap(done.stdout)["one"]["changed"]) == (0, changed), done.stdout[-3000:]
+    assert asked(tmp_path) == ["preflight", "init-node", "doctor"]
+
+
+def test_a_reboot_that_is_asked_for_is_made(play: Play, tmp_path: Path) -> None:
+    """Ansible refuses to reboot the machine that it runs on, which says that the role asked it to."""
+    done = play(codes=(REBOOT, "0 changed"))
+    assert done.returncode == 2
+    assert "reboot the control node" in done.stdout
+    assert asked(tmp_path) == ["preflight", "init-node"]
+
+
+def test_reboots_are_used_up_at_some_time(play: Play, tmp_path: Path) -> None:
+    done = play(codes=(REBOOT,), caasctl_reboots=0)
+    assert done.returncode == 2
+    assert "asks for another reboot after 0" in done.stdout
+    assert ansible.recap(done.stdout)["one"]["changed"] == 1
+
+
+def test_the_first_that_fails_is_the_last(play: Play, tmp_path: Path) -> None:
+    done = play(codes=("3 failed",), names=("one", "two"))
+    assert done.returncode == 2
+    assert "init-node ended with exit code 3 on one:  boot: the disk is full -> free some of it;" in done.stdout, (
+        done.stdout[-3000:]
+    )
+    assert list(ansible.recap(done.stdout)) == ["one"]
+    assert asked(tmp_path) == ["preflight", "init-node"]
+
+
+def test_a_run_without_a_report_is_told_in_its_own_last_words(play: Play) -> None:
+    done = play(codes=(), caasctl_command="init-node")
+    assert "exit code 70" in done.stdout
+    assert "asked more often than expected" in done.stdout
+
+
+def test_a_run_without_an_end_is_ended(play: Play, tmp_path: Path) -> None:
+    slow = tmp_path / "slow"
+    slow.write_text(f'#!/bin/sh\ncase $* in *--yes) sleep 30;; *) exec {STANDIN} "$@";; esac\n')
+    slow.chmod(0o755)
+    done = play(caasctl_executable=str(slow), caasctl_timeout_s=3)
+    assert done.returncode == 2
+    assert "it took longer than 3 s" in done.stdout, done.stdout[-2000:]
+
+
+def test_a_wrong_variable_is_refused_before_anything(play: Play, tmp_path: Path) -> None:
+    done = play(caasctl_command="reset")
+    assert done.returncode == 2
+    assert "value of caasctl_command must be one of" in done.stdout
+    assert not (tmp_path / "asked").exists()
+
+
+def test_every_variable_is_declared_with_its_default() -> None:
+    known = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
+    declared: dict[str, Any] = yaml.safe_load((ROLE / "meta/argument_specs.yml").read_text())["argument_specs"]
+    assert {name: one["default"] for name, one in declared["main"]["options"].items()} == known
+    assert {name for name, spec in declared.items() if name != "main"} == {
+        path.stem for path in (ROLE / "tasks").glob("*.yml")
+    } - {"main", "turn"}
+    for spec in declared.values():
+        assert {name: one for name, one in declared["main"]["options"].items() if name in spec["options"]} == spec[
+            "options"
+        ]
+
+
+def test_only_modules_that_ansible_core_has_are_used() -> None:
+    tasks = [task for path in (ROLE / "tasks").glob("*.yml") for task in yaml.safe_load(path.read_text())]
+    modules = {name for task in tasks for name in task if "." in name}
+    assert modules
+    assert {name for name in modules if not name.startswith("ansible.builtin.")} == set()
+
+
+def test_ansible_lint_has_nothing_to_say(tmp_path: Path) -> None:
+    shutil.copytree(TOP / "ansible", tmp_path / "ansible")
+    argv = ("--offline", "--profile", "production", "--nocolor")
+    done = ansible.run(tmp_path, "ansible-lint", *argv, cwd=tmp_path / "ansible")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (tmp_path / "ansible/roles/caasctl/tasks/doctor.yml").write_text("- ansible.builtin.command: reboot\n")
+    assert ansible.run(tmp_path, "ansible-lint", *argv, cwd=tmp_path / "ansible").returncode != 0
