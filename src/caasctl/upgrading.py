@@ -20,7 +20,6 @@ from caasctl.facts.kubernetes_live import LiveObjects, ServerVersion
 from caasctl.facts.kubernetes_manifests import ControlPlane
 from caasctl.facts.kubernetes_pods import LivePods
 from caasctl.facts.kubernetes_tools import Packages, Tools
-from caasctl.facts.network import Links
 from caasctl.facts.os import Kernel
 from caasctl.facts.os_clock import Clock
 from caasctl.model import CaasError, Exit, Facts, FactUnread, Finding, Level, RefusedError, Report, UsageError
@@ -32,7 +31,7 @@ WORD = "upgrade"
 _ALSO = ("kubernetes.certificates",)
 # All that the plan and its refusals read; what else a host has is no matter of an upgrade
 _READS = frozenset((CgroupLayout, CiliumLive, Clock, Cluster, ClusterApi, ContainerdVersion, ControlPlane, KubeadmFile, Kubeconfigs, Kubelet,
-                    KubeletFlags, Kernel, Links, LiveObjects, LivePods, NodeCertificates, Packages, ServerVersion, Tools))  # fmt: skip
+                    KubeletFlags, Kernel, LiveObjects, LivePods, NodeCertificates, Packages, ServerVersion, Tools))  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -196,7 +196,7 @@ def test_a_budget_that_allows_nothing_is_said_before_and_holds_the_drain_until_i
     begun = time.monotonic()
     done = host.caasctl("leave", "--yes", "--timeout", "8s")
     assert done.returncode == FAILED, said(done)
-    assert time.monotonic() - begun < 60
+    assert time.monotonic() - begun < 300  # by far less than the ten minutes that a drain has by itself
     assert "default/web could not be moved in 8 s" in said(done)
     assert "kubectl uncordon node1" in said(done)
     assert host.calls("kubeadm reset") == []

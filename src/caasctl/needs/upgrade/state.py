@@ -16,7 +16,6 @@ from caasctl.facts.kubernetes_manifests import ControlPlane
 from caasctl.facts.kubernetes_pods import LivePods
 from caasctl.facts.kubernetes_tools import Packages, Tools
 from caasctl.model import Facts
-from caasctl.needs.live.node import node_of
 from caasctl.syntax.live.nodes import Node
 from caasctl.syntax.versions import Minor, minor
 
@@ -75,7 +74,7 @@ def now(facts: Facts) -> Now:
     tools, packages, plane = facts[Tools], facts[Packages], facts[ControlPlane]
     live, pods, cilium = facts.get(LiveObjects), facts.get(LivePods), facts.get(CiliumLive)
     containerd = facts.get(ContainerdVersion)
-    own, server = node_of(facts), facts.get(ServerVersion)
+    own, server = _own(live), facts.get(ServerVersion)
     planes = _planes(pods)
     told = {name: tools.versions.get(name, "") for name in ("kubelet", "kubeadm", "kubectl")}
     kubelet = facts.get(Kubelet)
@@ -100,6 +99,12 @@ def now(facts: Facts) -> Now:
         next((name for name in ("containerd.io", "containerd") if name in packages.versions), ""),
         plane.versions.get("etcd", ""),
     )
+
+
+def _own(live: LiveObjects | None) -> Node | None:
+    """The node of this host, by its name, else the only one."""
+    nodes = live.nodes if live else ()
+    return next((one for one in nodes if live and one.name == live.name), nodes[0] if len(nodes) == 1 else None)
 
 
 def is_node(facts: Facts) -> bool:
