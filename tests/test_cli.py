@@ -203,7 +203,7 @@ def test_ids_are_unique_known_topics_and_name_only_what_exists() -> None:
         assert set(check.gates) | ({check.fixed_by} - {""}) <= planned, check.id
     assert [phase.id for phase in ORDER] == [
         p
-        for p in ("host", "boot", "gpu", "kata", "containerd", "kubeadm", "cilium", "cluster")
+        for p in ("host", "packages", "boot", "gpu", "kata", "containerd", "kubeadm", "cilium", "cluster")
         if p in {o.id for o in ORDER}
     ]
 

@@ -25,7 +25,8 @@ TRACKING = "Reference ID    : A9FEA97B (169.254.169.123)\nStratum         : 4\nL
 UNSYNCHRONISED = "Reference ID    : 00000000 ()\nStratum         : 0\nLeap status     : Not synchronised\n"
 ASK_DF = (
     "df -k --output=file,target,size,avail,itotal,iavail --"
-    " / /boot /opt /run /var /var/lib /var/lib/containerd /var/lib/etcd /var/lib/kubelet"
+    " / /boot /opt /run /usr /var /var/cache /var/cache/apt /var/cache/apt/archives /var/lib /var/lib/containerd /var/lib/dpkg"
+    " /var/lib/etcd /var/lib/kubelet"
 )
 
 
@@ -53,6 +54,9 @@ def test_each_path_is_measured_where_it_would_be(tmp_path: Path) -> None:
         "/boot": "/boot",
         "/run": "/run",
         "/opt": "/",
+        "/usr": "/",
+        "/var/lib/dpkg": "/",
+        "/var/cache/apt/archives": "/",
     }
 
 
