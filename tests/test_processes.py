@@ -9,10 +9,20 @@ import sys
 PRINT = "from caasctl.host import LiveHost; print(LiveHost().execute('env', direct={direct!r}).stdout)"
 
 
-def environment(direct: tuple[str, ...] | None, **given: str) -> dict[str, str]:
+THROUGH = """
+from caasctl.host.processes import through
+from caasctl.profile_packages import ProxySpec
+import os
+with through(ProxySpec(https="http://user:secret@theirs:3128", noProxy=(".corp",))):
+    {code}
+assert "https_proxy" not in os.environ
+"""
+
+
+def environment(direct: tuple[str, ...] | None, around: str = "{code}", **given: str) -> dict[str, str]:
     """What `env` prints where LiveHost starts it in a process with these variables."""
     inherited = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
-    code = PRINT.format(direct=direct)
+    code = around.format(code=PRINT.format(direct=direct))
     done = subprocess.run(
         [sys.executable, "-c", code], env={**inherited, **given}, capture_output=True, text=True, check=True
     )
@@ -33,3 +43,12 @@ def test_a_command_that_downloads_gets_them_and_what_to_reach_directly() -> None
 
 def test_without_a_proxy_nothing_is_said_of_one() -> None:
     assert not {name for name in environment((".svc",), NO_PROXY="a.example") if "PROXY" in name.upper()}
+
+
+def test_the_profile_s_proxies_are_used_where_caasctl_was_started_with_none() -> None:
+    found = environment((".svc",), THROUGH)
+    assert (found["https_proxy"], found["NO_PROXY"]) == ("http://user:secret@theirs:3128", ".corp,.svc")
+    assert "HTTPS_PROXY" not in found
+    given = environment((".svc",), THROUGH, HTTPS_PROXY="http://mine:1")
+    assert (given["HTTPS_PROXY"], given.get("https_proxy"), given["NO_PROXY"]) == ("http://mine:1", None, ".svc")
+    assert "https_proxy" not in environment(None, THROUGH)

@@ -22,6 +22,7 @@ from caasctl.facts import PROBES
 from caasctl.facts.kubernetes import Cluster
 from caasctl.faults import is_root
 from caasctl.host import LiveHost
+from caasctl.host.processes import through
 from caasctl.interrupts import no_sudden_end
 from caasctl.model import CaasError, Exit, Facts, Finding, Fix, ProfileError, Report, Unreadable, UsageError
 from caasctl.phases import ORDER
@@ -136,6 +137,7 @@ class Session:
         with (
             no_sudden_end(STOPS, lambda: host.waits_for) as stop,
             host.lock(apply.LOCK, command, say=step, stop=stop),
+            through(self.profile.spec.proxy),
         ):
             self.still_agreed(host, facts)
             made = apply.Run(host, self.profile, ledger.Ledger(host, run), say, stop, self.probes)

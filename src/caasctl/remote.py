@@ -278,5 +278,5 @@ def _not_fetched(url: str, error: Exception, setting: str) -> CaasError:
     return CaasError(
         f"{url} could not be fetched",
         cause=trouble.value if trouble in known else str(error) or trouble.value,
-        fix=f"behind a proxy, start caasctl with HTTPS_PROXY set; or fetch {name} on another machine, copy it here and give its path as {setting}",
+        fix=f"behind a proxy, name it in spec.proxy.https, or start caasctl with HTTPS_PROXY set; or fetch {name} on another machine, copy it here and give its path as {setting}",
     )

@@ -210,7 +210,7 @@ def _refused(url: str, status: int) -> CaasError:
 
 def _silent(url: str, error: Exception) -> CaasError:
     return CaasError(f"{url} cannot be asked", cause=remote.words(error),
-                     fix="start caasctl with HTTPS_PROXY set, or name a mirror in spec.containerd.registries; then run the same command again")  # fmt: skip
+                     fix="name a proxy in spec.proxy.https, or a mirror in spec.containerd.registries; then run the same command again")  # fmt: skip
 
 
 def _spoilt(digest: str, source: Source) -> CaasError:

@@ -49,11 +49,12 @@ def airgap_pack(
 ) -> None:
     """Fetches and checks all that the profile needs into DIR, for a host without a way out; run it again, and it fetches what lacks."""
     from caasctl import commands, packing  # noqa: PLC0415
+    from caasctl.host.processes import through  # noqa: PLC0415
     from caasctl.report import airgap as text  # noqa: PLC0415
     from caasctl.report import progress  # noqa: PLC0415
 
     session = commands.Session(profile, settings, facts)
-    with progress.Progress(sys.stderr) as shown:
+    with progress.Progress(sys.stderr) as shown, through(session.profile.spec.proxy):
         run = packing.packing(session, out, shown.step, shown.hear)
         manifest = run.run()
     text.write_packed(manifest, run.folder, run.digest, run.kept, run.failures, sys.stdout)

@@ -6,12 +6,14 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from caasctl.faults import why
 from caasctl.host.running import Output, Running
 from caasctl.model import CommandError, Unreadable
+from caasctl.profile_packages import ProxySpec
 from caasctl.protocol import NOT_FOUND, Completed
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -56,6 +58,20 @@ def proxied(direct: tuple[str, ...]) -> dict[str, str]:
     around = (os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or "").split(",")
     around = [name.strip() for name in around if name.strip()]
     return {**given, "NO_PROXY": ",".join(dict.fromkeys((*around, *direct)))}
+
+
+@contextmanager
+def through(proxy: ProxySpec) -> Iterator[None]:
+    """What caasctl fetches meanwhile goes through a profile's proxies, unless it was started with others."""
+    before = {name: os.environ.get(name) for name in ("http_proxy", "https_proxy", "no_proxy")}
+    if (proxy.http or proxy.https) and not any(os.environ.get(name) for name in _PROXIES):
+        given = {"http_proxy": proxy.http, "https_proxy": proxy.https, "no_proxy": ",".join(proxy.noProxy)}
+        os.environ.update({name: value for name, value in given.items() if value})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
 
 
 @dataclass(frozen=True)
