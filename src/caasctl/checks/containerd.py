@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from caasctl.facts.containerd import ContainerdBinaries, ContainerdService, ContainerdVersion, RuncBinaries, RuncVersion
 from caasctl.facts.os import OsRelease
+from caasctl.facts.os_apt import AptSources
 from caasctl.model import Evidence, Facts, Finding, Fix, FixKind, check, failed, passed, warned
 from caasctl.needs.packages import brought
 from caasctl.profile import NodeProfile
@@ -22,7 +23,7 @@ _RUNC_MINIMUM = (1, 1, 0)
 @check(
     "containerd.installed",
     "containerd is installed as a service",
-    reads=(ContainerdBinaries, ContainerdService),
+    reads=(ContainerdBinaries, ContainerdService, AptSources),
     why="kubeadm stops with `[ERROR CRI]: container runtime is not running`.",
     fix="Install containerd of a line that fits Kubernetes: 2.3 has support until 2028.",
     source="kubeadm preflight, ContainerRuntimeCheck",
@@ -86,7 +87,7 @@ def one_binary(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
 @check(
     "containerd.runc_installed",
     "runc is installed",
-    reads=(RuncBinaries, RuncVersion),
+    reads=(RuncBinaries, RuncVersion, AptSources),
     why='Every ordinary pod, the control plane too, stops with `exec: "runc": executable file not found in $PATH`.',
     fix="Install runc: containerd's tarballs do not bring it, and Kata does not replace it.",
     source="https://github.com/containerd/containerd/blob/main/docs/getting-started.md",

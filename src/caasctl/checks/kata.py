@@ -22,7 +22,7 @@ _NEEDS_GO = ("kata-qemu-nvidia-gpu",)
 @check(
     "kata.tree",
     "Kata is installed whole",
-    reads=(KataTrees, KataConfigs),
+    reads=(KataTrees, KataConfigs, ContainerdEffective),
     why="A pod of a Kata handler stays in ContainerCreating with `failed to create containerd task: failed to create shim`"
     " where the shim, its configuration, the guest's kernel or image is not there.",
     fix="Give spec.kata.source and its sha256, or unpack a Kata release at spec.kata.prefix.",

@@ -21,7 +21,7 @@ _GO = f"take kata-go-static of {RELEASES}, and its hash: spec.kata.source, spec.
 @check(
     "kata.source",
     "The tarball of Kata fits this host",
-    reads=(KataTrees, Machine, Zstd),
+    reads=(KataTrees, Machine, Zstd, Disk),
     why="What cannot be opened or run here is better known before it is fetched: a tarball for another processor ends in"
     " `Exec format error`, one of Kata 4.1 named kata-static has no Go shim, and Python has no reader for .zst.",
     fix="Name the kata-go-static file of a release for this processor, with its SHA-256; install zstd for .tar.zst.",
