@@ -97,7 +97,7 @@ class Archive:
             raise CaasError(
                 f"{self._path} is not the file that the profile means: its SHA-256 is {found.hexdigest()}",
                 cause=f"the profile's sha256 is {sha256}; a download that broke off, or another file",
-                fix=f"fetch it again; the right hash is what the project publishes beside the release, and `sha256sum {self._path}` prints this one's",
+                fix=f"fetch it again; the right hash is the digest that the project publishes beside the release, and `sha256sum {self._path}` prints this one's",
             )
 
     def unpack(self, into: Folder, top: str, see: See) -> None:
