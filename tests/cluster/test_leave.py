@@ -234,13 +234,19 @@ def killed(host: Host, done: set[str]) -> str:
     """Runs leave and kills it when it begins a change that is not in `done`; "" where it comes to its end."""
     process = host.start(sys.executable, "-m", "caasctl", "leave", "--yes", "--timeout", "20s")
     assert process.stderr
+    told = ""
     for line in process.stderr:
+        told += line
         phase, _, change = line.strip().partition(": ")
         if phase.startswith(("reset-", "leave-")) and " " not in change and change and change not in done:
             host.kill(process)
             return change
-    process.communicate()
-    assert process.returncode == DONE
+    _, err = process.communicate()
+    # One that was killed at its very last change may have made it: then there is no cluster to leave any more
+    assert process.returncode == DONE or ("leave:forgotten" in done and "in no cluster" in told + err), (
+        done,
+        told + err,
+    )
     return ""
 
 
