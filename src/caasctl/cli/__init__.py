@@ -44,7 +44,7 @@ def _complete_without_rich() -> None:
     """Typer takes markup out of help by all of rich, which costs 60 ms a completion and is not carried whole; ours has none."""
     from typer import _completion_classes  # noqa: PLC0415
 
-    _completion_classes._sanitize_help_text = str  # noqa: SLF001 - there is no other way to say so
+    _completion_classes._sanitize_help_text = lambda text: text  # noqa: SLF001 - there is no other way to say so
 
 
 def _say_error(error: CaasError) -> int:
