@@ -37,7 +37,7 @@ def play(tmp_path: Path) -> Play:
         (tmp_path / "host").write_text(str(HOSTS / host))
         (tmp_path / "codes").write_text("".join(f"{code}\n" for code in codes))
         known = {"ansible_connection": "local", "ansible_python_interpreter": "/usr/bin/python3", "ansible_become": False,
-                 "caasctl_executable": str(STANDIN), "caasctl_poll_s": 1, **variables}  # fmt: skip
+                 "caasctl_executable": str(STANDIN), **variables}  # fmt: skip
         caasctl = str(Path(sysconfig.get_path("scripts")) / "caasctl")
         return ansible.play(
             tmp_path, dict.fromkeys(names, known), *words, CAASCTL_STANDIN=str(tmp_path), CAASCTL_REAL=caasctl
