@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from caasctl.facts.containerd import ContainerdBinaries, ContainerdService, ContainerdVersion, RuncBinaries, RuncVersion
 from caasctl.facts.os import OsRelease
 from caasctl.model import Evidence, Facts, Finding, Fix, FixKind, check, failed, passed, warned
-from caasctl.needs.packages import BROUGHT, brought
+from caasctl.needs.packages import brought
 from caasctl.profile import NodeProfile
 from caasctl.syntax import versions
 
@@ -22,7 +22,7 @@ _RUNC_MINIMUM = (1, 1, 0)
 @check(
     "containerd.installed",
     "containerd is installed as a service",
-    reads=tuple(dict.fromkeys((ContainerdBinaries, ContainerdService, *BROUGHT))),
+    reads=(ContainerdBinaries, ContainerdService),
     why="kubeadm stops with `[ERROR CRI]: container runtime is not running`.",
     fix="Install containerd of a line that fits Kubernetes: 2.3 has support until 2028.",
     source="kubeadm preflight, ContainerRuntimeCheck",
@@ -86,7 +86,7 @@ def one_binary(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
 @check(
     "containerd.runc_installed",
     "runc is installed",
-    reads=tuple(dict.fromkeys((RuncBinaries, RuncVersion, *BROUGHT))),
+    reads=(RuncBinaries, RuncVersion),
     why='Every ordinary pod, the control plane too, stops with `exec: "runc": executable file not found in $PATH`.',
     fix="Install runc: containerd's tarballs do not bring it, and Kata does not replace it.",
     source="https://github.com/containerd/containerd/blob/main/docs/getting-started.md",

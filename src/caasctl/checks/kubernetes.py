@@ -9,7 +9,6 @@ from caasctl.facts.kubernetes_tools import HostTools, Packages, Tools
 from caasctl.facts.os_clock import Clock
 from caasctl.model import Check, Evidence, Facts, FactUnread, Finding, Fix, FixKind, check, failed, passed, warned
 from caasctl.needs.packages import (
-    BROUGHT,
     KUBERNETES,
     Repository,
     brought,
@@ -46,7 +45,7 @@ _USES = {
 @check(
     "kubernetes.packages",
     "kubeadm, kubelet, kubectl and helm are installed, and kept at their version",
-    reads=tuple(dict.fromkeys((Tools, Packages, *BROUGHT))),
+    reads=(Tools, Packages),
     why="caasctl runs these programs and downloads none of them: without one of them no cluster begins.",
     fix="Install them from the package repository of the profile's minor version, and hold them.",
     source="https://kubernetes.io/docs/setup/production-environment/tools/kubeadm/install-kubeadm/; https://helm.sh/docs/intro/install/",
@@ -136,7 +135,7 @@ def _held(installed: Packages, profile: NodeProfile, facts: Facts) -> Iterator[F
 @check(
     "kubernetes.tools",
     "The programs that kubeadm and the kubelet call are on PATH",
-    reads=tuple(dict.fromkeys((HostTools, Packages, *BROUGHT))),
+    reads=(HostTools, Packages),
     why="kubeadm stops with `[ERROR FileExisting-mount]: mount not found in system path`, and so for each of them.",
     fix="Install the packages that the finding names.",
     source="kubernetes: cmd/kubeadm/app/preflight/checks_linux.go; kubernetes#127151, #129131, #129317, #129450",

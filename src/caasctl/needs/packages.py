@@ -14,7 +14,6 @@ from caasctl.syntax.packages import Download, Package, Repository, Wanted
 from caasctl.syntax.versions import Minor
 
 __all__ = [
-    "BROUGHT",
     "KUBERNETES",
     "READS",
     "Download",
@@ -32,7 +31,6 @@ __all__ = [
     "wanted",
 ]
 READS: tuple[type, ...] = (OsRelease, Packages, Tools, HostTools, ContainerdBinaries, RuncBinaries)  # of `installs`
-BROUGHT: tuple[type, ...] = (*READS, AptSources)  # of `brought` and `unsigned`
 KUBERNETES, DOCKER = "kubernetes", "docker"  # repositories; "" is the distribution's own
 HELD = ("kubelet", "kubeadm", "kubectl", "containerd", "containerd.io")
 _DEBIANS, _FEDORAS = ("debian", "ubuntu"), ("rhel", "fedora", "centos")

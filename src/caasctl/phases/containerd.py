@@ -13,6 +13,7 @@ from caasctl.facts.containerd_writers import OtherWriters
 from caasctl.facts.gpu import PciFunctions
 from caasctl.facts.kata import KataTrees
 from caasctl.facts.network_proxy import Proxies
+from caasctl.facts.os_apt import AptSources
 from caasctl.formats import dump_yaml
 from caasctl.model import HEADER, MARK, Facts
 from caasctl.needs.containerd import registries, wanted
@@ -77,7 +78,7 @@ PHASE = Phase(
     "containerd",
     "containerd with runc and Kata's handlers",
     desired,
-    reads=(ContainerdBinaries, ContainerdVersion, ContainerdConfig, KataTrees, PciFunctions, *READS),
+    reads=(AptSources, ContainerdBinaries, ContainerdVersion, ContainerdConfig, KataTrees, PciFunctions, *READS),
     disturbs=(
         ContainerdConfig,
         ContainerdEffective,

@@ -22,6 +22,7 @@ from caasctl.facts.network_ports import Listeners
 from caasctl.facts.network_proxy import Proxies
 from caasctl.facts.network_routes import Routes
 from caasctl.facts.os import Cpu, Memory
+from caasctl.facts.os_apt import AptSources
 from caasctl.facts.os_system import Hostname
 from caasctl.facts.os_users import Users
 from caasctl.formats import dump_yaml
@@ -122,7 +123,7 @@ PHASE = Phase(
     "kubeadm",
     "The control plane, or this node's place in a cluster",
     desired,
-    reads=tuple(dict.fromkeys((Cpu, Hostname, Memory, PciFunctions, Resolvers, Users, *READS))),
+    reads=tuple(dict.fromkeys((AptSources, Cpu, Hostname, Memory, PciFunctions, Resolvers, Users, *READS))),
     disturbs=(
         BegunHere,
         CgroupLayout,
