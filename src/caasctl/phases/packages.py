@@ -24,6 +24,7 @@ from caasctl.facts.os import OsRelease
 from caasctl.facts.os_apt import AptPins, AptReleases, AptSources
 from caasctl.facts.os_dpkg import DpkgState
 from caasctl.facts.os_system import Disk
+from caasctl.facts.os_upgrades import AutoUpgrades
 from caasctl.model import HEADER, Facts
 from caasctl.needs.network import proxy
 from caasctl.needs.packages import HELD, Download, Package, Repository, Wanted, manager, wanted
@@ -119,6 +120,7 @@ PHASE = Phase(
         Shims,
         Kubelet,
         AptProxy,
+        AutoUpgrades,
         AptSources,
         AptPins,
         AptReleases,
