@@ -23,6 +23,7 @@ from caasctl.facts.network_proxy import AptProxy
 from caasctl.facts.os import OsRelease
 from caasctl.facts.os_apt import AptPins, AptReleases, AptSources
 from caasctl.facts.os_dpkg import DpkgState
+from caasctl.facts.os_restarts import UnattendedPackages
 from caasctl.facts.os_system import Disk
 from caasctl.facts.os_upgrades import AutoUpgrades
 from caasctl.model import HEADER, Facts
@@ -121,6 +122,7 @@ PHASE = Phase(
         Kubelet,
         AptProxy,
         AutoUpgrades,
+        UnattendedPackages,
         AptSources,
         AptPins,
         AptReleases,
