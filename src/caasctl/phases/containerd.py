@@ -70,6 +70,8 @@ PHASE = Phase(
     desired,
     reads=(ContainerdBinaries, ContainerdVersion, ContainerdConfig, KataTrees, PciFunctions, *READS),
     disturbs=(
+        ContainerdBinaries,
+        ContainerdVersion,
         ContainerdConfig,
         ContainerdEffective,
         ContainerdProcess,
