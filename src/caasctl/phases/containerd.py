@@ -80,6 +80,8 @@ PHASE = Phase(
     desired,
     reads=(AptSources, ContainerdBinaries, ContainerdVersion, ContainerdConfig, KataTrees, PciFunctions, *READS),
     disturbs=(
+        ContainerdBinaries,
+        ContainerdVersion,
         ContainerdConfig,
         ContainerdEffective,
         ContainerdProcess,

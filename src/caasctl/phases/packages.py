@@ -23,7 +23,9 @@ from caasctl.facts.network_proxy import AptProxy
 from caasctl.facts.os import OsRelease
 from caasctl.facts.os_apt import AptPins, AptReleases, AptSources
 from caasctl.facts.os_dpkg import DpkgState
+from caasctl.facts.os_restarts import UnattendedPackages
 from caasctl.facts.os_system import Disk
+from caasctl.facts.os_upgrades import AutoUpgrades
 from caasctl.model import HEADER, Facts
 from caasctl.needs.network import proxy
 from caasctl.needs.packages import HELD, Download, Package, Repository, Wanted, manager, wanted
@@ -119,6 +121,8 @@ PHASE = Phase(
         Shims,
         Kubelet,
         AptProxy,
+        AutoUpgrades,
+        UnattendedPackages,
         AptSources,
         AptPins,
         AptReleases,
