@@ -49,8 +49,12 @@ def budget(name: str, app: str) -> dict[str, Any]:
 def plane(name: str, *, ready: bool = True) -> list[dict[str, Any]]:
     """Another control plane with its etcd."""
     labels = {"component": "etcd", "tier": "control-plane"}
-    etcd = pod(f"etcd-{name}", node=name)
-    etcd["metadata"] |= {"namespace": "kube-system", "labels": labels}
+    etcd = pod(f"etcd-{name}", owner="", node=name)
+    etcd["metadata"] |= {
+        "namespace": "kube-system",
+        "labels": labels,
+        "annotations": {"kubernetes.io/config.mirror": "x"},
+    }
     etcd["status"]["conditions"] = [{"type": "Ready", "status": "True" if ready else "False"}]
     return [manifest("Node", name, metadata={"labels": PLANE}, spec={}, status={"conditions": READY}), etcd]
 
