@@ -40,8 +40,8 @@ _AIRGAP = "--airgap"
 _PASTED = ("--profile", "--set", _AIRGAP)
 LAST_REPORT = "/var/lib/caasctl/last-report.json"
 JOIN_NEXT = (
-    "A worker is in no cluster before it joins one. On a control plane: `kubeadm token create --print-join-command`; what it prints, in a "
-    "file of mode 0600 here: `caasctl join-node --token-file FILE` with the same profile and settings."
+    "A worker is in no cluster before it joins one. On a control plane: `caasctl token create --out FILE`; with that file here: "
+    "`caasctl join-node --token-file FILE` with the same profile and settings."
 )
 
 

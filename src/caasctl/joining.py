@@ -43,7 +43,7 @@ def read(token_file: str | None, discovery_file: str | None, profile: NodeProfil
     """How a node of this profile joins. Raises UsageError, which repeats no secret."""
     if token_file is None and discovery_file is None:
         raise UsageError("join-node is not told which cluster to join", cause="it takes address, token and CA hash from a file",
-                         fix=f"add --token-file FILE with what this prints, {NEW_COMMAND}")  # fmt: skip
+                         fix=f"add --token-file FILE with what this makes, {NEW_COMMAND}")  # fmt: skip
     role, name = profile.spec.role, profile.metadata.name
     given.refuse_role(given.Given(), role, name, "")
     what = "standard input" if token_file == STDIN else token_file or ""

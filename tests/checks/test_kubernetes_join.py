@@ -213,7 +213,10 @@ def test_a_known_token_passes_by_its_public_half_only() -> None:
 
 def test_a_token_that_signs_nothing_fails_with_kubeadms_words() -> None:
     found = one(checks.join_token, replace(GOOD, signed=None))
-    assert (found.level, fix_of(found)) == (Level.FAIL, "on a control plane: kubeadm token create --print-join-command")
+    assert (found.level, fix_of(found)) == (
+        Level.FAIL,
+        "on a control plane: caasctl token create --out FILE, or kubeadm token create --print-join-command",
+    )
     assert "is invalid for this cluster or it has expired" in found.found
     assert one(checks.join_token, replace(GOOD, signed=None), profile=BY_FILE).level is Level.UNKNOWN
     assert one(checks.join_token, replace(GOOD, listed=False, signed=None), profile=BY_FILE).level is Level.UNKNOWN

@@ -83,6 +83,7 @@ def is_well(machine: Machine) -> None:
     wrong = [
         f"{part}: {one['id']}: {one['found']}" for part in ("roots", "beside", "unexplained") for one in found[part]
     ]
+    print(*wrong, *found["undetermined"], sep="\n")  # where it fails
     assert (found["roots"], found["beside"]) == ([], []), wrong
     assert found["unexplained"] == [] or unasked, wrong
 

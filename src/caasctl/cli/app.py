@@ -54,7 +54,7 @@ TokenFile = Annotated[
     typer.Option(
         "--token-file",
         metavar="FILE|-",
-        help="What `kubeadm token create --print-join-command` prints, or a mapping.",
+        help="What `caasctl token create` wrote, or `kubeadm token create --print-join-command` printed.",
     ),
 ]
 DiscoveryFile = Annotated[

@@ -25,9 +25,7 @@ _OPTIONS = {
     "--certificate-key": "certificateKey",
 }
 _FLAGS = ("--control-plane", _UNSAFE)
-_TWO_FORMS = (
-    "give what `kubeadm token create --print-join-command` prints, or a mapping of endpoint, token and caCertHashes"
-)
+_TWO_FORMS = "give what `caasctl token create` wrote or `kubeadm token create --print-join-command` printed, or a mapping of endpoint, token and caCertHashes"
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ HOW_TO_HASH = (
     "on a control plane: openssl x509 -pubkey -noout -in /etc/kubernetes/pki/ca.crt"
     " | openssl pkey -pubin -outform der | sha256sum, and write sha256: before it"
 )
-NEW_COMMAND = "on a control plane: kubeadm token create --print-join-command"
+NEW_COMMAND = "on a control plane: caasctl token create --out FILE, or kubeadm token create --print-join-command"
 PUBLISH = "on a control plane: kubeadm init phase bootstrap-token"
 NEW_KEY = "on a control plane: kubeadm init phase upload-certs --upload-certs"
 
