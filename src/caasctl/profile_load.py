@@ -89,7 +89,9 @@ def _extended(named: str, seen: tuple[str, ...]) -> dict[str, Any]:
         raise ProfileError(error.problem, cause="a profile is one YAML document", fix=error.fix) from error
     if not isinstance(data, dict):
         raise ProfileError(
-            f"profile {named} holds {_kind(data)}, not a mapping", fix="start from `caasctl profile show single-node`"
+            f"profile {named} holds {_kind(data)}, not a mapping",
+            cause="a profile has apiVersion, kind, metadata and spec",
+            fix="start from `caasctl profile show single-node`",
         )
     base = data.pop("extends", None)
     if base is None:

@@ -96,7 +96,15 @@ def open_directory(path: str) -> Directory:
     tree = LiveHost(path)
     text, sums = _text(tree, MANIFEST), read_sums(tree)
     if text is None:
-        raise RefusedError(f"{path} is no air gap's folder", cause=f"there is no {MANIFEST} in it",
+        here = LiveHost().stat(path)
+        cause = (
+            "it is not there"
+            if here is None
+            else "it is no folder"
+            if here.kind is not FileKind.DIR
+            else f"there is no {MANIFEST} in it"
+        )
+        raise RefusedError(f"{path} is no air gap's folder", cause=cause,
                            fix="name the folder that `caasctl airgap pack --out DIR` made")  # fmt: skip
     return Directory(path, parse(text, f"{path}/{MANIFEST}"), sums, sha256(_text(tree, SUMS) or ""))
 

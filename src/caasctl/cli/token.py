@@ -38,7 +38,7 @@ def token_create(
     fmt = listable(output, "a token")
     commands.not_empty("--out", out)
     if out is None and not show:
-        raise UsageError("there is nowhere to put the token", cause="it is a secret: it is printed only when asked for",
+        raise UsageError("there is nowhere to put the token", cause="whoever has it can join this cluster, so it is printed only when asked for",
                          fix="add --out FILE, which is written for you only; or --show, which prints it")  # fmt: skip
     asked = what.judged(what.Asked(ttl, description, control_plane, os.path.abspath(out) if out else ""))
     with progress.Progress(sys.stderr) as shown:
