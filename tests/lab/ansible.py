@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.lab.debian import CACHE, Unavailable
+from tests.lab.debian import CACHE, Unavailable, alone
 
 TOP = Path(__file__).parents[2] / "ansible"
 VENV = CACHE / "ansible"
@@ -22,7 +22,11 @@ PLAY_S = 3600
 
 def fetch() -> Path:
     """The folder of its programs. Raises Unavailable."""
-    done = VENV / "complete"
+    with alone("ansible"):
+        return _fetched(VENV / "complete")
+
+
+def _fetched(done: Path) -> Path:
     if done.exists() and done.read_text() == repr(PACKAGES):
         return VENV / "bin"
     shutil.rmtree(VENV, ignore_errors=True)

@@ -36,7 +36,11 @@ _ENVIRONMENT = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8",
 def fetch() -> Path:
     """The tree; made where it is not complete. Raises Unavailable with the one reason."""
     debian.require("installing packages in a tree", "mmdebstrap", "dpkg-deb", "dpkg-scanpackages", "unshare", "gpg")
-    tree = BASE / "tree"
+    with debian.alone("apt-node"):
+        return _fetched(BASE / "tree")
+
+
+def _fetched(tree: Path) -> Path:
     if not debian.is_there(BASE):
         shutil.rmtree(BASE, ignore_errors=True)
         BASE.mkdir(parents=True)

