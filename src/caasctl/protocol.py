@@ -281,6 +281,7 @@ class Phase:
 
     desired: pure; depends on the profile, on what never changes, and on what is foreign, never on what it brings about.
     reads: the facts it needs. disturbs: the facts that its changes make stale. may_idle: its gate is open where it desires nothing.
+    never_idle: checks of its gate that hold it back even then, as it ought to bring something and cannot.
     """
 
     id: str
@@ -289,6 +290,7 @@ class Phase:
     reads: tuple[type, ...]
     disturbs: tuple[type, ...]
     may_idle: bool = False
+    never_idle: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,16 @@ from __future__ import annotations
 from tests.checks.test_kubernetes import judge
 from tests.checks.test_os_dpkg import BARE, FULL
 
+from caasctl import engine
 from caasctl.checks import containerd, kubernetes
 from caasctl.checks.os_repositories import installed_by_hand, repository_keys
 from caasctl.facts.containerd import ContainerdService, RuncVersion
+from caasctl.facts.kubernetes_tools import Packages
 from caasctl.facts.os import OsRelease
 from caasctl.facts.os_apt import AptSources
-from caasctl.model import Level
+from caasctl.model import Facts, Level
+from caasctl.phases import packages
+from caasctl.profile_load import load
 from caasctl.syntax.debian.sources import Source
 
 SOURCES = AptSources(there=True, codename="bookworm")
@@ -90,3 +94,11 @@ def test_without_a_fingerprint_the_missing_programs_ask_for_it_too() -> None:
     found, _ = judge(kubernetes.packages, SOURCES, *BARE)
     assert found.fix
     assert "spec.packages.kubernetes.fingerprint" in found.fix.text
+
+
+def test_the_phase_is_not_done_where_somebody_must_install_by_hand() -> None:
+    bare = Facts((ROCKY, Packages(manager="rpm"), *(f for f in BARE if not isinstance(f, (OsRelease, Packages)))))
+    for settings, stops in ((), {"os.installed_by_hand"}), (("packages.install=off",), set()):
+        profile = load(settings=settings)
+        found = engine.examine(bare, profile)
+        assert {f.id for f in engine.stopping(packages.PHASE, bare, profile, found)} == stops
