@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.checks.test_kubernetes import judge
 from tests.checks.test_os_dpkg import BARE, FULL
 
@@ -44,6 +46,28 @@ def test_without_a_fingerprint_it_says_how_to_get_it_and_where_it_goes() -> None
 def test_with_a_fingerprint_or_with_the_hosts_own_source_it_passes() -> None:
     assert [f.level for f in judge(repository_keys, SOURCES, *BARE, settings=KEY)] == [Level.PASS]
     assert [f.level for f in judge(repository_keys, AptSources(True, "bookworm", (THEIRS,)), *BARE)] == [Level.PASS]
+
+
+RING = "/usr/share/keyrings/k.gpg"
+
+
+def test_a_source_of_somebodys_does_not_cancel_the_fingerprint() -> None:
+    signed, print_ = replace(THEIRS, signed_by=RING), "AB" * 20
+    for source, known, level, said in (
+        (replace(THEIRS, trusted=True), {}, Level.FAIL, "says trusted"),
+        (THEIRS, {}, Level.FAIL, "has no Signed-By"),
+        (signed, {"keys": {RING: (print_,)}}, Level.PASS, ""),
+        (signed, {"keys": {RING: (print_, "CD" * 20)}}, Level.FAIL, f"takes the key {'CD' * 20}"),
+        (signed, {"keys_unread": {RING: f"{RING}: it is cut off"}}, Level.UNKNOWN, "it is cut off"),
+        (signed, {}, Level.UNKNOWN, "is not there"),
+        (replace(THEIRS, signed_by=f"{print_}!"), {}, Level.PASS, ""),
+        (replace(THEIRS, signed_by="EF" * 20), {}, Level.FAIL, f"takes the key {'EF' * 20}"),
+        (replace(THEIRS, signed_by="(inline)"), {}, Level.UNKNOWN, "in the file itself"),
+    ):
+        (found,) = judge(repository_keys, AptSources(True, "bookworm", (source,), **known), *BARE, settings=KEY)
+        assert (found.level, found.found if said in found.found else said) == (level, found.found)
+    (found,) = judge(repository_keys, AptSources(True, "bookworm", (replace(THEIRS, trusted=True),)), *BARE)
+    assert found.level is Level.FAIL  # without a fingerprint too
 
 
 def test_a_key_on_this_host_is_shown_by_its_path() -> None:
