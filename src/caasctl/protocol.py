@@ -280,8 +280,7 @@ class Phase:
     """An ordered step of init-node.
 
     desired: pure; depends on the profile, on what never changes, and on what is foreign, never on what it brings about.
-    reads: the facts it needs. disturbs: the facts that its changes make stale. may_idle: its gate is open where it desires nothing.
-    never_idle: checks of its gate that hold it back even then, as it ought to bring something and cannot.
+    reads: the facts it needs. disturbs: those that its changes make stale. may_idle: it has no gate where it desires nothing, but never_idle.
     """
 
     id: str
