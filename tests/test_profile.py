@@ -305,7 +305,7 @@ SOURCES = (
     (["proxy.https=http://me@proxy:3128"], ("spec.proxy.https: a proxy with a user needs a password too",)),
     (["proxy.https=http://me:a%20b@proxy:3128"], ("spec.proxy.https: a proxy with a user needs",)),
     (["proxy.http=proxy:3128"], ("spec.proxy.http: 'proxy:3128' is not of the form http://HOST:PORT",)),
-    (["proxy.https=http://me:secret@proxy:3128/path"], ("spec.proxy.https: 'http://(hidden)@proxy:3128/path' is not of the form",)),
+    (["proxy.https=http://me:secret@proxy:3128/path"], ("spec.proxy.https: the value (hidden) is not of the form",)),
     (["proxy.https=http://proxy:99999"], ("spec.proxy.https",)),
     (["proxy.noProxy=['a,b']"], ("spec.proxy.noProxy[0]: 'a,b' is no host",)),
     (["containerd.registries={docker.io: [https://m]}"], ("spec.containerd.registries.docker.io: expected a mapping, got a list",)),
@@ -323,6 +323,26 @@ def test_where_things_come_from_is_judged(settings: list[str], said: tuple[str, 
         profile_load.load(settings=settings)
     assert [part for part in said if part not in refused.value.problem] == []
     assert "pw" not in refused.value.problem
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "proxy.http=me:hunter2@proxy:3128",
+        "proxy.http=http://me:hun/ter2hunter2@proxy:3128",
+        "proxy.https='http://me:hunter2 x@proxy:3128'",
+        "proxy.https=http://me:hunter2%40proxy:x",
+        "proxy.noProxy=['me:hunter2@proxy']",
+        "proxy=http://me:hunter2@proxy:3128",
+        "packages.kubernetes.uri=me:hunter2@mirror",
+        "containerd.registries={docker.io: {mirrors: ['me:hunter2@m']}}",
+    ],
+)
+def test_an_address_that_is_wrong_is_not_repeated_with_its_password(setting: str) -> None:
+    with pytest.raises(ProfileError) as refused:
+        profile_load.load(settings=[setting])
+    assert "hunter2" not in refused.value.problem
+    assert "the value (hidden)" in refused.value.problem
 
 
 def test_where_things_come_from_is_read() -> None:

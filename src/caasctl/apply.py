@@ -97,7 +97,7 @@ class Run:
         start = time.monotonic()
         found = engine.examine(facts, self.profile)
         report = PhaseReport(phase.id, phase.title, PhaseStatus.UNCHANGED, findings=engine.gate(phase, found))
-        stopping = () if engine.idle(phase, facts, self.profile) else engine.blockers(phase, found)
+        stopping = engine.stopping(phase, facts, self.profile, found)
         changes: list[Change] = []
         if stopping:
             return replace(report, status=PhaseStatus.BLOCKED, message=engine.held_back(stopping))

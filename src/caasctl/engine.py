@@ -180,6 +180,12 @@ def idle(phase: Phase, facts: Facts, profile: NodeProfile) -> bool:
     return phase.may_idle and _desires_nothing(phase, facts, profile)
 
 
+def stopping(phase: Phase, facts: Facts, profile: NodeProfile, found: Iterable[Finding]) -> tuple[Finding, ...]:
+    """The findings that keep a phase from its start."""
+    stops = blockers(phase, found)
+    return tuple(f for f in stops if f.id in phase.never_idle) if idle(phase, facts, profile) else stops
+
+
 def _desires_nothing(phase: Phase, facts: Facts, profile: NodeProfile) -> bool:
     with suppress(FactUnread, CaasError):  # its own turn says why
         return not any(True for _ in phase.desired(facts, profile))
@@ -191,9 +197,9 @@ def needs(phase: Phase, checks: Sequence[Check] = CHECKS) -> frozenset[type]:
     return frozenset(phase.reads).union(*(check.reads for check in checks if phase.id in check.gates))
 
 
-def held_back(stopping: Sequence[Finding]) -> str:
+def held_back(stops: Sequence[Finding]) -> str:
     """Why a phase does not start, in a clause."""
-    names = list(dict.fromkeys(finding.id for finding in stopping))
+    names = list(dict.fromkeys(finding.id for finding in stops))
     return f"does not start while {', '.join(names)} {'fails' if len(names) == 1 else 'fail'}"
 
 
@@ -231,10 +237,10 @@ def _plan_phase(
 ) -> PhaseReport:
     start = time.monotonic()
     blank = PhaseReport(phase.id, phase.title, PhaseStatus.UNCHANGED, findings=gate(phase, found))
-    stopping = () if idle(phase, facts, profile) else blockers(phase, found)
+    stops = stopping(phase, facts, profile, found)
     try:
         changes = tuple(differ(host, phase, phase.desired(facts, profile)))
-        stopped = None if stopping else rebooted.planned(blank, rebooted.judge(host, phase.id, facts, changes))
+        stopped = None if stops else rebooted.planned(blank, rebooted.judge(host, phase.id, facts, changes))
         if stopped:
             return stopped
     except FactUnread as unread:
@@ -246,14 +252,14 @@ def _plan_phase(
     status = PhaseStatus.PLANNED if changes else PhaseStatus.UNCHANGED
     if changes and all(isinstance(change.before, Unknown) for change in changes):
         status = PhaseStatus.UNKNOWN
-    if stopping:
+    if stops:
         status = PhaseStatus.BLOCKED
     return replace(
         blank,
         status=status,
         changes=changes,
         needs_reboot=any(change.resource.reboots for change in changes),
-        message=held_back(stopping) if stopping else "",
+        message=held_back(stops) if stops else "",
         duration_ms=round((time.monotonic() - start) * 1000),
     )
 

@@ -14,7 +14,7 @@ from caasctl.model import ProfileError, UsageError
 from caasctl.profile import AUTO, GpuSelector, NodeProfile
 from caasctl.profile_judge import judge
 from caasctl.profile_packages import ContainerdPackagesSpec
-from caasctl.profile_sources import shown
+from caasctl.profile_sources import shown, without_login
 
 DEFAULT = "single-node"
 _MAX_DEPTH = 8
@@ -214,7 +214,7 @@ def _number_or_auto(value: Any, _: Any) -> Any:
 def _kind(value: Any) -> str:
     if value is None:
         return "nothing"
-    said = shown(value)
+    said = without_login(value)
     words = {dict: "a mapping", list: "a list", str: f"the text {said}", bool: said.lower()}
     words[int] = f"the number {said}"
     return words.get(type(value), said)

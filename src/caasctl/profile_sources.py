@@ -8,7 +8,7 @@ from reprlib import Repr
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from caasctl.hidden import masked
+from caasctl.hidden import HIDDEN
 from caasctl.profile_packages import PackagesSpec, ProxySpec, RegistrySpec, RepositorySpec
 
 _SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
@@ -46,7 +46,7 @@ def packages(spec: PackagesSpec) -> Iterator[str]:
 def tarball_of(path: str, source: str, sha256: str, where: str) -> Iterator[str]:
     """A file is taken by its hash only. path: of the keys `source` and `sha256`. where: how to get the hash, a clause."""
     if source and not source.startswith(("/", "https://")):
-        yield f"{path}.source: {shown(masked(source))} is neither an absolute path nor an https:// address"
+        yield f"{path}.source: {without_login(source)} is neither an absolute path nor an https:// address"
     if source and "@" in source.partition("://")[2].partition("/")[0]:
         yield f"{path}.source: an address with a user in it; fetch the file with your own tool, and give its path"
     if source and not sha256:
@@ -57,9 +57,9 @@ def tarball_of(path: str, source: str, sha256: str, where: str) -> Iterator[str]
 
 def _repository(path: str, spec: RepositorySpec) -> Iterator[str]:
     if spec.uri and not _is_address(spec.uri, ("https", "http", "file")):
-        yield f"{path}.uri: {shown(masked(spec.uri))} is no https:// address, nor file:/// and the folder of a repository on this host"
+        yield f"{path}.uri: {without_login(spec.uri)} is no https:// address, nor file:/// and the folder of a repository on this host"
     if spec.key and not (_is_address(spec.key, ("https",)) or _PATH.fullmatch(spec.key)):
-        yield f"{path}.key: {shown(masked(spec.key))} is neither an absolute path nor an https:// address"
+        yield f"{path}.key: {without_login(spec.key)} is neither an absolute path nor an https:// address"
     if spec.fingerprint and not _FINGERPRINT.fullmatch(spec.digits):
         yield (
             f"{path}.fingerprint: {shown(spec.fingerprint)} is no fingerprint of an OpenPGP key: 40 hex digits, "
@@ -76,12 +76,12 @@ def proxy(spec: ProxySpec) -> Iterator[str]:
         if not value:
             continue
         if not _is_address(value, ("http", "https")) or urlsplit(value).path not in ("", "/"):
-            yield f"spec.proxy.{name}: {shown(masked(value))} is not of the form http://HOST:PORT"
+            yield f"spec.proxy.{name}: {without_login(value)} is not of the form http://HOST:PORT"
         elif "@" in value and not _is_login(value):
-            yield f"spec.proxy.{name}: a proxy with a user needs a password too, and neither may have a blank in it: http://USER:PASSWORD@HOST:PORT"
+            yield f"spec.proxy.{name}: a proxy with a user needs a password too, a colon between them, and neither may have a blank in it"
     for at, name in enumerate(spec.noProxy):
         if not _DIRECT.fullmatch(name):
-            yield f"spec.proxy.noProxy[{at}]: {shown(name)} is no host, .domain, address or network; one in each entry"
+            yield f"spec.proxy.noProxy[{at}]: {without_login(name)} is no host, .domain, address or network; one in each entry"
 
 
 def _is_login(url: str) -> bool:
@@ -100,7 +100,7 @@ def registries(specs: Mapping[str, RegistrySpec]) -> Iterator[str]:
             continue
         for at, mirror in enumerate(spec.mirrors):
             if not _is_address(mirror, ("https", "http")) or "@" in mirror:
-                yield f"{path}.mirrors[{at}]: {shown(masked(mirror))} is no https:// address without a user in it"
+                yield f"{path}.mirrors[{at}]: {without_login(mirror)} is no https:// address without a user in it"
         if spec.ca and not _PATH.fullmatch(spec.ca):
             yield f"{path}.ca: {shown(spec.ca)} is no absolute path"
         if not spec.mirrors and not spec.ca:
@@ -118,6 +118,11 @@ def _is_address(text: str, schemes: tuple[str, ...]) -> bool:
     if parts.scheme == "file":
         return "file" in schemes and not parts.netloc and bool(_PATH.fullmatch(parts.path))
     return parts.scheme in schemes and bool(parts.hostname) and good
+
+
+def without_login(address: Any) -> str:
+    """An address that is wrong, as an error may repeat it: where its login ends cannot be told of one that is no address."""
+    return f"the value {HIDDEN}" if isinstance(address, str) and "@" in unquote(address) else shown(address)
 
 
 def shown(value: Any) -> str:

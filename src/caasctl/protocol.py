@@ -280,7 +280,7 @@ class Phase:
     """An ordered step of init-node.
 
     desired: pure; depends on the profile, on what never changes, and on what is foreign, never on what it brings about.
-    reads: the facts it needs. disturbs: the facts that its changes make stale. may_idle: its gate is open where it desires nothing.
+    reads: the facts it needs. disturbs: those that its changes make stale. may_idle: it has no gate where it desires nothing, but never_idle.
     """
 
     id: str
@@ -289,6 +289,7 @@ class Phase:
     reads: tuple[type, ...]
     disturbs: tuple[type, ...]
     may_idle: bool = False
+    never_idle: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,12 @@ def test_files_come_with_the_profiles_hashes() -> None:
     assert found == {"kata": "b" * 64, "helm": "c" * 64}
 
 
+def test_a_helm_without_a_source_is_told() -> None:
+    for named, why in (("single-node", ["the profile names no source: spec.packages.helm"]), ("worker", [])):
+        listed = items(profile_load.load(named), DEBIAN, None, None)
+        assert [item.why_unknown for item in listed if item.name == "helm"] == why
+
+
 def test_a_host_without_kubeadm_is_no_answer() -> None:
     assert of_kubeadm(LiveHost(), profile_load.load(), "/nonexistent/kubeadm") is None
 

@@ -7,6 +7,7 @@ from tests.checks.test_os import NODE, judge, only, release
 
 from caasctl.checks.containerd_wanted import wanted_version
 from caasctl.facts.containerd import ContainerdBinaries
+from caasctl.facts.kubernetes_tools import Packages
 from caasctl.facts.os_apt import AptOffers
 from caasctl.model import Level
 from caasctl.profile_load import load
@@ -60,3 +61,10 @@ def test_it_is_silent_where_nothing_is_known_or_installed() -> None:
     assert judge(wanted_version, *NONE, AptOffers({"containerd": ("rubbish",)})) == []
     assert judge(wanted_version, there, release("debian", "13"), TRIXIE, profile=NODE) == []
     assert judge(wanted_version, *NONE, TRIXIE, profile=load("single-node", ("packages.install=off",))) == []
+
+
+def test_the_distributions_containerd_where_the_profile_asks_for_dockers_warns() -> None:
+    there = (ContainerdBinaries(("/usr/bin/containerd",)), release("debian", "13"), Packages({"containerd": "1.7.24"}))
+    (found,) = judge(wanted_version, *there, profile=load("single-node", ("packages.containerd.from=docker",)))
+    assert (found.level, found.subject) == (Level.WARN, "from")
+    assert judge(wanted_version, *there, profile=NODE) == []

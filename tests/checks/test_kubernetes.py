@@ -73,6 +73,12 @@ def test_a_worker_needs_no_helm_but_kubectl_which_tells_that_it_joined() -> None
     assert (found.level, found.found) == (Level.FAIL, "not installed: kubectl")
 
 
+def test_a_program_older_than_the_node_s_cluster_is_for_upgrade() -> None:
+    live = ControlPlane({}, {"kube-apiserver": "1.36.1"})
+    found = judge(kubernetes.skew, tools(*TRIO, version="1.33.2"), live, packages())
+    assert all(text(each).startswith("caasctl upgrade") for each in found if each.subject in ("kubeadm", "kubectl"))
+
+
 @pytest.mark.parametrize(
     ("manager", "command"), [("dpkg", "apt-mark hold kubeadm"), ("rpm", "dnf versionlock add kubeadm")]
 )
@@ -170,7 +176,8 @@ def test_which_versions_go_together(name: str, version: str, level: Level) -> No
     assert found.level is level
     if level is not Level.PASS:
         assert found.subject == name
-        assert "1.36.4*" in text(found)
+        assert f"{name}=1.36.4-*" in text(found)
+        assert "/v1.36/deb/" in text(found)
 
 
 def test_a_kubelet_newer_than_the_running_control_plane_says_it_as_kubeadm_does() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from tests.checks.test_os import judge, only
@@ -24,7 +25,7 @@ OWN = AptSources(True, "bookworm", (MAIN,))
 DAY = timedelta(days=1)
 
 
-def sources(*more: Source, main: Source = MAIN, **known: frozenset[str]) -> list[Finding]:
+def sources(*more: Source, main: Source = MAIN, **known: Any) -> list[Finding]:
     return judge(apt_sources, AptSources(True, "bookworm", (main, *more), **known), *BARE)
 
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.checks.test_kubernetes import judge
 from tests.checks.test_os_dpkg import BARE, FULL
 
+from caasctl import engine
 from caasctl.checks import containerd, kubernetes
 from caasctl.checks.os_repositories import installed_by_hand, repository_keys
 from caasctl.facts.containerd import ContainerdService, RuncVersion
+from caasctl.facts.kubernetes_tools import Packages
 from caasctl.facts.os import OsRelease
 from caasctl.facts.os_apt import AptSources
-from caasctl.model import Level
+from caasctl.model import Facts, Level
+from caasctl.phases import packages
+from caasctl.profile_load import load
 from caasctl.syntax.debian.sources import Source
 
 SOURCES = AptSources(there=True, codename="bookworm")
@@ -40,6 +46,28 @@ def test_without_a_fingerprint_it_says_how_to_get_it_and_where_it_goes() -> None
 def test_with_a_fingerprint_or_with_the_hosts_own_source_it_passes() -> None:
     assert [f.level for f in judge(repository_keys, SOURCES, *BARE, settings=KEY)] == [Level.PASS]
     assert [f.level for f in judge(repository_keys, AptSources(True, "bookworm", (THEIRS,)), *BARE)] == [Level.PASS]
+
+
+RING = "/usr/share/keyrings/k.gpg"
+
+
+def test_a_source_of_somebodys_does_not_cancel_the_fingerprint() -> None:
+    signed, print_ = replace(THEIRS, signed_by=RING), "AB" * 20
+    for source, known, level, said in (
+        (replace(THEIRS, trusted=True), {}, Level.FAIL, "says trusted"),
+        (THEIRS, {}, Level.FAIL, "has no Signed-By"),
+        (signed, {"keys": {RING: (print_,)}}, Level.PASS, ""),
+        (signed, {"keys": {RING: (print_, "CD" * 20)}}, Level.FAIL, f"takes the key {'CD' * 20}"),
+        (signed, {"keys_unread": {RING: f"{RING}: it is cut off"}}, Level.UNKNOWN, "it is cut off"),
+        (signed, {}, Level.UNKNOWN, "is not there"),
+        (replace(THEIRS, signed_by=f"{print_}!"), {}, Level.PASS, ""),
+        (replace(THEIRS, signed_by="EF" * 20), {}, Level.FAIL, f"takes the key {'EF' * 20}"),
+        (replace(THEIRS, signed_by="(inline)"), {}, Level.UNKNOWN, "in the file itself"),
+    ):
+        (found,) = judge(repository_keys, AptSources(True, "bookworm", (source,), **known), *BARE, settings=KEY)
+        assert (found.level, found.found if said in found.found else said) == (level, found.found)
+    (found,) = judge(repository_keys, AptSources(True, "bookworm", (replace(THEIRS, trusted=True),)), *BARE)
+    assert found.level is Level.FAIL  # without a fingerprint too
 
 
 def test_a_key_on_this_host_is_shown_by_its_path() -> None:
@@ -90,3 +118,11 @@ def test_without_a_fingerprint_the_missing_programs_ask_for_it_too() -> None:
     found, _ = judge(kubernetes.packages, SOURCES, *BARE)
     assert found.fix
     assert "spec.packages.kubernetes.fingerprint" in found.fix.text
+
+
+def test_the_phase_is_not_done_where_somebody_must_install_by_hand() -> None:
+    bare = Facts((ROCKY, Packages(manager="rpm"), *(f for f in BARE if not isinstance(f, (OsRelease, Packages)))))
+    for settings, stops in ((), {"os.installed_by_hand"}), (("packages.install=off",), set()):
+        profile = load(settings=settings)
+        found = engine.examine(bare, profile)
+        assert {f.id for f in engine.stopping(packages.PHASE, bare, profile, found)} == stops

@@ -36,7 +36,10 @@ def test_a_tree_without_apt_and_one_with_sources(tmp_path: Path) -> None:
     })  # fmt: skip
     one = Source("/etc/apt/sources.list", "http://a/debian", "bookworm", "/there.gpg")
     two = Source("/etc/apt/sources.list.d/b.sources", "file:/srv/m", "x", "/gone.gpg")
-    assert SOURCES(host) == AptSources(True, "bookworm", (one, two), frozenset({"/gone.gpg"}), frozenset({"/srv/m"}))
+    assert SOURCES(host) == AptSources(
+        True, "bookworm", (one, two), frozenset({"/gone.gpg"}), frozenset({"/srv/m"}),
+        keys_unread={"/there.gpg": "/there.gpg: it holds no OpenPGP public key"},
+    )  # fmt: skip
 
 
 def test_heads_of_release_files() -> None:

@@ -238,6 +238,22 @@ def test_holds_are_for_packages_and_ours_only_where_we_set_them(tmp_path: Path) 
     assert not holds.undo(now).acts
 
 
+def test_the_distributions_containerd_in_the_place_of_dockers_is_named_and_held(tmp_path: Path) -> None:
+    host, listed = LiveHost(str(tmp_path)), (Package("containerd.io", "", "docker", "containerd"),)
+    plant(tmp_path, "/usr/bin/containerd", "x", 0o755)
+    status = "Package: containerd\nStatus: {} ok installed\nVersion: 1.7.24\n\n"
+    plant(tmp_path, "/var/lib/dpkg/status", status.format("install"))
+    now, holds = AptPackages(listed).look(host), AptHolds(listed)
+    assert now == Known(
+        "", parts=(("packages:apt", Known("containerd.io: /usr/bin/containerd, of the package containerd\n")),)
+    )
+    assert holds.undo(holds.look(host)).commands == (("apt-mark", "unhold", "containerd"),)
+    wanted = holds.target(holds.look(host))
+    assert wanted == Known("", parts=(("packages:holds", Known("containerd.io no package\ncontainerd held\n")),))
+    plant(tmp_path, "/var/lib/dpkg/status", status.format("hold"))
+    assert holds.look(host) == wanted == holds.target(wanted)
+
+
 LINES = st.sampled_from(
     (
         "kubelet 1.36.4-1.1\n",

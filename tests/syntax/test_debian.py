@@ -100,3 +100,9 @@ def test_which_pins_are_in_the_way_of_a_package(record: str, *, keeps_out: bool,
 
 def test_a_record_without_a_priority_is_none() -> None:
     assert pins.parse("/p", "Package: x\nPin: version 1\n\nPackage: y\nPin-Priority: high\n") == ()
+
+
+def test_a_source_that_nobody_need_sign_is_told() -> None:
+    line = "deb [arch=amd64 trusted=YES] https://m/deb /\ndeb [trusted=no] https://n/deb /\n"
+    assert [one.trusted for one in sources.parse(LIST, line)] == [True, False]
+    assert sources.parse(DEB822, "Types: deb\nURIs: https://m\nSuites: /\nTrusted: yes\n")[0].trusted

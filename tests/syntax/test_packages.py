@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -108,7 +109,10 @@ def test_dnfs_commands_name_versions_and_keys() -> None:
     kubernetes = Repository("kubernetes", "https://k/rpm/", "/", (), "https://k/key", "", "s")
     said = dnf.commands([Package("kubelet", "1.36.4-*", "kubernetes"), Package("iptables")], [kubernetes])
     assert "gpgkey=https://k/key" in said
-    assert "exclude=kubelet" in said
+    assert "exclude=kubelet kubernetes-cni" in said
+    taken = said.index("rpm --import")  # only once it is the one that is wanted, and before dnf, which would take any
+    assert said.index("curl") < said.index("= FINGERPRINT_FROM") < taken < said.index("dnf install")
+    assert " = ABCD && rpm --import " in dnf.commands([Package("kubelet")], [replace(kubernetes, fingerprint="ABCD")])
     assert said.endswith("dnf install -y --disableexcludes=kubernetes kubelet-1.36.4 iptables")
     assert dnf.commands([Package("iptables")], []) == "dnf install -y iptables"
 

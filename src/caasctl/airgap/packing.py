@@ -137,7 +137,7 @@ class Packing:
         return of_kubeadm(self._host, self._profile)
 
     def _files(self) -> None:
-        for item in self._of(FILE):
+        for item in (one for one in self._of(FILE) if one.source):
             path = f"{FILES}/{plain_name(item.source.partition('?')[0].rpartition('/')[2])}"  # releases are told by it
             with self._told():
                 if not self._is_there(path, item.sha256):

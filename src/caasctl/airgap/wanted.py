@@ -55,12 +55,19 @@ def items(
         *(Item(REPOSITORY, one.name, source=f"{one.uri} {one.suite}", why_unknown="" if one.fingerprint else unsigned(one.setting))
           for one in found.repositories),
         *(Item(FILE, one.name, source=one.source, sha256=one.sha256) for one in found.downloads),
-        *_kata(profile), *_chart(profile), *_images(profile, kubeadm, cilium),
+        *_helm(profile), *_kata(profile), *_chart(profile), *_images(profile, kubeadm, cilium),
     )  # fmt: skip
 
 
 def unsigned(setting: str) -> str:
     return f"the profile names no key: {setting}.fingerprint"
+
+
+def _helm(profile: NodeProfile) -> Iterator[Item]:
+    """Only where it is not among the downloads."""
+    spec = profile.spec.packages
+    if profile.begins_cluster and spec.install != "off" and not spec.helm.source:
+        yield Item(FILE, "helm", why_unknown="the profile names no source: spec.packages.helm")
 
 
 def _kata(profile: NodeProfile) -> Iterator[Item]:

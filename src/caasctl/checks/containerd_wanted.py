@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from caasctl.facts.containerd import ContainerdBinaries
+from caasctl.facts.kubernetes_tools import Packages
 from caasctl.facts.os import OsRelease
 from caasctl.facts.os_apt import AptOffers
 from caasctl.model import Check, Facts, Finding, Fix, FixKind, check, failed, passed, warned
@@ -28,6 +29,7 @@ _NUMBER = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
 )
 def wanted_version(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     """spec.packages.containerd; without a version there, what apt's lists offer. Of a containerd that is there: containerd.supported."""
+    yield from _not_dockers(facts, profile)
     if facts[ContainerdBinaries].paths or profile.spec.packages.install == "off":
         return
     told, where = _told(facts, profile)
@@ -47,6 +49,21 @@ def wanted_version(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
         )
     else:
         yield passed(said)
+
+
+def _not_dockers(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
+    there, spec = facts.get(Packages), profile.spec.packages
+    names = there.versions if there else {}
+    if (
+        spec.install != "off"
+        and spec.containerd.from_ == "docker"
+        and "containerd" in names
+        and "containerd.io" not in names
+    ):
+        yield warned(f"the distribution's package containerd {names['containerd']}", wanted="docker's containerd.io", subject="from",
+                     cause="What is there stays: caasctl replaces no containerd, on which pods may run.",
+                     fix=Fix("spec.packages.containerd.from: distribution in the profile; or drain the node, apt-get remove containerd, and"
+                             " caasctl init-node", FixKind.EDIT))  # fmt: skip
 
 
 def _told(facts: Facts, profile: NodeProfile) -> tuple[str, str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from caasctl.facts.kubernetes_manifests import ControlPlane
 from caasctl.facts.kubernetes_tools import HostTools, Packages, Tools
+from caasctl.facts.os import OsRelease
 from caasctl.facts.os_clock import Clock
 from caasctl.model import Check, Evidence, Facts, FactUnread, Finding, Fix, FixKind, check, failed, passed, warned
 from caasctl.needs.packages import (
@@ -13,20 +14,21 @@ from caasctl.needs.packages import (
     Repository,
     brought,
     holds,
-    key_fix,
+    kubernetes_by_dnf,
     package_of,
     programs,
     unsigned,
+    wanted,
 )
 from caasctl.profile import NodeProfile
 from caasctl.syntax import versions
+from caasctl.syntax.packages import dnf
 from caasctl.syntax.versions import Minor
 
 _KEYRING = "/etc/apt/keyrings/kubernetes-apt-keyring.gpg"
-_HELM = (  # what is downloaded is checked against the release's own sum before it is unpacked
-    "cd /tmp && H=helm-v3.19.0-linux-$(uname -m | sed 's/x86_64/amd64/;s/aarch64/arm64/').tar.gz"
-    " && curl -fsSL -O https://get.helm.sh/$H -O https://get.helm.sh/$H.sha256sum && sha256sum -c $H.sha256sum"
-    " && tar xzf $H && install -m 0755 linux-*/helm /usr/local/bin/helm"
+_HELM = (  # a sum from the same server says nothing of who put both there, and caasctl knows of no other
+    "spec.packages.helm in the profile: source, the path or address of a helm-VERSION-linux-ARCH.tar.gz of https://github.com/helm/helm/releases,"
+    " and sha256, of that file, from somebody whom you trust; or install helm from the distribution"
 )
 _TRIO = ("kubelet", "kubeadm", "kubectl")
 _HIGHER = "kubeadm stops: `the kubelet version is higher than the control plane version. This is not a supported version skew`."
@@ -46,7 +48,7 @@ _USES = {
     "kubernetes.packages",
     "kubeadm, kubelet, kubectl and helm are installed, and kept at their version",
     reads=(Tools, Packages),
-    why="caasctl runs these programs and downloads none of them: without one of them no cluster begins.",
+    why="without one of them no cluster begins, and caasctl brings those only whose source the profile names and vouches for.",
     fix="Install them from the package repository of the profile's minor version, and hold them.",
     source="https://kubernetes.io/docs/setup/production-environment/tools/kubeadm/install-kubeadm/; https://helm.sh/docs/intro/install/",
     gates=("kubeadm",),
@@ -60,7 +62,7 @@ def packages(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
         yield failed(f"not installed: {', '.join(missing)}", wanted=f"{', '.join(_TRIO)} of {_minor(profile)}",
                      fix=_install(facts, profile), fixed_by="packages" if ours >= {*missing} else "")  # fmt: skip
     if profile.begins_cluster and "helm" not in tools.paths:
-        yield failed("not installed: helm", wanted="helm 3 or newer", subject="helm", fix=Fix(_HELM),
+        yield failed("not installed: helm", wanted="helm 3 or newer", subject="helm", fix=Fix(_HELM, FixKind.EDIT),
                      cause="Cilium is installed by its Helm chart, and only helm can do that.",
                      fixed_by="packages" if "helm" in ours else "")  # fmt: skip
     if missing:
@@ -78,9 +80,13 @@ def _minor(profile: NodeProfile) -> str:
 
 def _install(facts: Facts, profile: NodeProfile) -> Fix:
     installed = facts[Packages]
+    if installed.manager == "rpm":
+        return _by_dnf(facts.get(OsRelease), profile)
     unknown = next((one for one in _unsigned(facts, profile) if one.name == KUBERNETES), None)
     if unknown:
-        return key_fix(unknown)
+        return Fix(
+            f"first what os.repository_keys asks for: {unknown.setting}.fingerprint in the profile", FixKind.EDIT
+        )
     base = f"https://pkgs.k8s.io/core:/stable:/v{_minor(profile)}"
     version = profile.spec.kubernetes.version.lstrip("v")
     if installed.manager == "dpkg":
@@ -90,16 +96,13 @@ def _install(facts: Facts, profile: NodeProfile) -> Fix:
             f" && echo 'deb [signed-by={_KEYRING}] {base}/deb/ /' > /etc/apt/sources.list.d/kubernetes.list"
             f" && apt-get update && apt-get install -y {names} cri-tools && apt-mark hold {' '.join(_TRIO)}"
         )
-    if installed.manager == "rpm":
-        names = " ".join(f"{name}-{version}" for name in _TRIO)
-        lines = (f"baseurl={base}/rpm/", "enabled=1", "gpgcheck=1", f"gpgkey={base}/rpm/repodata/repomd.xml.key",
-                 f"exclude={' '.join(_TRIO)} cri-tools kubernetes-cni")  # fmt: skip
-        text = r"\n".join(("[kubernetes]", "name=Kubernetes", *lines, ""))
-        return Fix(
-            f"printf '{text}' > /etc/yum.repos.d/kubernetes.repo"
-            f" && dnf install -y --disableexcludes=kubernetes {names} cri-tools"
-        )
     return Fix(f"install {', '.join(_TRIO)} {version} of {base}/ where PATH leads", FixKind.WAIT)
+
+
+def _by_dnf(distribution: OsRelease | None, profile: NodeProfile) -> Fix:
+    if distribution and wanted(profile, distribution, "").packages:
+        return Fix("run the commands of os.installed_by_hand: they install these too", FixKind.EDIT)
+    return Fix(dnf.commands(*kubernetes_by_dnf(profile)))
 
 
 def _unsigned(facts: Facts, profile: NodeProfile) -> tuple[Repository, ...]:
@@ -252,16 +255,23 @@ def _rule(name: str, behind: int, cluster: str) -> tuple[str, str]:
 
 
 def _other_version(name: str, cluster: Minor, facts: Facts, profile: NodeProfile) -> Fix:
-    """The profile's patch release where the cluster has its minor, else the newest patch of the cluster's minor."""
+    """The profile's patch release where the cluster has its minor, else the newest patch of the cluster's minor.
+
+    The repository of one minor has no other's: so the right one is named too.
+    """
+    mine = versions.minor(facts[Tools].versions.get(name, ""))
+    if facts[ControlPlane].versions.get("kube-apiserver") and mine and mine < cluster <= profile.spec.kubernetes.minor:
+        return Fix(f"caasctl upgrade, which brings {name} to the profile's version with all the rest", FixKind.EDIT)
     version = profile.spec.kubernetes.version.lstrip("v")
-    patch = version if profile.spec.kubernetes.minor == cluster else f"{versions.text(cluster)}."
-    installed = facts.get(Packages)
+    patch = f"{version}-*" if profile.spec.kubernetes.minor == cluster else f"{versions.text(cluster)}.*"
+    base, installed = f"https://pkgs.k8s.io/core:/stable:/v{versions.text(cluster)}", facts.get(Packages)
+    first = f"   # once there is a repository of {versions.text(cluster)}, as each minor has one of its own: {base}"
     if installed and installed.manager == "dpkg":
-        return Fix(
-            f"apt-get install -y --allow-downgrades --allow-change-held-packages '{name}={patch}*' && apt-mark hold {name}"
-        )
+        install = f"apt-get install -y --allow-downgrades --allow-change-held-packages '{name}={patch}'"
+        return Fix(f"apt-get update && {install} && apt-mark hold {name}{first}/deb/ in /etc/apt/sources.list.d")
     if installed and installed.manager == "rpm":
-        return Fix(f"dnf install -y --allowerasing --disableexcludes=kubernetes '{name}-{patch}*'")
+        install = f"dnf install -y --allowerasing --disableexcludes=kubernetes '{name}-{patch}'"
+        return Fix(f"{install}{first}/rpm/ in /etc/yum.repos.d")
     return Fix(f"put {name} {versions.text(cluster)} where {facts[Tools].paths.get(name, name)} is", FixKind.WAIT)
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from caasctl.facts.os import OsRelease
 from caasctl.facts.os_apt import AptSources
-from caasctl.model import Check, Facts, Finding, Fix, check, failed, passed
+from caasctl.model import Check, Facts, Finding, Fix, FixKind, check, failed, passed, unknown
 from caasctl.needs.packages import READS, installs, key_fix, manager, unsigned, wanted
 from caasctl.profile import NodeProfile
-from caasctl.syntax.packages import dnf
+from caasctl.syntax.debian.sources import Source
+from caasctl.syntax.packages import Repository, dnf
+
+_FINGERPRINT = re.compile(r"[0-9A-Fa-f]{40,64}!?")
 
 
 @check(
@@ -26,14 +30,48 @@ def repository_keys(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     """spec.packages of the profile, for the repositories that something is missing from; apt's sources, which may name them already."""
     if manager(facts[OsRelease]) != "apt" or not installs(facts, profile):
         return
-    unknown, absent = unsigned(facts, profile), {*installs(facts, profile)}
+    unnamed, absent = unsigned(facts, profile), {*installs(facts, profile)}
     want = wanted(profile, facts[OsRelease], "")
-    for one in unknown:
+    for one in unnamed:
         names = [package.name for package in want.of(one.name) if package.name in absent]
         yield failed(f"no fingerprint for {one.uri}, which {', '.join(names)} would come from", subject=one.name,
                      wanted=f"{one.setting}.fingerprint", fix=key_fix(one))  # fmt: skip
-    if not unknown:
+    others = [found for one in want.repositories if {package.name for package in want.of(one.name)} & absent
+              for found in _named_already(one, facts[AptSources])]  # fmt: skip
+    yield from others
+    if not unnamed and not others:
         yield passed(", ".join(one.uri for one in want.repositories) or "the distribution's own")
+
+
+def _named_already(repository: Repository, apt: AptSources) -> Iterator[Finding]:
+    """What is wrong with somebody's own sources of a repository: caasctl leaves them, and apt would install from them."""
+    for source in apt.sources:
+        if source.ours or source.uri != repository.uri.rstrip("/"):
+            continue
+        subject = f"{repository.name} in {source.path}"
+        by = f"take that source out of {source.path}; with {repository.setting}.fingerprint caasctl adds its own"
+        if source.trusted:
+            yield failed(f"{source.path} says trusted for {source.uri}: apt asks for no signature", subject=subject,
+                         wanted="packages signed by a known key", fix=Fix(by, FixKind.EDIT))  # fmt: skip
+        elif repository.fingerprint:
+            yield from _signed_by(repository, source, apt, subject, Fix(f"{by}, and its key", FixKind.EDIT))
+
+
+def _signed_by(repository: Repository, source: Source, apt: AptSources, subject: str, fix: Fix) -> Iterator[Finding]:
+    """Whether apt takes the profile's key for it, and no other. Apt may be told fingerprints instead of files, a ! after each."""
+    wanted, rings = f"the key {repository.fingerprint} alone", source.keyrings
+    words = [word.rstrip("!").upper() for word in re.split(r"[\s,]+", source.signed_by) if _FINGERPRINT.fullmatch(word)]
+    keys = {*words, *(key for ring in rings for key in apt.keys.get(ring, ()))}
+    lost = [apt.keys_unread.get(ring, f"{ring}: is not there") for ring in rings if ring not in apt.keys]
+    if not source.signed_by:
+        yield failed(f"{source.path} has no Signed-By for {source.uri}: any key that apt trusts will do",
+                     subject=subject, wanted=wanted, fix=fix)  # fmt: skip
+    elif keys - {repository.fingerprint}:
+        yield failed(f"{source.path} takes the key {', '.join(sorted(keys - {repository.fingerprint}))} for {source.uri}",
+                     subject=subject, wanted=wanted, fix=fix)  # fmt: skip
+    elif lost or not keys:
+        why = "; ".join(lost) or "it stands in the file itself"
+        yield unknown(f"the key of {source.path} cannot be compared with {wanted}: {why}", subject=subject, fix=fix)
 
 
 @check(

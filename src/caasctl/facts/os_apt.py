@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -16,7 +16,7 @@ from caasctl.syntax.debian import pins, sources
 from caasctl.syntax.debian.pins import Pin
 from caasctl.syntax.debian.sources import Source
 from caasctl.syntax.debian.stanzas import stanzas
-from caasctl.syntax.packages import apt
+from caasctl.syntax.packages import apt, openpgp
 
 ETC, LISTS = "/etc/apt", "/var/lib/apt/lists"
 _CODENAME = re.compile(r'^VERSION_CODENAME="?([\w-]+)', re.MULTILINE)
@@ -29,6 +29,7 @@ _HEAD = 24  # lines: a signature's armour, then the fields; the sums come after 
 class AptSources:
     """there: the host has apt. codename: VERSION_CODENAME of /etc/os-release. sources: those enabled, in apt's order.
 
+    keys: fingerprints in the files that a Signed-By names, by path; keys_unread: those that hold none we can read, and why.
     keys_gone: paths that a Signed-By names and that are not there. folders_gone: those of file: and copy: sources.
     """
 
@@ -37,6 +38,8 @@ class AptSources:
     sources: tuple[Source, ...] = ()
     keys_gone: frozenset[str] = frozenset()
     folders_gone: frozenset[str] = frozenset()
+    keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    keys_unread: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,8 @@ def read_sources(host: Reader) -> AptSources:
     names = ("sources.list", *(f"sources.list.d/{name}" for name in host.list(f"{ETC}/sources.list.d") or ()))
     paths = [f"{ETC}/{name}" for name in names if name.endswith(_FORMATS)]
     found = tuple(source for path in paths for source in sources.parse(path, host.read(path) or ""))
-    keys = {key for source in found for key in re.split(r"[\s,]+", source.signed_by) if key.startswith("/")}
+    keys = {key for source in found for key in source.keyrings}
+    read, unread = _keyrings(host, keys)
     told = _CODENAME.search(host.read("/etc/os-release") or "")
     return AptSources(
         True,
@@ -105,7 +109,25 @@ def read_sources(host: Reader) -> AptSources:
         found,
         frozenset(key for key in keys if not _is_there(host, key)),
         frozenset(source.folder for source in found if source.folder and not _is_there(host, source.folder)),
+        read,
+        unread,
     )
+
+
+def _keyrings(host: Reader, paths: Iterable[str]) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
+    """What is not there is in neither."""
+    read: dict[str, tuple[str, ...]] = {}
+    unread: dict[str, str] = {}
+    for path in sorted(paths):
+        try:
+            data = host.read_bytes(path)
+            if data is not None:
+                read[path] = tuple(openpgp.keys(data))
+        except openpgp.NoKey as no:
+            unread[path] = f"{path}: {no}"
+        except Unreadable as lost:
+            unread[path] = str(lost)
+    return read, unread
 
 
 def _is_there(host: Reader, path: str) -> bool:

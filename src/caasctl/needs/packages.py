@@ -24,6 +24,7 @@ __all__ = [
     "holds",
     "installs",
     "key_fix",
+    "kubernetes_by_dnf",
     "manager",
     "package_of",
     "programs",
@@ -117,6 +118,11 @@ def key_fix(repository: Repository) -> Fix:
     return Fix(
         f"{told}   # compare with what the project publishes, or with a host that you trust; then in the profile: {setting}"
     )
+
+
+def kubernetes_by_dnf(profile: NodeProfile) -> tuple[tuple[Package, ...], tuple[Repository, ...]]:
+    """For the commands of a host where the profile installs nothing."""
+    return _kubernetes(profile), (_kubernetes_repository(profile, "dnf"),)
 
 
 def programs(minor: Minor) -> tuple[tuple[str, ...], tuple[str, ...]]:

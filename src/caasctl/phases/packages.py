@@ -129,5 +129,6 @@ PHASE = Phase(
         DpkgState,
         Disk,
     ),
-    may_idle=True,
+    may_idle=True,  # with `install: off`
+    never_idle=("os.installed_by_hand",),
 )

@@ -9,6 +9,8 @@ from caasctl.syntax.containerd import host as folders
 from caasctl.syntax.packages import Package, apt
 from caasctl.syntax.packages.apt import Installed
 
+_RUNTIMES = ("containerd", "containerd.io")  # each conflicts with the other
+
 
 def path_of(host: Reader, program: str) -> str:
     """Where a program is, "" where it is not. Raises Unreadable. program: a name on PATH, or a path."""
@@ -21,6 +23,15 @@ def path_of(host: Reader, program: str) -> str:
 def installed(host: Reader, packages: Iterable[Package]) -> dict[str, Installed]:
     """The packages that dpkg has, be it in part. Raises Unreadable."""
     return apt.installed(host.read(apt.STATUS) or "", [package.name for package in packages])
+
+
+def kin(host: Reader, package: Package) -> str:
+    """The distribution's containerd where docker's is wanted, or docker's where the other is: the one that dpkg has, else "".
+
+    Raises Unreadable.
+    """
+    others = [Package(name) for name in _RUNTIMES if package.name in _RUNTIMES and name != package.name]
+    return next((name for name, found in installed(host, others).items() if found.whole), "")
 
 
 def missing(host: Reader, packages: Iterable[Package]) -> tuple[Package, ...]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from caasctl.model import CaasError, CommandError, Unreadable
 from caasctl.protocol import Done, Known, Outcome, Reader, State, Undo, Unknown, Writer
 from caasctl.resources.packages import apt_get
-from caasctl.resources.packages.there import installed, missing, path_of
+from caasctl.resources.packages.there import installed, kin, missing, path_of
 from caasctl.syntax.packages import Package
 
 _CURRENT, _OLD = "read", "to be read anew"
@@ -151,7 +151,9 @@ class AptHolds:
         try:
             there = installed(host, self.packages)
             lines = (_hold(host, p, held=there[p.name].held if p.name in there else None) for p in self.packages)
-            return Known("", parts=((self.name, Known("".join(lines))),))
+            others = installed(host, [Package(owner) for p in self.packages if (owner := kin(host, p))])
+            more = (f"{name} {_HELD if found.held else _LOOSE}\n" for name, found in others.items())
+            return Known("", parts=((self.name, Known("".join([*lines, *more]))),))
         except Unreadable as unreadable:
             return Unknown(str(unreadable))
 
@@ -159,7 +161,7 @@ class AptHolds:
         if not isinstance(now, Known):
             return now
         loose, there = self._loose(now), _by_name(now)
-        lines = (f"{p.name} {_HELD}\n" if p.name in loose else there[p.name] for p in self.packages)
+        lines = (f"{name} {_HELD}\n" if name in loose else there[name] for name in self._names(there))
         return Known("", parts=((self.name, Known("".join(lines))),))
 
     def apply(self, host: Writer, now: State) -> Outcome:
@@ -173,7 +175,11 @@ class AptHolds:
     def _loose(self, now: State) -> tuple[str, ...]:
         """Those that are not held, or not there yet."""
         there = _by_name(now)
-        return tuple(p.name for p in self.packages if there.get(p.name, _LOOSE).strip().endswith(_LOOSE))
+        return tuple(name for name in self._names(there) if there.get(name, _LOOSE).strip().endswith(_LOOSE))
+
+    def _names(self, there: Mapping[str, str]) -> tuple[str, ...]:
+        """Those that are wanted, and what is there in the place of one."""
+        return tuple(dict.fromkeys([*(p.name for p in self.packages), *there]))
 
 
 def _by_name(now: State) -> dict[str, str]:
@@ -194,7 +200,8 @@ def _line(host: Reader, package: Package) -> str:
     if found:
         return f"{package.name} {'' if found.whole else _INTERRUPTED}{found.version}\n"
     path = path_of(host, package.program)
-    return f"{package.name}: {path}, of {_OTHER}\n" if path else ""
+    owner = kin(host, package)
+    return f"{package.name}: {path}, of {f'the package {owner}' if owner else _OTHER}\n" if path else ""
 
 
 def _wanted(package: Package, chosen: str) -> str:

@@ -13,6 +13,7 @@ _LINE = re.compile(
     r"^\s*(deb|deb-src)\s+(?:\[(?P<options>[^\]]*)\]\s*)?(?P<uri>cdrom:\[[^\]]*\]\S*|\S+)\s+(?P<suite>\S+)"
 )
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")
+_YES = ("yes", "true", "1", "on", "enable", "with")  # apt's StringToBool
 _NO = ("no", "false", "0", "off", "disable", "without")
 
 
@@ -21,7 +22,7 @@ class Source:
     """One place of binary packages. path: the file that names it. uri: with its credentials masked, no slash at the end.
 
     signed_by: the paths or fingerprints of `Signed-By`, "" without, "(inline)" for a key in the file itself.
-    checks_dates: apt refuses a Release file that has expired.
+    checks_dates: apt refuses a Release file that has expired. trusted: apt takes its packages whoever signed them, or nobody.
     """
 
     path: str
@@ -29,10 +30,16 @@ class Source:
     suite: str
     signed_by: str = ""
     checks_dates: bool = True
+    trusted: bool = False
 
     @property
     def scheme(self) -> str:
         return self.uri.partition(":")[0].lower()
+
+    @property
+    def keyrings(self) -> tuple[str, ...]:
+        """The files that `Signed-By` names; fingerprints in it are none."""
+        return tuple(word for word in re.split(r"[\s,]+", self.signed_by) if word.startswith("/"))
 
     @property
     def ours(self) -> bool:
@@ -79,4 +86,11 @@ def _deb822(path: str, text: str) -> Iterator[Source]:
 
 def _source(path: str, uri: str, suite: str, signed_by: str, options: Mapping[str, str]) -> Source:
     checks = options.get("check-valid-until", "yes").lower() not in _NO
-    return Source(path, _CREDENTIALS.sub("***@", uri).rstrip("/"), suite, signed_by, checks)
+    return Source(
+        path,
+        _CREDENTIALS.sub("***@", uri).rstrip("/"),
+        suite,
+        signed_by,
+        checks,
+        options.get("trusted", "").strip().lower() in _YES,
+    )
