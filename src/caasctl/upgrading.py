@@ -11,6 +11,7 @@ from caasctl.facts import DOCTOR_PROBES, PROBES
 from caasctl.facts.cgroup import CgroupLayout
 from caasctl.facts.cilium import CiliumLive
 from caasctl.facts.containerd import ContainerdVersion
+from caasctl.facts.kata_host import Machine
 from caasctl.facts.kubernetes import Cluster, Kubelet
 from caasctl.facts.kubernetes_api import ClusterApi
 from caasctl.facts.kubernetes_certificates import Kubeconfigs, NodeCertificates
@@ -21,17 +22,18 @@ from caasctl.facts.kubernetes_manifests import ControlPlane
 from caasctl.facts.kubernetes_pods import LivePods
 from caasctl.facts.kubernetes_tools import Packages, Tools
 from caasctl.facts.os import Kernel
+from caasctl.facts.os_apt import AptSources
 from caasctl.facts.os_clock import Clock
 from caasctl.model import CaasError, Exit, Facts, FactUnread, Finding, Level, RefusedError, Report, UsageError
-from caasctl.needs.upgrade import path, refusals, state
+from caasctl.needs.upgrade import packages, path, refusals, state
 from caasctl.needs.upgrade.path import Step
 from caasctl.needs.upgrade.state import Now
 
 WORD = "upgrade"
 _ALSO = ("kubernetes.certificates",)
 # All that the plan and its refusals read; what else a host has is no matter of an upgrade
-_READS = frozenset((CgroupLayout, CiliumLive, Clock, Cluster, ClusterApi, ContainerdVersion, ControlPlane, KubeadmFile, Kubeconfigs, Kubelet,
-                    KubeletFlags, Kernel, LiveObjects, LivePods, NodeCertificates, Packages, ServerVersion, Tools))  # fmt: skip
+_READS = frozenset((AptSources, CgroupLayout, CiliumLive, Clock, Cluster, ClusterApi, ContainerdVersion, ControlPlane, KubeadmFile, Kubeconfigs, Kubelet,
+                    KubeletFlags, Kernel, LiveObjects, LivePods, Machine, NodeCertificates, Packages, ServerVersion, Tools))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def plan(session: Session, wanted: str) -> Plan:
         if not state.is_node(facts):
             raise RefusedError("this host is in no cluster", cause="there is no kubelet.conf: an upgrade is of a node",
                                fix=f"`caasctl init-node --set kubernetes.version=v{wanted}` makes it one of that version")  # fmt: skip
-        now = state.now(facts)
+        now = replace(state.now(facts), mirror=session.profile.spec.packages.kubernetes.uri)
     except FactUnread as unread:
         raise CaasError(
             "the node's versions cannot be read",
@@ -77,7 +79,10 @@ def plan(session: Session, wanted: str) -> Plan:
 def _findings(session: Session, facts: Facts, now: Now, wanted: str) -> list[Finding]:
     own = [
         replace(one, id=name, title=refusals.TITLES[name], topic="kubernetes", fixed_by="")
-        for name, one in refusals.of(facts, now, wanted)
+        for name, one in (
+            *refusals.of(facts, now, wanted),
+            *(("upgrade.packages", one) for one in packages.refusals(now, facts, path.hops(now, wanted))),
+        )
     ]
     certificates = engine.examine(facts, session.profile, only=_ALSO, checks=ALL_CHECKS)
     return [*own, *(replace(one, fixed_by="") for one in certificates)]

@@ -139,6 +139,65 @@ def test_what_is_no_version_is_a_usage_error(to: str) -> None:
         upgrading.target(to)
 
 
+APT = "/etc/apt/sources.list.d"
+
+
+def sources(folder: Path, name: str, text: str) -> str:
+    return host(folder, {**CONTAINERD_2, f"{APT}/{name}": [("", text)]})
+
+
+def test_a_node_of_an_air_gap_takes_packages_from_a_folder_that_is_packed_again(tmp_path: Path) -> None:
+    bundle = sources(tmp_path, "caasctl-airgap.sources", "Types: deb\nURIs: file:///srv/airgap/packages\nSuites: ./\n")
+    found = plan(bundle, "1.36.5")
+    told = commands(found)
+    assert "caasctl airgap pack --out /srv/airgap-1.36.5 --profile PROFILE --set kubernetes.version=v1.36.5" in told
+    assert "mv /srv/airgap-1.36.5 /srv/airgap\n" in told
+    assert "--phase containerd --airgap /srv/airgap " in told
+    assert "core:/stable" not in told
+    assert "kubeadm=1.36.5-*" in told
+
+
+def test_a_mirror_s_own_address_is_named_and_must_show_the_version(tmp_path: Path) -> None:
+    text = "Types: deb\nURIs: https://apt.corp.example/kube/\nSuites: ./\n"
+    bundle = sources(tmp_path, "caasctl-kubernetes.sources", text)
+    assert "apt-cache madison kubeadm | grep -F ' 1.36.5'" in commands(plan(bundle, "1.36.5"))
+    assert "core:/stable" not in commands(plan(bundle, "1.36.5"))
+    session = Session("single-node", ["packages.kubernetes.uri=https://apt.corp.example/kube-1.37"], bundle)
+    told = commands(upgrading.plan(session, "1.37.1"))
+    assert (
+        f"sed -i 's#https://apt.corp.example/kube#https://apt.corp.example/kube-1.37#' {APT}/caasctl-kubernetes.sources"
+        in told
+    )
+
+
+def test_a_mirror_with_the_project_s_paths_is_edited_as_the_project_s_own(tmp_path: Path) -> None:
+    bundle = sources(tmp_path, "k.list", "deb https://apt.corp.example/core:/stable:/v1.36/deb/ /\n")
+    assert "xargs -r sed" in commands(plan(bundle, "1.37.1"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["deb http://deb.debian.org/debian trixie main\n", "deb https://apt.kubernetes.io/ kubernetes-xenial main\n"],
+)
+def test_a_node_whose_apt_has_no_kubernetes_is_refused(tmp_path: Path, text: str) -> None:
+    refused(
+        plan(sources(tmp_path, "debian.list", text), "1.36.5"),
+        "upgrade.packages",
+        "airgap pack",
+        "v1.36.5",
+        "from nowhere",
+    )
+
+
+def test_a_folder_is_packed_for_one_patch(tmp_path: Path) -> None:
+    edits = {
+        **older("1.33.4"),
+        f"{APT}/caasctl-airgap.list": [("", "deb [trusted=yes] file:/srv/airgap/packages ./\n")],
+    }
+    found = plan(host(tmp_path, edits, nodes=kubelets("1.33.4")), "1.35.9")
+    refused(found, "upgrade.packages", "newest patch of 1.34", "--to v1.34.PATCH")
+
+
 def test_containerd_1_is_a_step_where_a_package_has_2_and_a_refusal_where_none_has(tmp_path: Path) -> None:
     docker = host(tmp_path / "docker", {DPKG: [CONTAINERD]})
     found = plan(docker, "1.37.1")

@@ -19,6 +19,7 @@ from caasctl.syntax.versions import Minor, behind, minor, text
 _SKEW = "https://kubernetes.io/releases/version-skew-policy/"
 TITLES = {
     "upgrade.target": "The version is one to go to",
+    "upgrade.packages": "The programs of the version have somewhere to come from",
     "upgrade.order": "Control planes go first, one minor at a time, and stay together",
     "upgrade.kubelets": "No kubelet is newer than the API server, or too old for the one to come",
     "upgrade.nodes_ready": "All nodes are ready",
