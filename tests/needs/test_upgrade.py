@@ -133,7 +133,37 @@ def test_a_downgrade_and_a_version_that_nobody_knows_are_refused(tmp_path: Path,
     refused(plan(host(tmp_path, CONTAINERD_2), to), "upgrade.target", word)
 
 
-@pytest.mark.parametrize("to", ["", "x", "1", "v1.x", "1.37.1.2", "latest", "v1.37.1-rc.0"])
+def test_an_older_version_is_answered_with_a_newer_one_and_never_with_a_snapshot_to_restore(tmp_path: Path) -> None:
+    found = plan(host(tmp_path, CONTAINERD_2), "1.35.9")
+    refused(found, "upgrade.target", "--to v1.36.5", "loses all that came after")
+    assert all("restore" not in one.fix.text for one in found.report.findings if one.fix)
+
+
+def test_a_patch_newer_than_the_table_is_said_and_planned(tmp_path: Path) -> None:
+    found = plan(host(tmp_path, CONTAINERD_2), "1.36.99")
+    (one,) = [one for one in found.report.findings if one.id == "upgrade.target" and one.level is Level.WARN]
+    assert one.found == "1.36.99 is not known to this caasctl"
+    assert found.steps
+
+
+@pytest.mark.parametrize(
+    "to",
+    [
+        "",
+        "x",
+        "1",
+        "v1.x",
+        "1.37.1.2",
+        "latest",
+        "v1.37.1-rc.0",
+        "v1.٣٧.1",
+        "v1.²",
+        "v01.37.1",
+        "v1.037.1",
+        "v1.37.99999999999999999999",
+        "v1.37.1\n2",
+    ],
+)
 def test_what_is_no_version_is_a_usage_error(to: str) -> None:
     with pytest.raises(UsageError):
         upgrading.target(to)

@@ -56,14 +56,26 @@ def _target(now: Now, wanted: str, goal: Minor) -> Iterator[Finding]:
     elif not numbers(from_):
         yield unknown("the version that is here does not show", fix=Fix("kubelet --version; kubectl version"))
     elif numbers(wanted) < numbers(from_):
-        yield failed(f"{from_} to {wanted}", wanted=f"{from_} or newer", fix=Fix("restore etcd's snapshot from before the upgrade", FixKind.WAIT),
-                     cause="Kubernetes has no way back: etcd holds objects as the newer version writes them.")  # fmt: skip
+        yield failed(f"{from_} to {wanted}", wanted=f"{from_} or newer", fix=Fix(f"name {from_} or newer: --to v{_next(from_, known)}", FixKind.EDIT),
+                     cause="Kubernetes has no way back: etcd holds objects as the newer version writes them. A snapshot of etcd is none: it loses all that came after it.")  # fmt: skip
     else:
         ends = versions.KUBERNETES_EOL.get(goal)
         if ends and ends < table.WRITTEN:
             yield warned(f"{wanted}: maintained until {ends}", wanted="a maintained minor", fix=Fix(f"--to {text(known)}", FixKind.EDIT),
                          cause="It gets no fixes any more.")  # fmt: skip
+        newest = table.newest(goal)
+        if newest and numbers(wanted) > numbers(newest):
+            yield warned(f"{wanted} is not known to this caasctl", wanted=f"{newest}, the newest {text(goal)} of {table.WRITTEN}",
+                         fix=Fix(f"look whether https://kubernetes.io/releases/ has {wanted}; else --to v{newest}", FixKind.EDIT),
+                         cause="Where there is no such release, the step that installs kubeadm stops, and nothing has changed by then but the repository.")  # fmt: skip
         yield passed(f"{from_} to {wanted}")
+
+
+def _next(from_: str, known: Minor) -> str:
+    """A version to name instead, which caasctl knows where it can: the newest patch of the same minor, else what is there."""
+    at = minor(from_)
+    newest = table.newest(min(at, known)) if at else ""
+    return newest if numbers(newest) > numbers(from_) else from_
 
 
 def _order(now: Now, wanted: str, goal: Minor) -> Iterator[Finding]:

@@ -27,6 +27,7 @@ _CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 _API_SERVER = "kube-apiserver"
 PROJECT = "core:/stable:/v"  # of pkgs.k8s.io and of mirrors that keep its paths: one repository for each minor
 
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,3}")  # as semver writes it: ASCII, no zero before it; no release has more digits
 _NAMED = re.compile(r"kubernetes|k8s")
 _GONE = "//apt.kubernetes.io"  # ended in 2024
 
@@ -80,7 +81,7 @@ class Now:
 def numbers(version: str) -> tuple[int, ...]:
     """(1, 36, 4) of v1.36.4; () of what is none."""
     parts = version.lstrip("v").partition("-")[0].split(".")
-    return tuple(int(part) for part in parts) if all(part.isdigit() for part in parts) else ()
+    return tuple(int(part) for part in parts) if all(map(_NUMBER.fullmatch, parts)) else ()
 
 
 def now(facts: Facts) -> Now:
