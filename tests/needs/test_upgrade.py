@@ -228,7 +228,7 @@ def test_a_folder_is_packed_for_one_patch(tmp_path: Path) -> None:
     refused(found, "upgrade.packages", "newest patch of 1.34", "--to v1.34.PATCH")
 
 
-def test_containerd_1_is_a_step_where_a_package_has_2_and_a_refusal_where_none_has(tmp_path: Path) -> None:
+def test_containerd_1_is_a_step_where_a_package_has_2_and_a_warning_where_none_has(tmp_path: Path) -> None:
     docker = host(tmp_path / "docker", {DPKG: [CONTAINERD]})
     found = plan(docker, "1.37.1")
     assert "containerd.io=2.3.*" in commands(found)
@@ -237,7 +237,18 @@ def test_containerd_1_is_a_step_where_a_package_has_2_and_a_refusal_where_none_h
         < commands(found).index("containerd.io=2.3.*")
         < commands(found).index("kubelet=1.37.1")
     )
-    refused(plan(host(tmp_path / "debian"), "1.37.1"), "upgrade.containerd", "1.7.24", "2.x", "SHA-256")
+    debian = plan(host(tmp_path / "debian"), "1.37.1")
+    (one,) = [one for one in debian.report.findings if one.id == "upgrade.containerd"]
+    assert one.level is Level.WARN
+    assert one.fix is not None
+    assert "SHA-256" in one.fix.text
+    assert debian.steps
+
+
+@pytest.mark.parametrize(("to", "level"), [("1.35.9", Level.PASS), ("1.37.1", Level.WARN), ("1.38.0", Level.FAIL)])
+def test_containerd_1_is_refused_from_the_version_whose_kubelet_refuses_it(to: str, level: Level) -> None:
+    now = Now(True, "1.34.4", "1.34.4", "1.34.4", "1.34.4", "1.7.24", "", containerd_package="containerd")
+    assert dict(refusals.of(Facts(), now, to))["upgrade.containerd"].level is level
 
 
 def test_cilium_goes_a_minor_at_a_time_before_kubernetes(tmp_path: Path) -> None:

@@ -141,20 +141,24 @@ def _nodes(facts: Facts, now: Now) -> Iterator[Finding]:
 
 
 def _containerd(now: Now, goal: Minor) -> Iterator[Finding]:
-    major = numbers(now.containerd)
-    if not major:
+    release = numbers(now.containerd)
+    if not release:
         yield unknown("containerd's version does not show", fix=Fix("containerd --version"))
-    elif goal < table.NEEDS_CONTAINERD_2 or major >= (2,):
+        return
+    major, of_minor, patch, *_ = (*release, 0, 0)
+    refused = versions.containerd_cannot_run((major, of_minor, patch), goal)
+    if not refused and (goal < table.NEEDS_CONTAINERD_2 or release >= (2,)):
         yield passed(now.containerd)
-    elif now.containerd_package == "containerd.io" or goal == minor(now.kubelet):
+    elif now.containerd_package == "containerd.io" or (goal == minor(now.kubelet) and not refused):
         yield warned(now.containerd, wanted=f"2.x with {text(goal)}", fix=Fix("a step of the plan brings it" if goal != minor(now.kubelet) else "before the next minor: containerd 2.x", FixKind.WAIT),
                      cause=f"containerd's project tests no 1.x with {text(table.NEEDS_CONTAINERD_2)} or newer.")  # fmt: skip
     else:
         where = "the distribution's package has none" if now.containerd_package else "it is from no package"
-        yield failed(f"{now.containerd}, and {where}", wanted=f"2.x with {text(goal)}",
-                     fix=Fix(f"install containerd {table.CONTAINERD_2} on a drained node: containerd.io of https://download.docker.com, or its tarball of "
-                             "https://github.com/containerd/containerd/releases with its SHA-256; then `caasctl init-node --phase containerd`", FixKind.EDIT),
-                     cause=f"containerd's project tests no 1.x with {text(table.NEEDS_CONTAINERD_2)} or newer; kubelet 1.38 refuses it.")  # fmt: skip
+        tests = f"containerd's project tests no 1.x with {text(table.NEEDS_CONTAINERD_2)} or newer; kubelet 1.38 is the first that refuses it."
+        yield (failed if refused else warned)(
+            f"{now.containerd}, and {where}", wanted=f"2.x with {text(goal)}", cause=refused or tests,
+            fix=Fix(f"install containerd {table.CONTAINERD_2} on a drained node: containerd.io of https://download.docker.com, or its tarball of "
+                    "https://github.com/containerd/containerd/releases with its SHA-256; then `caasctl init-node --phase containerd`", FixKind.EDIT))  # fmt: skip
 
 
 def _cgroup(facts: Facts, goal: Minor) -> Iterator[Finding]:
