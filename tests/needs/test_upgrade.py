@@ -332,9 +332,9 @@ def without(manifest: dict[str, Any], path: str) -> dict[str, Any]:
     return manifest
 
 
-def worker(folder: Path, version: str) -> str:
+def worker(folder: Path, version: str, edits: Edits = CONTAINERD_2) -> str:
     """A node without a control plane or an administrator; what the API server says of itself to its kubelet, "" for nothing."""
-    bundle = host(folder, CONTAINERD_2)
+    bundle = host(folder, edits)
     shutil.rmtree(Path(bundle) / "root/etc/kubernetes/manifests")
     (Path(bundle) / "root/etc/kubernetes/admin.conf").unlink()
     manifest = Path(bundle) / "manifest.json"
@@ -361,6 +361,24 @@ def test_a_worker_goes_after_the_control_planes(tmp_path: Path) -> None:
     assert "kubeadm upgrade apply" not in told
     assert "etcdctl" not in told
     assert [step.where for step in found.steps if "drain" in " ".join(step.commands)] == ["a control plane"]
+
+
+def test_a_worker_goes_through_each_minor_too_and_its_containerd_goes_with_the_one_that_wants_it(
+    tmp_path: Path,
+) -> None:
+    edits = {DPKG: [("1.36.4", "1.34.4"), CONTAINERD]}
+    told = commands(plan(worker(tmp_path, "1.37.1", edits), "1.37.1"))
+    order = [
+        "'kubeadm=1.35.9-*'",
+        "'kubelet=1.35.9-*'",
+        "'kubeadm=1.36.5-*'",
+        "containerd.io=2.3.*",
+        "'kubelet=1.36.5-*'",
+        "'kubeadm=1.37.1-*'",
+    ]
+    places = [told.index(word) for word in order]
+    assert places == sorted(places)
+    assert told.count("kubeadm upgrade node") == 3
 
 
 def test_a_worker_that_cannot_see_the_control_plane_is_not_planned(tmp_path: Path) -> None:

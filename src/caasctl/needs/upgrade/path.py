@@ -9,7 +9,7 @@ from caasctl.needs.upgrade import packages, table
 from caasctl.needs.upgrade.refusals import cilium_goal
 from caasctl.needs.upgrade.state import Now, minors_between, numbers
 from caasctl.syntax import kubeadm, versions
-from caasctl.syntax.versions import Minor, behind, minor, text
+from caasctl.syntax.versions import Minor, minor, text
 
 _KUBECTL = f"kubectl --kubeconfig {kubeadm.ADMIN}"
 _PROGRAMS = ("kubelet", "kubectl")
@@ -36,8 +36,10 @@ def _steps(now: Now, wanted: str) -> Iterator[Step]:
         return
     yield _before(now)
     yield from _cilium(now, goal)
-    for at, version in enumerate(hops(now, wanted)):
-        yield from _hop(now, version, first=at == 0)
+    way = hops(now, wanted)
+    runtime = next((version for version in way if (minor(version) or goal) >= table.NEEDS_CONTAINERD_2), "")
+    for version in way:
+        yield from _hop(now, version, runtime=version == runtime)
     yield _after(now, wanted)
 
 
@@ -52,12 +54,8 @@ def hops(now: Now, wanted: str) -> list[str]:
     if goal is None or have is None or _there(now, wanted):
         return []
     if not now.plane:
-        own = minor(now.kubelet) or goal
-        return (
-            [wanted]
-            if behind(own, goal) <= versions.OLDER_KUBELET
-            else [_of(one) for one in minors_between(own, goal)[:-1]] + [wanted]
-        )
+        # https://kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-upgrade/: "Skipping MINOR versions when upgrading is unsupported"
+        return [*map(_of, minors_between(minor(now.kubelet) or goal, goal)[:-1]), wanted]
     if now.follows and minor(now.newest_api) != have:
         have = minor(now.newest_api) or have
         return [
@@ -115,7 +113,7 @@ def _cilium(now: Now, goal: Minor) -> Iterator[Step]:
         )  # fmt: skip
 
 
-def _hop(now: Now, version: str, *, first: bool) -> Iterator[Step]:
+def _hop(now: Now, version: str, *, runtime: bool) -> Iterator[Step]:
     to = minor(version)
     assert to is not None  # noqa: S101 - hops are versions
     if now.manager in ("dpkg", "rpm"):
@@ -123,12 +121,7 @@ def _hop(now: Now, version: str, *, first: bool) -> Iterator[Step]:
     yield Step(f"kubeadm {version}", packages.install(now, ("kubeadm",), version))
     yield _control_plane(now, version)
     yield _drain(now)
-    if (
-        first
-        and to >= table.NEEDS_CONTAINERD_2
-        and numbers(now.containerd)[:1] < (2,)
-        and now.containerd_package == "containerd.io"
-    ):
+    if runtime and numbers(now.containerd)[:1] < (2,) and now.containerd_package == "containerd.io":
         yield Step(
             "containerd 2.x, while no pod is here",
             _containerd(now),
