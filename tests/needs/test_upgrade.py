@@ -14,7 +14,7 @@ from caasctl import upgrading
 from caasctl.commands import Session
 from caasctl.facts.cgroup import CgroupLayout
 from caasctl.model import Exit, Facts, Level, RefusedError, UsageError
-from caasctl.needs.upgrade import refusals, state, table
+from caasctl.needs.upgrade import packages, path, refusals, state, table
 from caasctl.needs.upgrade.state import Now
 from caasctl.upgrading import Plan
 
@@ -167,6 +167,24 @@ def test_a_patch_newer_than_the_table_is_said_and_planned(tmp_path: Path) -> Non
 def test_what_is_no_version_is_a_usage_error(to: str) -> None:
     with pytest.raises(UsageError):
         upgrading.target(to)
+
+
+def test_programs_that_are_files_are_of_the_machine_s_own_kind_and_go_where_they_run() -> None:
+    now = Now(True, "1.36.4", "1.36.4", "1.36.4", "1.36.4", "2.3.4", "", node="n", architecture="arm64",
+              paths={"kubeadm": "/usr/local/bin/kubeadm", "kubelet": "/opt/bin/kubelet"})  # fmt: skip
+    told = "\n".join(command for step in path.steps(now, "1.37.1") for command in step.commands)
+    assert "https://dl.k8s.io/release/v1.37.1/bin/linux/arm64/kubeadm " in told
+    assert "install -m 0755 kubeadm /usr/local/bin/kubeadm" in told
+    assert "install -m 0755 kubelet /opt/bin/kubelet" in told
+    assert "amd64" not in told
+    assert not list(packages.refusals(now, Facts(), path.hops(now, "1.37.1")))
+
+
+def test_a_file_s_address_has_its_patch() -> None:
+    now = Now(True, "1.33.4", "1.33.4", "1.33.4", "1.33.4", "2.3.4", "", node="n")
+    (one,) = packages.refusals(now, Facts(), path.hops(now, "1.35.9"))
+    assert one.level is Level.FAIL
+    assert one.subject == "1.34"
 
 
 APT = "/etc/apt/sources.list.d"
