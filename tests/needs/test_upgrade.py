@@ -280,6 +280,14 @@ def test_cilium_goes_a_minor_at_a_time_before_kubernetes(tmp_path: Path) -> None
     assert "preflight.enabled=true" in commands(found)
 
 
+@pytest.mark.parametrize(("runs", "level"), [("1.20.5", Level.PASS), ("1.19.11", Level.WARN)])
+def test_the_newest_cilium_is_no_matter_and_one_of_which_nothing_is_known_is_said(runs: str, level: Level) -> None:
+    now = Now(True, "1.36.4", "1.36.4", "1.36.4", "1.36.4", "2.3.4", runs)
+    found = dict(refusals.of(Facts(), now, "1.37.1"))["upgrade.cilium"]
+    assert found.level is level
+    assert found.fix is None or "v1.19/network/kubernetes/compatibility/" in found.fix.text
+
+
 def test_a_kernel_that_is_too_old_for_that_cilium_is_refused(tmp_path: Path) -> None:
     kernel = (NODE / "root/proc/sys/kernel/osrelease").read_text()
     edits = {**CONTAINERD_2, "/proc/sys/kernel/osrelease": [(kernel, "5.4.0-42-generic\n")]}

@@ -204,11 +204,17 @@ def _cilium(now: Now, goal: Minor) -> Iterator[Finding]:
     if wanted != now.cilium:
         yield warned(now.cilium, wanted=f"{wanted}, a minor at a time", fix=Fix("steps of the plan bring it, before Kubernetes", FixKind.WAIT),
                      cause=f"Cilium {text(minor(now.cilium) or goal)} was never tested with Kubernetes {text(goal)}.")  # fmt: skip
-    elif (minor(now.cilium) or goal) in table.CILIUM_LAST_TESTED:
+    elif (runs := minor(now.cilium) or goal) in table.CILIUM_LAST_TESTED:
         yield passed(now.cilium)
+    elif runs >= max(versions.CILIUM_MAINTAINED):
+        yield passed(
+            f"{now.cilium}, of the newest minor that caasctl knows: there is none to go to before Kubernetes {text(goal)}"
+        )
     else:
-        yield warned(now.cilium, wanted=f"a Cilium that is tested with {text(goal)}", fix=Fix("read https://docs.cilium.io/en/stable/network/kubernetes/compatibility/", FixKind.WAIT),
-                     cause=f"Which Kubernetes this Cilium was tested with is not in caasctl's table of {table.WRITTEN}.")  # fmt: skip
+        newest = versions.CILIUM_MAINTAINED[max(versions.CILIUM_MAINTAINED)]
+        yield warned(now.cilium, wanted=f"a Cilium that is tested with {text(goal)}",
+                     fix=Fix(f"look for {text(goal)} at https://docs.cilium.io/en/v{text(runs)}/network/kubernetes/compatibility/; where it lacks, go to Cilium {newest} first", FixKind.EDIT),
+                     cause=f"Which Kubernetes Cilium {text(runs)} was tested with is not in caasctl's table of {table.WRITTEN}.")  # fmt: skip
 
 
 def _removed(facts: Facts, now: Now, goal: Minor) -> Iterator[Finding]:
