@@ -32,12 +32,12 @@ def host(folder: Path, edits: Edits | None = None, said: Mapping[str, str] | Non
     """The recorded node with other texts in its files, and another cluster. said: texts of what kubectl says about its configuration."""
     copy = folder / "host"
     shutil.copytree(NODE, copy, symlinks=True)
-    for path, changes in (edits or {}).items():
-        file = copy / f"root{path}"
+    for name, changes in (edits or {}).items():
+        file = copy / f"root{name}"
         file.parent.mkdir(parents=True, exist_ok=True)
         text = file.read_text() if file.exists() else ""
         for old, new in changes:
-            assert old in text, (path, old)
+            assert old in text, (name, old)
             text = text.replace(old, new) if old else new
         file.write_text(text)
     commands = json.loads((copy / "commands.json").read_text())
@@ -446,9 +446,18 @@ def test_what_nobody_could_look_at_is_unknown_and_no_pass() -> None:
     }
 
 
-def test_a_host_that_is_no_node_is_refused() -> None:
-    with pytest.raises(RefusedError, match="in no cluster"):
-        plan(str(NODE.parent / "debian12-plain-vm"), "1.37.1")
+@pytest.mark.parametrize(("to", "advised"), [("v1.38.0", "v1.37.1"), ("v1.36.99", "v1.37.1"), ("v1.36.4", "v1.36.4")])
+def test_a_host_that_is_no_node_is_refused_and_only_a_known_version_advised(to: str, advised: str) -> None:
+    with pytest.raises(RefusedError, match="in no cluster") as raised:
+        plan(str(NODE.parent / "debian12-plain-vm"), to)
+    assert f"kubernetes.version={advised}`" in raised.value.fix
+
+
+def test_a_node_of_another_distribution_is_sent_to_that_one_s_own_upgrade() -> None:
+    with pytest.raises(RefusedError, match="k3s") as raised:
+        plan(str(NODE.parent / "debian12-many-owners"), "1.38.0")
+    assert "https://docs.k3s.io/upgrades" in raised.value.fix
+    assert "init-node" not in raised.value.fix
 
 
 @pytest.mark.parametrize(
