@@ -103,7 +103,7 @@ def test_one_minor_is_kubeadm_then_the_control_plane_then_the_kubelet_on_a_drain
     places = [commands(found).index(word) for word in order]
     assert places == sorted(places)
     assert "apt-mark hold kubeadm" in commands(found)
-    assert any("etcd" in step.title and "CoreDNS" in step.title for step in found.steps)
+    assert any("etcd (3.6.11-0 now)" in step.title and "CoreDNS" in step.title for step in found.steps)
 
 
 def test_two_minors_stop_at_the_one_between(tmp_path: Path) -> None:
