@@ -11,6 +11,7 @@ from caasctl.facts import DOCTOR_PROBES, PROBES
 from caasctl.facts.cgroup import CgroupLayout
 from caasctl.facts.cilium import CiliumLive
 from caasctl.facts.containerd import ContainerdVersion
+from caasctl.facts.kata_host import Machine
 from caasctl.facts.kubernetes import Cluster, Kubelet
 from caasctl.facts.kubernetes_api import ClusterApi
 from caasctl.facts.kubernetes_certificates import Kubeconfigs, NodeCertificates
@@ -18,20 +19,29 @@ from caasctl.facts.kubernetes_config import KubeadmFile
 from caasctl.facts.kubernetes_kubelet import KubeletFlags
 from caasctl.facts.kubernetes_live import LiveObjects, ServerVersion
 from caasctl.facts.kubernetes_manifests import ControlPlane
+from caasctl.facts.kubernetes_owners import OtherClusters
 from caasctl.facts.kubernetes_pods import LivePods
 from caasctl.facts.kubernetes_tools import Packages, Tools
 from caasctl.facts.os import Kernel
+from caasctl.facts.os_apt import AptSources
 from caasctl.facts.os_clock import Clock
 from caasctl.model import CaasError, Exit, Facts, FactUnread, Finding, Level, RefusedError, Report, UsageError
-from caasctl.needs.upgrade import path, refusals, state
+from caasctl.needs.upgrade import packages, path, refusals, state, table
 from caasctl.needs.upgrade.path import Step
 from caasctl.needs.upgrade.state import Now
+from caasctl.syntax.versions import minor
 
 WORD = "upgrade"
+_UPGRADES = {
+    "k3s": "https://docs.k3s.io/upgrades",
+    "rke2": "https://docs.rke2.io/upgrade",
+    "k0s": "https://docs.k0sproject.io/stable/upgrade/",
+    "microk8s": "https://microk8s.io/docs/upgrading",
+}
 _ALSO = ("kubernetes.certificates",)
 # All that the plan and its refusals read; what else a host has is no matter of an upgrade
-_READS = frozenset((CgroupLayout, CiliumLive, Clock, Cluster, ClusterApi, ContainerdVersion, ControlPlane, KubeadmFile, Kubeconfigs, Kubelet,
-                    KubeletFlags, Kernel, LiveObjects, LivePods, NodeCertificates, Packages, ServerVersion, Tools))  # fmt: skip
+_READS = frozenset((AptSources, CgroupLayout, CiliumLive, Clock, Cluster, ClusterApi, ContainerdVersion, ControlPlane, KubeadmFile, Kubeconfigs, Kubelet,
+                    KubeletFlags, Kernel, LiveObjects, LivePods, Machine, NodeCertificates, OtherClusters, Packages, ServerVersion, Tools))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -58,9 +68,8 @@ def plan(session: Session, wanted: str) -> Plan:
     facts = engine.collect(session.host, [probe for probe in (*PROBES, *DOCTOR_PROBES) if probe.fact in _READS])
     try:
         if not state.is_node(facts):
-            raise RefusedError("this host is in no cluster", cause="there is no kubelet.conf: an upgrade is of a node",
-                               fix=f"`caasctl init-node --set kubernetes.version=v{wanted}` makes it one of that version")  # fmt: skip
-        now = state.now(facts)
+            raise _no_node(facts, wanted)
+        now = replace(state.now(facts), mirror=session.profile.spec.packages.kubernetes.uri)
     except FactUnread as unread:
         raise CaasError(
             "the node's versions cannot be read",
@@ -74,10 +83,26 @@ def plan(session: Session, wanted: str) -> Plan:
     return Plan(replace(report, profile=""), now, wanted, steps)
 
 
+def _no_node(facts: Facts, wanted: str) -> RefusedError:
+    others = facts.get(OtherClusters)
+    other = next((one for one in (others.clusters if others else ()) if one.installed and one.name in _UPGRADES), None)
+    if other:
+        return RefusedError(f"this host is {other.name}'s, and no node of kubeadm's", cause=f"{other.name} brings Kubernetes itself, and there is no kubelet.conf",
+                            fix=f"{other.name} has its own upgrade: {_UPGRADES[other.name]}")  # fmt: skip
+    newest = table.newest(max(table.NEWEST))
+    own = table.newest(minor(wanted) or (0, 0))
+    known = wanted if own and state.numbers(wanted) <= state.numbers(own) else newest
+    return RefusedError("this host is in no cluster", cause="there is no kubelet.conf: an upgrade is of a node",
+                        fix=f"`caasctl init-node --set kubernetes.version=v{known}` makes it one of that version")  # fmt: skip
+
+
 def _findings(session: Session, facts: Facts, now: Now, wanted: str) -> list[Finding]:
     own = [
         replace(one, id=name, title=refusals.TITLES[name], topic="kubernetes", fixed_by="")
-        for name, one in refusals.of(facts, now, wanted)
+        for name, one in (
+            *refusals.of(facts, now, wanted),
+            *(("upgrade.packages", one) for one in packages.refusals(now, facts, path.hops(now, wanted))),
+        )
     ]
     certificates = engine.examine(facts, session.profile, only=_ALSO, checks=ALL_CHECKS)
     return [*own, *(replace(one, fixed_by="") for one in certificates)]

@@ -23,6 +23,7 @@ BOOTED = 1795600000  # two days before the clock of the recording, which /proc/u
 _COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 _ROTATED = "/var/lib/kubelet/pki/kubelet-client-current.pem"
 _VERSION = "1.36.4"
+_ETCD = "3.6.11-0"  # has numbers of its own
 _TOOLS = ("kubelet", "kubeadm", "kubectl", "cri-tools", "kubernetes-cni")
 _LISTENERS = (("127.0.0.1:2379", "etcd"), ("192.168.40.17:2379", "etcd"), ("192.168.40.17:2380", "etcd"),
               ("*:6443", "kube-apiserver"), ("127.0.0.1:10257", "kube-controller"), ("127.0.0.1:10259", "kube-scheduler"),
@@ -58,7 +59,7 @@ def manifests(recording: Path, begun: KubeadmInit) -> None:
         extra = cluster.get(more.get(name, ""), {}).get("extraArgs", ())
         words = [name, *(f"--{key}={value}" for key, value in arguments.items())]
         words += [f"--{one['name']}={one['value']}" for one in extra]
-        image = f"registry.k8s.io/{name}:v{_VERSION}"
+        image = f"registry.k8s.io/{name}:{_ETCD if name == 'etcd' else f'v{_VERSION}'}"
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "kube-system"},
                "spec": {"containers": [{"name": name, "image": image, "command": words}]}}  # fmt: skip
         aftermath.put(recording, f"/etc/kubernetes/manifests/{name}.yaml", yaml.safe_dump(pod, sort_keys=False))

@@ -14,7 +14,7 @@ from caasctl import upgrading
 from caasctl.commands import Session
 from caasctl.facts.cgroup import CgroupLayout
 from caasctl.model import Exit, Facts, Level, RefusedError, UsageError
-from caasctl.needs.upgrade import refusals, state, table
+from caasctl.needs.upgrade import packages, path, refusals, state, table
 from caasctl.needs.upgrade.state import Now
 from caasctl.upgrading import Plan
 
@@ -32,12 +32,12 @@ def host(folder: Path, edits: Edits | None = None, said: Mapping[str, str] | Non
     """The recorded node with other texts in its files, and another cluster. said: texts of what kubectl says about its configuration."""
     copy = folder / "host"
     shutil.copytree(NODE, copy, symlinks=True)
-    for path, changes in (edits or {}).items():
-        file = copy / f"root{path}"
+    for name, changes in (edits or {}).items():
+        file = copy / f"root{name}"
         file.parent.mkdir(parents=True, exist_ok=True)
         text = file.read_text() if file.exists() else ""
         for old, new in changes:
-            assert old in text, (path, old)
+            assert old in text, (name, old)
             text = text.replace(old, new) if old else new
         file.write_text(text)
     commands = json.loads((copy / "commands.json").read_text())
@@ -103,7 +103,7 @@ def test_one_minor_is_kubeadm_then_the_control_plane_then_the_kubelet_on_a_drain
     places = [commands(found).index(word) for word in order]
     assert places == sorted(places)
     assert "apt-mark hold kubeadm" in commands(found)
-    assert any("etcd" in step.title and "CoreDNS" in step.title for step in found.steps)
+    assert any("etcd (3.6.11-0 now)" in step.title and "CoreDNS" in step.title for step in found.steps)
 
 
 def test_two_minors_stop_at_the_one_between(tmp_path: Path) -> None:
@@ -133,13 +133,120 @@ def test_a_downgrade_and_a_version_that_nobody_knows_are_refused(tmp_path: Path,
     refused(plan(host(tmp_path, CONTAINERD_2), to), "upgrade.target", word)
 
 
-@pytest.mark.parametrize("to", ["", "x", "1", "v1.x", "1.37.1.2", "latest", "v1.37.1-rc.0"])
+def test_an_older_version_is_answered_with_a_newer_one_and_never_with_a_snapshot_to_restore(tmp_path: Path) -> None:
+    found = plan(host(tmp_path, CONTAINERD_2), "1.35.9")
+    refused(found, "upgrade.target", "--to v1.36.5", "loses all that came after")
+    assert all("restore" not in one.fix.text for one in found.report.findings if one.fix)
+
+
+def test_a_patch_newer_than_the_table_is_said_and_planned(tmp_path: Path) -> None:
+    found = plan(host(tmp_path, CONTAINERD_2), "1.36.99")
+    (one,) = [one for one in found.report.findings if one.id == "upgrade.target" and one.level is Level.WARN]
+    assert one.found == "1.36.99 is not known to this caasctl"
+    assert found.steps
+
+
+@pytest.mark.parametrize(
+    "to",
+    [
+        "",
+        "x",
+        "1",
+        "v1.x",
+        "1.37.1.2",
+        "latest",
+        "v1.37.1-rc.0",
+        "v1.٣٧.1",
+        "v1.²",
+        "v01.37.1",
+        "v1.037.1",
+        "v1.37.99999999999999999999",
+        "v1.37.1\n2",
+    ],
+)
 def test_what_is_no_version_is_a_usage_error(to: str) -> None:
     with pytest.raises(UsageError):
         upgrading.target(to)
 
 
-def test_containerd_1_is_a_step_where_a_package_has_2_and_a_refusal_where_none_has(tmp_path: Path) -> None:
+def test_programs_that_are_files_are_of_the_machine_s_own_kind_and_go_where_they_run() -> None:
+    now = Now(True, "1.36.4", "1.36.4", "1.36.4", "1.36.4", "2.3.4", "", node="n", architecture="arm64",
+              paths={"kubeadm": "/usr/local/bin/kubeadm", "kubelet": "/opt/bin/kubelet"})  # fmt: skip
+    told = "\n".join(command for step in path.steps(now, "1.37.1") for command in step.commands)
+    assert "https://dl.k8s.io/release/v1.37.1/bin/linux/arm64/kubeadm " in told
+    assert "install -m 0755 kubeadm /usr/local/bin/kubeadm" in told
+    assert "install -m 0755 kubelet /opt/bin/kubelet" in told
+    assert "amd64" not in told
+    assert not list(packages.refusals(now, Facts(), path.hops(now, "1.37.1")))
+
+
+def test_a_file_s_address_has_its_patch() -> None:
+    now = Now(True, "1.33.4", "1.33.4", "1.33.4", "1.33.4", "2.3.4", "", node="n")
+    (one,) = packages.refusals(now, Facts(), path.hops(now, "1.35.9"))
+    assert one.level is Level.FAIL
+    assert one.subject == "1.34"
+
+
+APT = "/etc/apt/sources.list.d"
+
+
+def sources(folder: Path, name: str, text: str) -> str:
+    return host(folder, {**CONTAINERD_2, f"{APT}/{name}": [("", text)]})
+
+
+def test_a_node_of_an_air_gap_takes_packages_from_a_folder_that_is_packed_again(tmp_path: Path) -> None:
+    bundle = sources(tmp_path, "caasctl-airgap.sources", "Types: deb\nURIs: file:///srv/airgap/packages\nSuites: ./\n")
+    found = plan(bundle, "1.36.5")
+    told = commands(found)
+    assert "caasctl airgap pack --out /srv/airgap-1.36.5 --profile PROFILE --set kubernetes.version=v1.36.5" in told
+    assert "mv /srv/airgap-1.36.5 /srv/airgap\n" in told
+    assert "--phase containerd --airgap /srv/airgap " in told
+    assert "core:/stable" not in told
+    assert "kubeadm=1.36.5-*" in told
+
+
+def test_a_mirror_s_own_address_is_named_and_must_show_the_version(tmp_path: Path) -> None:
+    text = "Types: deb\nURIs: https://apt.corp.example/kube/\nSuites: ./\n"
+    bundle = sources(tmp_path, "caasctl-kubernetes.sources", text)
+    assert "apt-cache madison kubeadm | grep -F ' 1.36.5'" in commands(plan(bundle, "1.36.5"))
+    assert "core:/stable" not in commands(plan(bundle, "1.36.5"))
+    session = Session("single-node", ["packages.kubernetes.uri=https://apt.corp.example/kube-1.37"], bundle)
+    told = commands(upgrading.plan(session, "1.37.1"))
+    assert (
+        f"sed -i 's#https://apt.corp.example/kube#https://apt.corp.example/kube-1.37#' {APT}/caasctl-kubernetes.sources"
+        in told
+    )
+
+
+def test_a_mirror_with_the_project_s_paths_is_edited_as_the_project_s_own(tmp_path: Path) -> None:
+    bundle = sources(tmp_path, "k.list", "deb https://apt.corp.example/core:/stable:/v1.36/deb/ /\n")
+    assert "xargs -r sed" in commands(plan(bundle, "1.37.1"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["deb http://deb.debian.org/debian trixie main\n", "deb https://apt.kubernetes.io/ kubernetes-xenial main\n"],
+)
+def test_a_node_whose_apt_has_no_kubernetes_is_refused(tmp_path: Path, text: str) -> None:
+    refused(
+        plan(sources(tmp_path, "debian.list", text), "1.36.5"),
+        "upgrade.packages",
+        "airgap pack",
+        "v1.36.5",
+        "from nowhere",
+    )
+
+
+def test_a_folder_is_packed_for_one_patch(tmp_path: Path) -> None:
+    edits = {
+        **older("1.33.4"),
+        f"{APT}/caasctl-airgap.list": [("", "deb [trusted=yes] file:/srv/airgap/packages ./\n")],
+    }
+    found = plan(host(tmp_path, edits, nodes=kubelets("1.33.4")), "1.35.9")
+    refused(found, "upgrade.packages", "newest patch of 1.34", "--to v1.34.PATCH")
+
+
+def test_containerd_1_is_a_step_where_a_package_has_2_and_a_warning_where_none_has(tmp_path: Path) -> None:
     docker = host(tmp_path / "docker", {DPKG: [CONTAINERD]})
     found = plan(docker, "1.37.1")
     assert "containerd.io=2.3.*" in commands(found)
@@ -148,7 +255,18 @@ def test_containerd_1_is_a_step_where_a_package_has_2_and_a_refusal_where_none_h
         < commands(found).index("containerd.io=2.3.*")
         < commands(found).index("kubelet=1.37.1")
     )
-    refused(plan(host(tmp_path / "debian"), "1.37.1"), "upgrade.containerd", "1.7.24", "2.x", "SHA-256")
+    debian = plan(host(tmp_path / "debian"), "1.37.1")
+    (one,) = [one for one in debian.report.findings if one.id == "upgrade.containerd"]
+    assert one.level is Level.WARN
+    assert one.fix is not None
+    assert "SHA-256" in one.fix.text
+    assert debian.steps
+
+
+@pytest.mark.parametrize(("to", "level"), [("1.35.9", Level.PASS), ("1.37.1", Level.WARN), ("1.38.0", Level.FAIL)])
+def test_containerd_1_is_refused_from_the_version_whose_kubelet_refuses_it(to: str, level: Level) -> None:
+    now = Now(True, "1.34.4", "1.34.4", "1.34.4", "1.34.4", "1.7.24", "", containerd_package="containerd")
+    assert dict(refusals.of(Facts(), now, to))["upgrade.containerd"].level is level
 
 
 def test_cilium_goes_a_minor_at_a_time_before_kubernetes(tmp_path: Path) -> None:
@@ -160,6 +278,14 @@ def test_cilium_goes_a_minor_at_a_time_before_kubernetes(tmp_path: Path) -> None
     assert went == ["Cilium 1.18.14", "Cilium 1.19.11", "Cilium 1.20.5"]
     assert commands(found).index("cilium.version=1.20.5") < commands(found).index("kubeadm=1.37.1")
     assert "preflight.enabled=true" in commands(found)
+
+
+@pytest.mark.parametrize(("runs", "level"), [("1.20.5", Level.PASS), ("1.19.11", Level.WARN)])
+def test_the_newest_cilium_is_no_matter_and_one_of_which_nothing_is_known_is_said(runs: str, level: Level) -> None:
+    now = Now(True, "1.36.4", "1.36.4", "1.36.4", "1.36.4", "2.3.4", runs)
+    found = dict(refusals.of(Facts(), now, "1.37.1"))["upgrade.cilium"]
+    assert found.level is level
+    assert found.fix is None or "v1.19/network/kubernetes/compatibility/" in found.fix.text
 
 
 def test_a_kernel_that_is_too_old_for_that_cilium_is_refused(tmp_path: Path) -> None:
@@ -232,9 +358,9 @@ def without(manifest: dict[str, Any], path: str) -> dict[str, Any]:
     return manifest
 
 
-def worker(folder: Path, version: str) -> str:
+def worker(folder: Path, version: str, edits: Edits = CONTAINERD_2) -> str:
     """A node without a control plane or an administrator; what the API server says of itself to its kubelet, "" for nothing."""
-    bundle = host(folder, CONTAINERD_2)
+    bundle = host(folder, edits)
     shutil.rmtree(Path(bundle) / "root/etc/kubernetes/manifests")
     (Path(bundle) / "root/etc/kubernetes/admin.conf").unlink()
     manifest = Path(bundle) / "manifest.json"
@@ -261,6 +387,24 @@ def test_a_worker_goes_after_the_control_planes(tmp_path: Path) -> None:
     assert "kubeadm upgrade apply" not in told
     assert "etcdctl" not in told
     assert [step.where for step in found.steps if "drain" in " ".join(step.commands)] == ["a control plane"]
+
+
+def test_a_worker_goes_through_each_minor_too_and_its_containerd_goes_with_the_one_that_wants_it(
+    tmp_path: Path,
+) -> None:
+    edits = {DPKG: [("1.36.4", "1.34.4"), CONTAINERD]}
+    told = commands(plan(worker(tmp_path, "1.37.1", edits), "1.37.1"))
+    order = [
+        "'kubeadm=1.35.9-*'",
+        "'kubelet=1.35.9-*'",
+        "'kubeadm=1.36.5-*'",
+        "containerd.io=2.3.*",
+        "'kubelet=1.36.5-*'",
+        "'kubeadm=1.37.1-*'",
+    ]
+    places = [told.index(word) for word in order]
+    assert places == sorted(places)
+    assert told.count("kubeadm upgrade node") == 3
 
 
 def test_a_worker_that_cannot_see_the_control_plane_is_not_planned(tmp_path: Path) -> None:
@@ -302,9 +446,18 @@ def test_what_nobody_could_look_at_is_unknown_and_no_pass() -> None:
     }
 
 
-def test_a_host_that_is_no_node_is_refused() -> None:
-    with pytest.raises(RefusedError, match="in no cluster"):
-        plan(str(NODE.parent / "debian12-plain-vm"), "1.37.1")
+@pytest.mark.parametrize(("to", "advised"), [("v1.38.0", "v1.37.1"), ("v1.36.99", "v1.37.1"), ("v1.36.4", "v1.36.4")])
+def test_a_host_that_is_no_node_is_refused_and_only_a_known_version_advised(to: str, advised: str) -> None:
+    with pytest.raises(RefusedError, match="in no cluster") as raised:
+        plan(str(NODE.parent / "debian12-plain-vm"), to)
+    assert f"kubernetes.version={advised}`" in raised.value.fix
+
+
+def test_a_node_of_another_distribution_is_sent_to_that_one_s_own_upgrade() -> None:
+    with pytest.raises(RefusedError, match="k3s") as raised:
+        plan(str(NODE.parent / "debian12-many-owners"), "1.38.0")
+    assert "https://docs.k3s.io/upgrades" in raised.value.fix
+    assert "init-node" not in raised.value.fix
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from caasctl.needs.upgrade import table
+from caasctl.needs.upgrade import packages, table
 from caasctl.needs.upgrade.refusals import cilium_goal
 from caasctl.needs.upgrade.state import Now, minors_between, numbers
 from caasctl.syntax import kubeadm, versions
-from caasctl.syntax.versions import Minor, behind, minor, text
+from caasctl.syntax.versions import Minor, minor, text
 
 _KUBECTL = f"kubectl --kubeconfig {kubeadm.ADMIN}"
 _PROGRAMS = ("kubelet", "kubectl")
@@ -31,14 +31,15 @@ def steps(now: Now, wanted: str) -> tuple[Step, ...]:
 
 
 def _steps(now: Now, wanted: str) -> Iterator[Step]:
-    goal, have = minor(wanted), minor(now.api)
-    if goal is None or have is None or _there(now, wanted):
+    goal = minor(wanted)
+    if goal is None or not hops(now, wanted):
         return
     yield _before(now)
     yield from _cilium(now, goal)
-    hops = _hops(now, wanted, have, goal)
-    for at, version in enumerate(hops):
-        yield from _hop(now, version, first=at == 0)
+    way = hops(now, wanted)
+    runtime = next((version for version in way if (minor(version) or goal) >= table.NEEDS_CONTAINERD_2), "")
+    for version in way:
+        yield from _hop(now, version, runtime=version == runtime)
     yield _after(now, wanted)
 
 
@@ -47,15 +48,14 @@ def _there(now: Now, wanted: str) -> bool:
     return all(numbers(version) == numbers(wanted) for version in everything)
 
 
-def _hops(now: Now, wanted: str, have: Minor, goal: Minor) -> list[str]:
-    """The versions to stop at: the newest patch of each minor in between, then the wanted one."""
+def hops(now: Now, wanted: str) -> list[str]:
+    """The versions to stop at: the newest patch of each minor in between, then the wanted one; none where it is there, or older."""
+    goal, have = minor(wanted), minor(now.api)
+    if goal is None or have is None or _there(now, wanted):
+        return []
     if not now.plane:
-        own = minor(now.kubelet) or goal
-        return (
-            [wanted]
-            if behind(own, goal) <= versions.OLDER_KUBELET
-            else [_of(one) for one in minors_between(own, goal)[:-1]] + [wanted]
-        )
+        # https://kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-upgrade/: "Skipping MINOR versions when upgrading is unsupported"
+        return [*map(_of, minors_between(minor(now.kubelet) or goal, goal)[:-1]), wanted]
     if now.follows and minor(now.newest_api) != have:
         have = minor(now.newest_api) or have
         return [
@@ -113,20 +113,15 @@ def _cilium(now: Now, goal: Minor) -> Iterator[Step]:
         )  # fmt: skip
 
 
-def _hop(now: Now, version: str, *, first: bool) -> Iterator[Step]:
+def _hop(now: Now, version: str, *, runtime: bool) -> Iterator[Step]:
     to = minor(version)
     assert to is not None  # noqa: S101 - hops are versions
     if now.manager in ("dpkg", "rpm"):
-        yield Step(f"The repository of {text(to)}", _repository(now, to))
-    yield Step(f"kubeadm {version}", _install(now, ("kubeadm",), version))
+        yield Step(f"The repository of {text(to)}", packages.repository(now, version, to), note=packages.note(now))
+    yield Step(f"kubeadm {version}", packages.install(now, ("kubeadm",), version))
     yield _control_plane(now, version)
     yield _drain(now)
-    if (
-        first
-        and to >= table.NEEDS_CONTAINERD_2
-        and numbers(now.containerd)[:1] < (2,)
-        and now.containerd_package == "containerd.io"
-    ):
+    if runtime and numbers(now.containerd)[:1] < (2,) and now.containerd_package == "containerd.io":
         yield Step(
             "containerd 2.x, while no pod is here",
             _containerd(now),
@@ -135,36 +130,10 @@ def _hop(now: Now, version: str, *, first: bool) -> Iterator[Step]:
     programs = (*_PROGRAMS, *(("cri-tools",) if now.manager else ()))
     yield Step(
         f"kubelet and kubectl {version}",
-        (*_install(now, programs, version), "systemctl daemon-reload", "systemctl restart kubelet"),
+        (*packages.install(now, programs, version), "systemctl daemon-reload", "systemctl restart kubelet"),
     )
     yield Step("Pods may come back", (f"{_KUBECTL} uncordon {now.node}", f"{_KUBECTL} wait --for=condition=Ready node/{now.node} --timeout=5m"),
                where="" if now.plane else "a control plane")  # fmt: skip
-
-
-def _repository(now: Now, to: Minor) -> tuple[str, ...]:
-    """One for each minor; the file that names it is edited, whoever wrote it."""
-    files = "/etc/apt/sources.list /etc/apt/sources.list.d" if now.manager == "dpkg" else "/etc/yum.repos.d"
-    edit = f"grep -rlE 'core:/stable:/v1\\.[0-9]+/' {files} | xargs sed -i -E 's#core:/stable:/v1\\.[0-9]+/#core:/stable:/v{text(to)}/#'"
-    return (edit, "apt-get update" if now.manager == "dpkg" else "dnf makecache --disableexcludes=kubernetes")
-
-
-def _install(now: Now, names: tuple[str, ...], version: str) -> tuple[str, ...]:
-    exact = len(numbers(version)) > 2  # noqa: PLR2004 - with its patch
-    own = [name for name in names if name != "cri-tools"]
-    held = " ".join(own)
-    if now.manager == "dpkg":
-        wanted = " ".join(
-            [*(f"'{name}={version}{'-*' if exact else '.*'}'" for name in own), *(n for n in names if n == "cri-tools")]
-        )
-        return (f"apt-mark unhold {held}", f"apt-get install -y {wanted}", f"apt-mark hold {held}")
-    if now.manager == "rpm":
-        wanted = " ".join(
-            [*(f"'{name}-{version}{'' if exact else '.*'}'" for name in own), *(n for n in names if n == "cri-tools")]
-        )
-        return (f"dnf install -y {wanted} --disableexcludes=kubernetes",)
-    release = f"https://dl.k8s.io/release/v{version}/bin/linux/amd64" if exact else "https://dl.k8s.io/release"
-    return tuple(f"curl -fLO {release}/{name} && curl -fL {release}/{name}.sha256 | sed 's/$/  {name}/' | sha256sum -c && install -m 0755 {name} /usr/bin/{name}"
-                 for name in own)  # fmt: skip
 
 
 def _control_plane(now: Now, version: str) -> Step:

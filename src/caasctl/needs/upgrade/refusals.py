@@ -19,6 +19,7 @@ from caasctl.syntax.versions import Minor, behind, minor, text
 _SKEW = "https://kubernetes.io/releases/version-skew-policy/"
 TITLES = {
     "upgrade.target": "The version is one to go to",
+    "upgrade.packages": "The programs of the version have somewhere to come from",
     "upgrade.order": "Control planes go first, one minor at a time, and stay together",
     "upgrade.kubelets": "No kubelet is newer than the API server, or too old for the one to come",
     "upgrade.nodes_ready": "All nodes are ready",
@@ -55,14 +56,26 @@ def _target(now: Now, wanted: str, goal: Minor) -> Iterator[Finding]:
     elif not numbers(from_):
         yield unknown("the version that is here does not show", fix=Fix("kubelet --version; kubectl version"))
     elif numbers(wanted) < numbers(from_):
-        yield failed(f"{from_} to {wanted}", wanted=f"{from_} or newer", fix=Fix("restore etcd's snapshot from before the upgrade", FixKind.WAIT),
-                     cause="Kubernetes has no way back: etcd holds objects as the newer version writes them.")  # fmt: skip
+        yield failed(f"{from_} to {wanted}", wanted=f"{from_} or newer", fix=Fix(f"name {from_} or newer: --to v{_next(from_, known)}", FixKind.EDIT),
+                     cause="Kubernetes has no way back: etcd holds objects as the newer version writes them. A snapshot of etcd is none: it loses all that came after it.")  # fmt: skip
     else:
         ends = versions.KUBERNETES_EOL.get(goal)
         if ends and ends < table.WRITTEN:
             yield warned(f"{wanted}: maintained until {ends}", wanted="a maintained minor", fix=Fix(f"--to {text(known)}", FixKind.EDIT),
                          cause="It gets no fixes any more.")  # fmt: skip
+        newest = table.newest(goal)
+        if newest and numbers(wanted) > numbers(newest):
+            yield warned(f"{wanted} is not known to this caasctl", wanted=f"{newest}, the newest {text(goal)} of {table.WRITTEN}",
+                         fix=Fix(f"look whether https://kubernetes.io/releases/ has {wanted}; else --to v{newest}", FixKind.EDIT),
+                         cause="Where there is no such release, the step that installs kubeadm stops, and nothing has changed by then but the repository.")  # fmt: skip
         yield passed(f"{from_} to {wanted}")
+
+
+def _next(from_: str, known: Minor) -> str:
+    """A version to name instead, which caasctl knows where it can: the newest patch of the same minor, else what is there."""
+    at = minor(from_)
+    newest = table.newest(min(at, known)) if at else ""
+    return newest if numbers(newest) > numbers(from_) else from_
 
 
 def _order(now: Now, wanted: str, goal: Minor) -> Iterator[Finding]:
@@ -128,20 +141,24 @@ def _nodes(facts: Facts, now: Now) -> Iterator[Finding]:
 
 
 def _containerd(now: Now, goal: Minor) -> Iterator[Finding]:
-    major = numbers(now.containerd)
-    if not major:
+    release = numbers(now.containerd)
+    if not release:
         yield unknown("containerd's version does not show", fix=Fix("containerd --version"))
-    elif goal < table.NEEDS_CONTAINERD_2 or major >= (2,):
+        return
+    major, of_minor, patch, *_ = (*release, 0, 0)
+    refused = versions.containerd_cannot_run((major, of_minor, patch), goal)
+    if not refused and (goal < table.NEEDS_CONTAINERD_2 or release >= (2,)):
         yield passed(now.containerd)
-    elif now.containerd_package == "containerd.io" or goal == minor(now.kubelet):
+    elif now.containerd_package == "containerd.io" or (goal == minor(now.kubelet) and not refused):
         yield warned(now.containerd, wanted=f"2.x with {text(goal)}", fix=Fix("a step of the plan brings it" if goal != minor(now.kubelet) else "before the next minor: containerd 2.x", FixKind.WAIT),
                      cause=f"containerd's project tests no 1.x with {text(table.NEEDS_CONTAINERD_2)} or newer.")  # fmt: skip
     else:
         where = "the distribution's package has none" if now.containerd_package else "it is from no package"
-        yield failed(f"{now.containerd}, and {where}", wanted=f"2.x with {text(goal)}",
-                     fix=Fix(f"install containerd {table.CONTAINERD_2} on a drained node: containerd.io of https://download.docker.com, or its tarball of "
-                             "https://github.com/containerd/containerd/releases with its SHA-256; then `caasctl init-node --phase containerd`", FixKind.EDIT),
-                     cause=f"containerd's project tests no 1.x with {text(table.NEEDS_CONTAINERD_2)} or newer; kubelet 1.38 refuses it.")  # fmt: skip
+        tests = f"containerd's project tests no 1.x with {text(table.NEEDS_CONTAINERD_2)} or newer; kubelet 1.38 is the first that refuses it."
+        yield (failed if refused else warned)(
+            f"{now.containerd}, and {where}", wanted=f"2.x with {text(goal)}", cause=refused or tests,
+            fix=Fix(f"install containerd {table.CONTAINERD_2} on a drained node: containerd.io of https://download.docker.com, or its tarball of "
+                    "https://github.com/containerd/containerd/releases with its SHA-256; then `caasctl init-node --phase containerd`", FixKind.EDIT))  # fmt: skip
 
 
 def _cgroup(facts: Facts, goal: Minor) -> Iterator[Finding]:
@@ -187,11 +204,17 @@ def _cilium(now: Now, goal: Minor) -> Iterator[Finding]:
     if wanted != now.cilium:
         yield warned(now.cilium, wanted=f"{wanted}, a minor at a time", fix=Fix("steps of the plan bring it, before Kubernetes", FixKind.WAIT),
                      cause=f"Cilium {text(minor(now.cilium) or goal)} was never tested with Kubernetes {text(goal)}.")  # fmt: skip
-    elif (minor(now.cilium) or goal) in table.CILIUM_LAST_TESTED:
+    elif (runs := minor(now.cilium) or goal) in table.CILIUM_LAST_TESTED:
         yield passed(now.cilium)
+    elif runs >= max(versions.CILIUM_MAINTAINED):
+        yield passed(
+            f"{now.cilium}, of the newest minor that caasctl knows: there is none to go to before Kubernetes {text(goal)}"
+        )
     else:
-        yield warned(now.cilium, wanted=f"a Cilium that is tested with {text(goal)}", fix=Fix("read https://docs.cilium.io/en/stable/network/kubernetes/compatibility/", FixKind.WAIT),
-                     cause=f"Which Kubernetes this Cilium was tested with is not in caasctl's table of {table.WRITTEN}.")  # fmt: skip
+        newest = versions.CILIUM_MAINTAINED[max(versions.CILIUM_MAINTAINED)]
+        yield warned(now.cilium, wanted=f"a Cilium that is tested with {text(goal)}",
+                     fix=Fix(f"look for {text(goal)} at https://docs.cilium.io/en/v{text(runs)}/network/kubernetes/compatibility/; where it lacks, go to Cilium {newest} first", FixKind.EDIT),
+                     cause=f"Which Kubernetes Cilium {text(runs)} was tested with is not in caasctl's table of {table.WRITTEN}.")  # fmt: skip
 
 
 def _removed(facts: Facts, now: Now, goal: Minor) -> Iterator[Finding]:

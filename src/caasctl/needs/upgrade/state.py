@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,18 +10,26 @@ from typing import Any
 from caasctl import formats
 from caasctl.facts.cilium import CiliumLive
 from caasctl.facts.containerd import ContainerdVersion
+from caasctl.facts.kata_host import Machine
 from caasctl.facts.kubernetes import Cluster, Kubelet
 from caasctl.facts.kubernetes_api import ClusterApi
 from caasctl.facts.kubernetes_live import LiveObjects, ServerVersion
 from caasctl.facts.kubernetes_manifests import ControlPlane
 from caasctl.facts.kubernetes_pods import LivePods
 from caasctl.facts.kubernetes_tools import Packages, Tools
+from caasctl.facts.os_apt import AptSources
 from caasctl.model import Facts
+from caasctl.syntax.debian.sources import Source
 from caasctl.syntax.live.nodes import Node
 from caasctl.syntax.versions import Minor, minor
 
 _CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 _API_SERVER = "kube-apiserver"
+PROJECT = "core:/stable:/v"  # of pkgs.k8s.io and of mirrors that keep its paths: one repository for each minor
+
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,3}")  # as semver writes it: ASCII, no zero before it; no release has more digits
+_NAMED = re.compile(r"kubernetes|k8s")
+_GONE = "//apt.kubernetes.io"  # ended in 2024
 
 
 @dataclass(frozen=True)
@@ -28,6 +37,8 @@ class Now:
     """Versions as 1.36.4, "" where nothing tells them. plane: this node is a control plane. planes: API servers by node.
 
     nodes: of the cluster, () where it cannot be asked; node: this one's name. cluster: its ClusterConfiguration. manager: dpkg, rpm, "".
+    source: apt's own of Kubernetes' packages, where it is not laid out as pkgs.k8s.io. mirror: the address that the profile has for them.
+    architecture: as releases name it (amd64). paths: of programs that run.
     """
 
     plane: bool
@@ -45,6 +56,10 @@ class Now:
     manager: str = ""
     containerd_package: str = ""
     etcd: str = ""
+    source: Source | None = None
+    mirror: str = ""
+    architecture: str = ""
+    paths: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def newest_api(self) -> str:
@@ -66,7 +81,7 @@ class Now:
 def numbers(version: str) -> tuple[int, ...]:
     """(1, 36, 4) of v1.36.4; () of what is none."""
     parts = version.lstrip("v").partition("-")[0].split(".")
-    return tuple(int(part) for part in parts) if all(part.isdigit() for part in parts) else ()
+    return tuple(int(part) for part in parts) if all(map(_NUMBER.fullmatch, parts)) else ()
 
 
 def now(facts: Facts) -> Now:
@@ -98,6 +113,22 @@ def now(facts: Facts) -> Now:
         packages.manager,
         next((name for name in ("containerd.io", "containerd") if name in packages.versions), ""),
         plane.versions.get("etcd", ""),
+        _source(facts),
+        architecture=machine.word if (machine := facts.get(Machine)) else "",
+        paths=tools.paths,
+    )
+
+
+def _source(facts: Facts) -> Source | None:
+    """A folder or a mirror that has not pkgs.k8s.io's paths; None where one has them, and where nobody knows."""
+    found = facts.get(AptSources)
+    known = found.sources if found and found.there else ()
+    if any(PROJECT in one.uri for one in known):
+        return None
+    folders = [one for one in known if one.ours and one.folder]
+    return next(
+        iter([*folders, *(one for one in known if _NAMED.search(f"{one.uri} {one.path}") and _GONE not in one.uri)]),
+        None,
     )
 
 
