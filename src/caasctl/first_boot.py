@@ -57,7 +57,7 @@ def user_data(installed: Program, profile: str, settings: Sequence[str], phases:
     profile_load.load(profile, settings)
     data = profile_load.complete(profile, settings)
     if secrets := list(_secrets(data)):
-        raise ProfileError(f"{', '.join(secrets)}: a secret", cause="every process of a machine can read its user-data, and so can who may ask the cloud",
+        raise ProfileError(f"{', '.join(secrets)} holds a secret", cause="every process of a machine can read its user-data, and so can who may ask the cloud",
                            fix="leave it out of the profile; bring it by another way once the machine is up")  # fmt: skip
     words = ("init-node", "--yes", "--auto-reboot", "--profile", PROFILE, *(f"--phase={name}" for name in phases))
     given = {"program": shlex.quote(installed.place), "file": installed.file, "sha256": installed.sha256}
@@ -75,7 +75,11 @@ def _secrets(data: Any, path: str = "") -> Iterator[str]:
         here = f"{path}[{key}]" if isinstance(key, int) else f"{path}.{key}".lstrip(".")
         if isinstance(value, (dict, list)):
             yield from _secrets(value, here)
-        elif isinstance(value, str) and (
-            hidden.is_secret(str(key), value) or hidden.said(hidden.masked(value)) != value
-        ):
+        elif isinstance(value, str) and (hidden.is_secret(str(key), value) or _has_form(str(key), value)):
             yield here
+
+
+def _has_form(key: str, value: str) -> bool:
+    """Whether a text has the form of a secret. A SHA-256 has that of a key, so the two keys of a profile that are for digests may hold one."""
+    public = key in ("sha256", "fingerprint") and _SHA256.fullmatch("".join(value.split()))
+    return not public and hidden.said(hidden.masked(value)) != value
