@@ -23,7 +23,11 @@ SERVE = "ip link set lo up; python3 -m http.server --bind 127.0.0.1 --directory 
 
 
 def caasctl(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run((sys.executable, "-m", "caasctl", "render", *words), env=OUTSIDE, cwd="/", capture_output=True, text=True, check=False)  # fmt: skip
+    return run("render", *words)
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run((sys.executable, "-m", "caasctl", *words), env=OUTSIDE, cwd="/", capture_output=True, text=True, check=False)  # fmt: skip
 
 
 def user_data(place: str = URL, sha256: str = SHA256, *words: str) -> str:
@@ -71,6 +75,18 @@ def test_out_keeps_it_for_the_owner_only(tmp_path: Path) -> None:
     assert (tmp_path / "new/user-data").read_text() == user_data()
     assert (tmp_path / "new/user-data").stat().st_mode & 0o777 == 0o600
     assert caasctl("--cloud-init", "--program", URL, "--sha256", SHA256, "--out", str(tmp_path / "new")).returncode == 2
+
+
+@pytest.mark.parametrize("below", ["", "/new"])
+@pytest.mark.parametrize(
+    "words", [("render", "--cloud-init", "--program", URL, "--sha256", SHA256), ("render",), ("airgap", "pack")]
+)
+def test_a_file_for_out_is_the_user_s_mistake(words: tuple[str, ...], below: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("kept")
+    done = run(*words, "--out", f"{tmp_path}/file{below}")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"--out{tmp_path}/file{below}:" in "".join(done.stderr.split())
+    assert (tmp_path / "file").read_text() == "kept"
 
 
 @pytest.mark.parametrize(("words", "said"), [
