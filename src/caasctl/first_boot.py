@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from caasctl import formats, hidden, profile_load
-from caasctl.model import ProfileError, UsageError
+from caasctl.model import CaasError, ProfileError, UsageError
 
 PROFILE, SCRIPT = "/etc/caasctl/profile.yaml", "/usr/local/lib/caasctl/first-boot.sh"
 LOG, BEGUN = "/var/log/caasctl-first-boot.log", "/var/lib/caasctl/first-boot"
@@ -67,6 +67,22 @@ def user_data(installed: Program, profile: str, settings: Sequence[str], phases:
         {"path": SCRIPT, "permissions": "0755", "content": script},
     ]
     return _HEAD + formats.dump_yaml({"write_files": files, "runcmd": [["sh", SCRIPT]]}, literal=True)
+
+
+def lacks(profile: str, settings: Sequence[str]) -> CaasError | None:
+    """What the profile leaves to the image of the machines, as a message; None where nothing. Raises ProfileError, UsageError."""
+    wanted = profile_load.load(profile, settings)
+    spec = wanted.spec.packages
+    signed = [("kubelet, kubeadm and kubectl", "spec.packages.kubernetes.fingerprint", spec.kubernetes.fingerprint)]
+    if spec.containerd.from_ == "docker":
+        signed.append(("containerd", "spec.packages.containerd.docker.fingerprint", spec.containerd.docker.fingerprint))
+    if wanted.begins_cluster:
+        signed.append(("helm", "spec.packages.helm", spec.helm.source))
+    if wanted.kata_handlers:
+        signed.append(("Kata Containers", "spec.kata.source", wanted.spec.kata.source))
+    absent = {name: key for name, key, given in signed if not given} if spec.install == "auto" else {}
+    return CaasError(f"the profile brings no {', no '.join(absent)}", cause="init-node will refuse a machine whose image lacks them; the user-data is written all the same",
+                     fix=f"set {', '.join(absent.values())} in the profile, or take an image that has them") if absent else None  # fmt: skip
 
 
 def _secrets(data: Any, path: str = "") -> Iterator[str]:

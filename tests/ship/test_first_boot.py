@@ -69,6 +69,16 @@ def test_digests_and_fingerprints_are_no_secrets() -> None:
     assert f"sha256: {'0f' * 32}" in profile["write_files"][0]["content"].replace("'", "")
 
 
+def test_a_profile_that_brings_too_little_for_a_bare_machine_is_told_so() -> None:
+    words = ("--cloud-init", "--program", URL, "--sha256", SHA256)
+    said = " ".join(caasctl(*words).stderr.split())
+    assert "brings no kubelet, kubeadm and kubectl, no helm, no Kata Containers" in said
+    assert all(word in said for word in ("cause", "fix", "spec.packages.kubernetes.fingerprint"))
+    given = (f"packages.kubernetes.fingerprint='{'DE15' * 10}'", f"packages.helm={{source: /srv/helm.tar.gz, sha256: '{'0f' * 32}'}}", "runtimes=[runc]")  # fmt: skip
+    assert caasctl(*words, *(word for one in given for word in ("--set", one))).stderr == ""
+    assert caasctl(*words, "--phase", "host").stderr == caasctl(*words, "--set", "packages.install=off").stderr == ""
+
+
 def test_out_keeps_it_for_the_owner_only(tmp_path: Path) -> None:
     done = caasctl("--cloud-init", "--program", URL, "--sha256", SHA256, "--out", str(tmp_path / "new"))
     assert done.stdout == f"{tmp_path}/new/user-data\n"
