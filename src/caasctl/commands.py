@@ -256,17 +256,11 @@ def may_change(*, yes: bool, bundle: str | None, root: str, word: str = "init-no
             "changes are made on this host only", cause="--facts and --root name another one", fix="add --dry-run"
         )
     if not is_root():
-        raise UsageError(
-            f"{word} changes this host and needs root",
-            cause="it was started by another user",
-            fix="start it with sudo, or add --dry-run to look only",
-        )
+        raise UsageError(f"{word} changes this host and needs root", cause="it was started by another user",
+                         fix="start it with sudo, or add --dry-run to look only")  # fmt: skip
     if not yes and not sys.stdin.isatty():
-        raise UsageError(
-            "there is no terminal to ask on",
-            cause="changes need a yes",
-            fix="add --yes to make them, or --dry-run to look only",
-        )
+        raise UsageError("there is no terminal to ask on", cause="changes need a yes",
+                         fix="add --yes to make them, or --dry-run to look only")  # fmt: skip
 
 
 def render(session: Session, phases: Sequence[Phase], out: str) -> tuple[tuple[str, ...], dict[str, str]]:
@@ -287,10 +281,18 @@ def keep(out: str, name: str, text: str) -> str:
     return f"{out.rstrip('/')}/{name}"
 
 
-def _empty_folder(out: str) -> LiveHost:
+def names_out(out: str) -> tuple[str, ...]:
+    """Names in the directory of --out; none where it is yet to be made. Raises UsageError, so for a file or a path below one."""
     not_empty("--out", out)
-    if _names_in(out):
-        raise UsageError(
-            f"{out} is not empty", cause="old files would look like rendered ones", fix="name another directory"
-        )
+    there = os.path.abspath(out)
+    while not os.path.lexists(there):
+        there = os.path.dirname(there)
+    if not os.path.isdir(there):
+        raise UsageError(f"--out {out}: {there} is no directory", cause="files are written below it", fix="name a new directory")  # fmt: skip
+    return _names_in(out) or ()
+
+
+def _empty_folder(out: str) -> LiveHost:
+    if names_out(out):
+        raise UsageError(f"{out} is not empty", cause="old files would look like rendered ones", fix="name another directory")  # fmt: skip
     return LiveHost(out)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from caasctl import formats, hidden, profile_load
-from caasctl.model import ProfileError, UsageError
+from caasctl.model import CaasError, ProfileError, UsageError
 
 PROFILE, SCRIPT = "/etc/caasctl/profile.yaml", "/usr/local/lib/caasctl/first-boot.sh"
 LOG, BEGUN = "/var/log/caasctl-first-boot.log", "/var/lib/caasctl/first-boot"
@@ -57,7 +57,7 @@ def user_data(installed: Program, profile: str, settings: Sequence[str], phases:
     profile_load.load(profile, settings)
     data = profile_load.complete(profile, settings)
     if secrets := list(_secrets(data)):
-        raise ProfileError(f"{', '.join(secrets)}: a secret", cause="every process of a machine can read its user-data, and so can who may ask the cloud",
+        raise ProfileError(f"{', '.join(secrets)} holds a secret", cause="every process of a machine can read its user-data, and so can who may ask the cloud",
                            fix="leave it out of the profile; bring it by another way once the machine is up")  # fmt: skip
     words = ("init-node", "--yes", "--auto-reboot", "--profile", PROFILE, *(f"--phase={name}" for name in phases))
     given = {"program": shlex.quote(installed.place), "file": installed.file, "sha256": installed.sha256}
@@ -69,13 +69,33 @@ def user_data(installed: Program, profile: str, settings: Sequence[str], phases:
     return _HEAD + formats.dump_yaml({"write_files": files, "runcmd": [["sh", SCRIPT]]}, literal=True)
 
 
+def lacks(profile: str, settings: Sequence[str]) -> CaasError | None:
+    """What the profile leaves to the image of the machines, as a message; None where nothing. Raises ProfileError, UsageError."""
+    wanted = profile_load.load(profile, settings)
+    spec = wanted.spec.packages
+    signed = [("kubelet, kubeadm and kubectl", "spec.packages.kubernetes.fingerprint", spec.kubernetes.fingerprint)]
+    if spec.containerd.from_ == "docker":
+        signed.append(("containerd", "spec.packages.containerd.docker.fingerprint", spec.containerd.docker.fingerprint))
+    if wanted.begins_cluster:
+        signed.append(("helm", "spec.packages.helm", spec.helm.source))
+    if wanted.kata_handlers:
+        signed.append(("Kata Containers", "spec.kata.source", wanted.spec.kata.source))
+    absent = {name: key for name, key, given in signed if not given} if spec.install == "auto" else {}
+    return CaasError(f"the profile brings no {', no '.join(absent)}", cause="init-node will refuse a machine whose image lacks them; the user-data is written all the same",
+                     fix=f"set {', '.join(absent.values())} in the profile, or take an image that has them") if absent else None  # fmt: skip
+
+
 def _secrets(data: Any, path: str = "") -> Iterator[str]:
     """Key paths of values that have a secret's name or form."""
     for key, value in data.items() if isinstance(data, dict) else enumerate(data):
         here = f"{path}[{key}]" if isinstance(key, int) else f"{path}.{key}".lstrip(".")
         if isinstance(value, (dict, list)):
             yield from _secrets(value, here)
-        elif isinstance(value, str) and (
-            hidden.is_secret(str(key), value) or hidden.said(hidden.masked(value)) != value
-        ):
+        elif isinstance(value, str) and (hidden.is_secret(str(key), value) or _has_form(str(key), value)):
             yield here
+
+
+def _has_form(key: str, value: str) -> bool:
+    """Whether a text has the form of a secret. A SHA-256 has that of a key, so the two keys of a profile that are for digests may hold one."""
+    public = key in ("sha256", "fingerprint") and _SHA256.fullmatch("".join(value.split()))
+    return not public and hidden.said(hidden.masked(value)) != value

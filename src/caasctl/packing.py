@@ -8,11 +8,11 @@ from collections.abc import Callable
 from caasctl.airgap.packing import Packing
 from caasctl.airgap.wanted import Item, Target, items, of_kubeadm
 from caasctl.airgapped import target_of
-from caasctl.commands import Session, not_empty
+from caasctl.commands import Session, names_out
 from caasctl.faults import is_root
 from caasctl.host import LiveHost
 from caasctl.host.disk import SUFFIX
-from caasctl.model import Unreadable, UsageError
+from caasctl.model import CaasError, UsageError
 
 Say = Callable[[str], None]
 
@@ -25,25 +25,22 @@ def listed(session: Session) -> tuple[tuple[Item, ...], Target]:
 
 def packing(session: Session, out: str, step: Say, hear: Say) -> Packing:
     """A run that is ready to begin. Raises UsageError."""
-    not_empty("--out", out)
+    names = names_out(out)
     if not is_root():
         raise UsageError("airgap pack needs root", cause="apt and helm keep what they fetch in folders of root's",
                          fix="start it with sudo")  # fmt: skip
     folder = os.path.abspath(out)
-    _refuse_others(folder)
-    LiveHost(folder).write("/.caasctl-airgap", b"")
-    LiveHost(folder).remove("/.caasctl-airgap")
+    _refuse_others(folder, names)
+    try:
+        LiveHost(folder).write("/.caasctl-airgap", b"")
+        LiveHost(folder).remove("/.caasctl-airgap")
+    except CaasError as error:
+        raise UsageError(f"--out {out}: cannot be written to", cause=error.cause, fix="name another folder") from error
     return Packing(session.profile, target_of(session.host), folder, step, hear)
 
 
-def _refuse_others(folder: str) -> None:
+def _refuse_others(folder: str, there: tuple[str, ...]) -> None:
     """Raises UsageError for a folder with files in it that no run of pack left there."""
-    try:
-        there = LiveHost().list(folder) or ()
-    except Unreadable as error:
-        raise UsageError(
-            f"{folder}: {error.reason}", cause="it was named with --out", fix="name a folder that you may write"
-        ) from error
     known = ("airgap.json", "SHA256SUMS", "packages", "images", "charts", "files")
     left = (name for name in there if name not in known and not name.startswith(("work-", "lost+found")))
     others = [name for name in left if not name.endswith(SUFFIX)]  # of a run that was killed while it wrote

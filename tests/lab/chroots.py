@@ -50,7 +50,7 @@ class Root:
         for folder in ("upper", "work", "root"):
             (self.changes / folder).mkdir(parents=True, exist_ok=True)
         known = {
-            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": "/root",
             "LC_ALL": "C.UTF-8",
             "DEBIAN_FRONTEND": "noninteractive",

@@ -23,7 +23,11 @@ SERVE = "ip link set lo up; python3 -m http.server --bind 127.0.0.1 --directory 
 
 
 def caasctl(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run((sys.executable, "-m", "caasctl", "render", *words), env=OUTSIDE, cwd="/", capture_output=True, text=True, check=False)  # fmt: skip
+    return run("render", *words)
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run((sys.executable, "-m", "caasctl", *words), env=OUTSIDE, cwd="/", capture_output=True, text=True, check=False)  # fmt: skip
 
 
 def user_data(place: str = URL, sha256: str = SHA256, *words: str) -> str:
@@ -58,12 +62,41 @@ def test_the_profile_is_in_it_whole_with_what_was_set() -> None:
     )
 
 
+def test_digests_and_fingerprints_are_no_secrets() -> None:
+    settings = (f"packages.helm={{source: /srv/helm.tar.gz, sha256: '{'0f' * 32}'}}", f"packages.kubernetes.fingerprint='{'DE15' * 10}'",
+                f"packages.containerd.docker.fingerprint='{'DE15' * 16}'", f"smoke.image=registry.example/pause@sha256:{'0f' * 32}")  # fmt: skip
+    profile = yaml.safe_load(user_data(URL, SHA256, *(word for one in settings for word in ("--set", one))))
+    assert f"sha256: {'0f' * 32}" in profile["write_files"][0]["content"].replace("'", "")
+
+
+def test_a_profile_that_brings_too_little_for_a_bare_machine_is_told_so() -> None:
+    words = ("--cloud-init", "--program", URL, "--sha256", SHA256)
+    said = " ".join(caasctl(*words).stderr.split())
+    assert "brings no kubelet, kubeadm and kubectl, no helm, no Kata Containers" in said
+    assert all(word in said for word in ("cause", "fix", "spec.packages.kubernetes.fingerprint"))
+    given = (f"packages.kubernetes.fingerprint='{'DE15' * 10}'", f"packages.helm={{source: /srv/helm.tar.gz, sha256: '{'0f' * 32}'}}", "runtimes=[runc]")  # fmt: skip
+    assert caasctl(*words, *(word for one in given for word in ("--set", one))).stderr == ""
+    assert caasctl(*words, "--phase", "host").stderr == caasctl(*words, "--set", "packages.install=off").stderr == ""
+
+
 def test_out_keeps_it_for_the_owner_only(tmp_path: Path) -> None:
     done = caasctl("--cloud-init", "--program", URL, "--sha256", SHA256, "--out", str(tmp_path / "new"))
     assert done.stdout == f"{tmp_path}/new/user-data\n"
     assert (tmp_path / "new/user-data").read_text() == user_data()
     assert (tmp_path / "new/user-data").stat().st_mode & 0o777 == 0o600
     assert caasctl("--cloud-init", "--program", URL, "--sha256", SHA256, "--out", str(tmp_path / "new")).returncode == 2
+
+
+@pytest.mark.parametrize("below", ["", "/new"])
+@pytest.mark.parametrize(
+    "words", [("render", "--cloud-init", "--program", URL, "--sha256", SHA256), ("render",), ("airgap", "pack")]
+)
+def test_a_file_for_out_is_the_user_s_mistake(words: tuple[str, ...], below: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("kept")
+    done = run(*words, "--out", f"{tmp_path}/file{below}")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"--out{tmp_path}/file{below}:" in "".join(done.stderr.split())
+    assert (tmp_path / "file").read_text() == "kept"
 
 
 @pytest.mark.parametrize(("words", "said"), [
@@ -85,15 +118,19 @@ def test_what_it_refuses_is_said_with_a_cause_and_a_way_out(words: tuple[str, ..
     assert "fix" in done.stderr
 
 
-@pytest.mark.parametrize("setting", [
-    "cilium.values={encryption: {password: hunter2hunter2}}", "cilium.values={x: abcdef.0123456789abcdef}", "kata.source=https://me:hunter22@files.example/kata.tar",
+@pytest.mark.parametrize(("setting", "said"), [
+    ("cilium.values={encryption: {password: hunter2hunter2}}", "password holds a secret"),
+    ("cilium.values={x: abcdef.0123456789abcdef}", "spec.cilium.values.x holds a secret"),
+    ("kata.source=https://me:hunter22@files.example/kata.tar", "an address with a user in it"),
+    (f"cilium.values={{x: {'0f' * 32}}}", "spec.cilium.values.x holds a secret"),
+    ("cilium.values={sha256: hunter2hunter2/hunter2hunter2/hunter2hunter2/hunter2hunter2/hunter2hunter2}", "values.sha256 holds a secret"),
 ])  # fmt: skip
-def test_a_secret_in_the_profile_is_refused_and_not_shown(setting: str) -> None:
+def test_a_secret_in_the_profile_is_refused_and_not_shown(setting: str, said: str) -> None:
     done = caasctl("--cloud-init", "--program", URL, "--sha256", SHA256, "--set", setting)
     assert (done.returncode, done.stdout) == (2, "")
     assert setting.partition("=")[0] in done.stderr
-    assert "a secret" in done.stderr
-    assert not {"hunter2hunter2", "0123456789abcdef", "hunter22"} & {
+    assert said in " ".join(done.stderr.split())
+    assert not {"hunter2hunter2", "0123456789abcdef", "hunter22", "0f" * 32} & {
         *done.stderr.replace("@", " ").replace(":", " ").split()
     }
 

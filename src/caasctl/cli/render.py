@@ -71,4 +71,8 @@ def _cloud_init(
 
     phases = [one.id for one in commands.chosen(phase, None)] if phase else []
     text = first_boot.user_data(first_boot.program(program, sha256), profile, settings or (), phases)
+    if (lacks := first_boot.lacks(profile, settings or ())) and (not phases or "packages" in phases):
+        from caasctl.report import banner  # noqa: PLC0415
+
+        banner.error(lacks, sys.stderr)
     print(text if out is None else commands.keep(out, "user-data", text), end="" if out is None else "\n")
