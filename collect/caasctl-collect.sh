@@ -295,6 +295,7 @@ each a_file \
 	'/etc/apt/apt.conf.d/*' \
 	'/etc/apt/apt.conf.d/20auto-upgrades' \
 	'/etc/apt/apt.conf.d/50unattended-upgrades' \
+	'/etc/apt/keyrings/gone.gpg' \
 	'/etc/apt/preferences' \
 	'/etc/apt/preferences.d/*' \
 	'/etc/apt/preferences.d/kubernetes' \
