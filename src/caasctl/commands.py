@@ -27,7 +27,7 @@ from caasctl.interrupts import no_sudden_end
 from caasctl.model import CaasError, Exit, Facts, Finding, Fix, ProfileError, Report, Unreadable, UsageError
 from caasctl.phases import ORDER
 from caasctl.profile import NodeProfile
-from caasctl.protocol import Phase, PhaseReport, PhaseStatus, Probe, Reader
+from caasctl.protocol import FileKind, Phase, PhaseReport, PhaseStatus, Probe, Reader
 from caasctl.recording import RecordingHost
 
 if TYPE_CHECKING:
@@ -284,12 +284,14 @@ def keep(out: str, name: str, text: str) -> str:
 def names_out(out: str) -> tuple[str, ...]:
     """Names in the directory of --out; none where it is yet to be made. Raises UsageError, so for a file or a path below one."""
     not_empty("--out", out)
+    if (names := _names_in(out)) is not None:
+        return names
     there = os.path.abspath(out)
-    while not os.path.lexists(there):
+    while not (found := LiveHost().stat(there)):
         there = os.path.dirname(there)
-    if not os.path.isdir(there):
+    if found.kind is not FileKind.DIR:
         raise UsageError(f"--out {out}: {there} is no directory", cause="files are written below it", fix="name a new directory")  # fmt: skip
-    return _names_in(out) or ()
+    return ()
 
 
 def _empty_folder(out: str) -> LiveHost:

@@ -86,6 +86,49 @@ def test_check_mode_of_a_finished_node_has_nothing_to_change(play: Play) -> None
     assert (done.returncode, ansible.recap(done.stdout)["one"]["changed"]) == (0, 0)
 
 
+@pytest.mark.parametrize("suffix", [".deb", ".pyz"])
+def test_check_mode_of_a_machine_without_caasctl_says_that_the_plan_comes_later(
+    play: Play, tmp_path: Path, suffix: str
+) -> None:
+    (tmp_path / f"caasctl{suffix}").write_text("a program")
+    done = play(
+        "--check", caasctl_program=str(tmp_path / f"caasctl{suffix}"), caasctl_executable="/nonexistent/caasctl"
+    )
+    assert "caasctl would be installed on one" in done.stdout, done.stdout[-3000:]
+    assert (done.returncode, ansible.recap(done.stdout)["one"]["failed"]) == (0, 0)
+    assert not (tmp_path / "asked").exists()
+
+
+def test_check_mode_with_another_profile_shows_no_plan_of_the_old_one(play: Play, tmp_path: Path) -> None:
+    (tmp_path / "profile.yaml").write_text("extends: worker\n")
+    done = play("--check", caasctl_profile_from=str(tmp_path / "profile.yaml"))
+    assert "another profile would be brought on one" in done.stdout, done.stdout[-3000:]
+    assert done.returncode == 0
+    assert not (tmp_path / "asked").exists()
+
+
+def test_a_plan_that_is_refused_is_told_in_caasctl_s_words(play: Play) -> None:
+    done = play("--check", caasctl_phases=["broken"])
+    assert done.returncode == 2
+    assert "there is no phase broken" in done.stdout, done.stdout[-3000:]
+
+
+def test_join_node_is_a_worker_s_and_airgap_is_handed_on(play: Play, tmp_path: Path) -> None:
+    said = {"caasctl_command": "join-node", "caasctl_token_file": "/root/join", "caasctl_airgap": "/srv/airgap"}
+    play(codes=("0 changed",), **said)
+    told = (tmp_path / "asked").read_text().splitlines()
+    assert "preflight --profile=worker --airgap=/srv/airgap --output=json" in told[0]
+    play(codes=("0 changed",), caasctl_command="join-node", caasctl_token_file="/root/join")
+    told = (tmp_path / "asked").read_text().splitlines()
+    assert "join-node --profile=worker --token-file=/root/join --output=json --yes" in told
+
+
+@pytest.mark.parametrize(("accepts", "ends"), [(True, 0), (False, 2)])
+def test_what_cannot_be_determined_is_accepted_of_a_change_too(play: Play, accepts: bool, ends: int) -> None:  # noqa: FBT001
+    done = play(codes=("6 unchanged",), caasctl_accept_unknown=accepts)
+    assert done.returncode == ends, done.stdout[-3000:]
+
+
 def test_what_only_the_user_can_mend_stops_before_any_change(play: Play, tmp_path: Path) -> None:
     done = play(host=FRESH, codes=("0 changed",))
     assert done.returncode == 2
