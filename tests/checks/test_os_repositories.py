@@ -59,10 +59,10 @@ def test_a_source_of_somebodys_does_not_cancel_the_fingerprint() -> None:
         (signed, {"keys": {RING: (print_,)}}, Level.PASS, ""),
         (signed, {"keys": {RING: (print_, "CD" * 20)}}, Level.FAIL, f"takes the key {'CD' * 20}"),
         (signed, {"keys_unread": {RING: f"{RING}: it is cut off"}}, Level.UNKNOWN, "it is cut off"),
-        (signed, {}, Level.UNKNOWN, "is not there"),
+        (signed, {}, Level.FAIL, "is not there"),
         (replace(THEIRS, signed_by=f"{print_}!"), {}, Level.PASS, ""),
         (replace(THEIRS, signed_by="EF" * 20), {}, Level.FAIL, f"takes the key {'EF' * 20}"),
-        (replace(THEIRS, signed_by="(inline)"), {}, Level.UNKNOWN, "in the file itself"),
+        (replace(THEIRS, signed_by="(inline)"), {}, Level.FAIL, "in the file itself"),
     ):
         (found,) = judge(repository_keys, AptSources(True, "bookworm", (source,), **known), *BARE, settings=KEY)
         assert (found.level, found.found if said in found.found else said) == (level, found.found)

@@ -62,16 +62,28 @@ def _signed_by(repository: Repository, source: Source, apt: AptSources, subject:
     wanted, rings = f"the key {repository.fingerprint} alone", source.keyrings
     words = [word.rstrip("!").upper() for word in re.split(r"[\s,]+", source.signed_by) if _FINGERPRINT.fullmatch(word)]
     keys = {*words, *(key for ring in rings for key in apt.keys.get(ring, ()))}
-    lost = [apt.keys_unread.get(ring, f"{ring}: is not there") for ring in rings if ring not in apt.keys]
+    lost = [apt.keys_unread[ring] for ring in rings if ring in apt.keys_unread]
+    gone = [ring for ring in rings if ring not in apt.keys and ring not in apt.keys_unread]
     if not source.signed_by:
         yield failed(f"{source.path} has no Signed-By for {source.uri}: any key that apt trusts will do",
                      subject=subject, wanted=wanted, fix=fix)  # fmt: skip
     elif keys - {repository.fingerprint}:
         yield failed(f"{source.path} takes the key {', '.join(sorted(keys - {repository.fingerprint}))} for {source.uri}",
                      subject=subject, wanted=wanted, fix=fix)  # fmt: skip
-    elif lost or not keys:
-        why = "; ".join(lost) or "it stands in the file itself"
-        yield unknown(f"the key of {source.path} cannot be compared with {wanted}: {why}", subject=subject, fix=fix)
+    elif gone:
+        yield failed(
+            f"{source.path} takes keys from {', '.join(gone)}, which is not there",
+            subject=subject,
+            wanted=wanted,
+            fix=fix,
+        )
+    elif lost:
+        yield unknown(
+            f"the key of {source.path} cannot be compared with {wanted}: {'; '.join(lost)}", subject=subject, fix=fix
+        )
+    elif not keys:  # in the file itself: apt would go by it, whosever it is
+        yield failed(f"the key of {source.path} stands in the file itself, where nobody compares it", subject=subject,
+                     wanted=wanted, fix=fix)  # fmt: skip
 
 
 @check(
