@@ -261,7 +261,8 @@ def _other_version(name: str, cluster: Minor, facts: Facts, profile: NodeProfile
     """
     mine = versions.minor(facts[Tools].versions.get(name, ""))
     if facts[ControlPlane].versions.get("kube-apiserver") and mine and mine < cluster <= profile.spec.kubernetes.minor:
-        return Fix(f"caasctl upgrade, which brings {name} to the profile's version with all the rest", FixKind.EDIT)
+        to = profile.spec.kubernetes.version
+        return Fix(f"caasctl upgrade --dry-run --to {to}   # shows the way there, for {name} and all that goes with it")
     version = profile.spec.kubernetes.version.lstrip("v")
     patch = f"{version}-*" if profile.spec.kubernetes.minor == cluster else f"{versions.text(cluster)}.*"
     base, installed = f"https://pkgs.k8s.io/core:/stable:/v{versions.text(cluster)}", facts.get(Packages)
