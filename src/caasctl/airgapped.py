@@ -108,8 +108,13 @@ def _below(found: Directory, profile: NodeProfile) -> NodeProfile:
     chart = next((found.at(entry) for entry in found.manifest.of(CHART)), spec.cilium.chart)
     runtime = spec.packages.containerd
 
+    def at(
+        key: str, source: str
+    ) -> str:  # what the profile does not name has no digest in it, and is left in the folder
+        return files.get(key, source) if source else ""
+
     def there(key: str, one: TarballSpec) -> TarballSpec:
-        return replace(one, source=files.get(key, one.source))
+        return replace(one, source=at(key, one.source))
 
     runtime = replace(
         runtime,
@@ -120,7 +125,7 @@ def _below(found: Directory, profile: NodeProfile) -> NodeProfile:
     spec = replace(
         spec,
         packages=replace(spec.packages, helm=there("helm", spec.packages.helm), containerd=runtime),
-        kata=replace(spec.kata, source=files.get("kata", spec.kata.source)),
+        kata=replace(spec.kata, source=at("kata", spec.kata.source)),
         cilium=replace(spec.cilium, chart=chart),
     )
     return replace(profile, spec=spec, airgap=Airgap(found.path, packages, images, found.digest))

@@ -81,6 +81,13 @@ def test_a_whole_folder_gives_all_its_addresses(tmp_path: Path) -> None:
     assert f"checking {LAYER}" in told
 
 
+def test_a_file_that_the_profile_does_not_name_is_left_in_the_folder(tmp_path: Path) -> None:
+    """Packed for a profile that names helm: this one has no digest of it, and brings none."""
+    assert "files/helm" in [one.path for one in packed(tmp_path).entries]
+    found = airgapped.read(str(tmp_path), PROFILE, TARGET, lambda _: None).spec
+    assert (found.packages.helm.source, found.kata.source) == ("", "")
+
+
 def flip(folder: Path) -> None:
     (folder / LAYER).write_bytes(b"Registry.k8s.io/pause:3.10.2")
 
