@@ -31,7 +31,9 @@ def desired(
 
 
 def transaction(resources: list[Resource]) -> Transaction:
-    (found,) = [resource for resource in resources if isinstance(resource, Transaction)]
+    (found,) = [
+        resource for resource in resources if isinstance(resource, Transaction) and resource.name == "containerd"
+    ]
     return found
 
 
@@ -42,7 +44,7 @@ def test_1x_has_one_file_and_2x_the_drop_in_before_the_main_file() -> None:
 
 def test_resources_come_in_the_order_in_which_they_must_be_done() -> None:
     names = [resource.name for resource in desired((2, 1, 9), None)]
-    assert names == ["unit:containerd.service", "containerd", "file:/etc/crictl.yaml"]
+    assert names == ["proxy:containerd", "unit:containerd.service", "containerd", "file:/etc/crictl.yaml"]
 
 
 @pytest.mark.parametrize("version", [(1, 6, 20), (1, 7, 24), (2, 1, 9), (2, 3, 4)])

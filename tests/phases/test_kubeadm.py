@@ -46,6 +46,7 @@ def names(wanted: NodeProfile) -> list[str]:
 @pytest.mark.parametrize("name", ["single-node", "control-plane"])
 def test_a_node_that_begins_a_cluster_makes_the_key_before_it(name: str) -> None:
     assert names(profile(name)) == [
+        "proxy:kubelet",
         "unit:kubelet.service",
         "key:/etc/kubernetes/caasctl/encryption.yaml",
         "kubeadm:init",
@@ -54,12 +55,12 @@ def test_a_node_that_begins_a_cluster_makes_the_key_before_it(name: str) -> None
 
 
 def test_a_worker_that_is_not_joining_has_its_kubelet_enabled_and_nothing_else() -> None:
-    assert names(profile("worker")) == ["unit:kubelet.service"]
+    assert names(profile("worker")) == ["proxy:kubelet", "unit:kubelet.service"]
 
 
 def test_a_worker_that_joins_has_its_own_part_of_the_kubelets_configuration() -> None:
-    assert names(profile("worker", join=JOIN)) == ["unit:kubelet.service", "kubeadm:join"]
-    join = desired(profile("worker", join=JOIN))[1]
+    assert names(profile("worker", join=JOIN)) == ["proxy:kubelet", "unit:kubelet.service", "kubeadm:join"]
+    join = desired(profile("worker", join=JOIN))[-1]
     assert isinstance(join, KubeadmJoin)
     assert [file.path for file in join.members] == [kubeadm.KUBELET_PATCH]
     assert (join.node, join.ca_hashes) == ("n1", JOIN.ca_hashes)
@@ -68,6 +69,7 @@ def test_a_worker_that_joins_has_its_own_part_of_the_kubelets_configuration() ->
 def test_a_control_plane_that_joins_makes_no_key_and_has_the_files_of_its_api_server() -> None:
     """Whatever its own profile says: the cluster's configuration tells its API server what to mount."""
     assert names(profile("control-plane", join=JOIN)) == [
+        "proxy:kubelet",
         "unit:kubelet.service",
         "kubeadm:join",
         "kubeconfig:/root/.kube/config",
@@ -95,7 +97,9 @@ def test_all_files_are_for_root_and_the_first_document_begins_without_a_separato
 def test_what_is_switched_off_is_not_brought() -> None:
     wanted = profile("single-node", "kubernetes.auditLog=false", "kubernetes.encryptSecrets=false")
     assert "key:/etc/kubernetes/caasctl/encryption.yaml" not in names(wanted)
-    paths = [file.path for resource in desired(wanted) for file in owned_files(resource)]
+    paths = [
+        file.path for resource in desired(wanted) for file in owned_files(resource) if resource.name != "proxy:kubelet"
+    ]
     assert paths == [kubeadm.CONFIG, kubeadm.ADMISSION]
 
 
