@@ -15,6 +15,7 @@ from caasctl.facts.boot_initramfs import Initramfs
 from caasctl.facts.cluster_members import ClusterMembers
 from caasctl.facts.containerd import ContainerdBinaries, ContainerdVersion
 from caasctl.facts.containerd_config import ContainerdConfig
+from caasctl.facts.containerd_registries import RegistryFolders
 from caasctl.facts.kubernetes import Cluster, StaticPods
 from caasctl.facts.network import Link, Links
 from caasctl.facts.os_sysctl import SysctlConfig
@@ -34,7 +35,7 @@ from caasctl.syntax.sysctl import Setting
 
 PROFILE = profile_load.load()
 NOTHING: tuple[object, ...] = (
-    Record(), OwnFiles(), Cluster(), StaticPods(), ContainerdBinaries(), ContainerdVersion((0, 0, 0), ""), ContainerdConfig(),
+    Record(), OwnFiles(), Cluster(), StaticPods(), ContainerdBinaries(), ContainerdVersion((0, 0, 0), ""), ContainerdConfig(), RegistryFolders(),
     SysctlConfig(()), Links(()), BootLoader("grub", (), "/boot/grub/grub.cfg", "grub-mkconfig", ("update-grub",)),
     Initramfs("initramfs-tools"), CommandLine("ro quiet intel_iommu=on"), parse_grub_config([("/etc/default/grub", "")]),
 )  # fmt: skip
