@@ -102,6 +102,8 @@ def test_commands_get_an_environment_of_their_own(how: str, tmp_path: Path) -> N
         "LC_ALL",
         "HOME",
         "DEBIAN_FRONTEND",
+        "NEEDRESTART_MODE",
+        "APT_LISTCHANGES_FRONTEND",
         "KUBECACHEDIR",
         "HELM_CACHE_HOME",
         "PWD",

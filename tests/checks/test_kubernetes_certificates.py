@@ -63,13 +63,18 @@ def test_a_node_without_any_says_nothing() -> None:
         (
             replace(GOOD, not_before=NOW + timedelta(hours=3)),
             Level.FAIL,
-            "valid from 2026-11-24, the clock says 2026-11-24 12:00",
+            "valid from 2026-11-24 15:00, the clock says 2026-11-24 12:00",
         ),
     ],
 )
 def test_a_certificate_out_of_time(certificate: Certificate, level: Level, said: str) -> None:
     found = one(pki(certificate), configs(), PLANE)
     assert (found.level, found.found, found.subject) == (level, said, SERVING)
+
+
+def test_a_certificate_that_was_made_while_the_host_was_looked_at_is_in_time() -> None:
+    just_made = replace(GOOD, not_before=NOW + timedelta(seconds=5))
+    assert one(pki(just_made), configs(), PLANE).level is Level.PASS
 
 
 def test_what_is_out_of_time_is_renewed_by_whoever_keeps_it() -> None:

@@ -182,7 +182,8 @@ def test_the_log_that_was_given_is_named_in_the_next_command(tmp_path: Path) -> 
 def test_where_little_could_be_looked_at_it_is_said_why() -> None:
     said = doctor("--facts", str(TOP / "tests/hosts/almost-nothing-readable"))
     assert said.returncode == 6
-    assert "COULD NOT BE LOOKED AT\n  - /sys/bus/pci/devices: permission denied: iommu." in said.stdout
+    assert "COULD NOT BE LOOKED AT\n  - /" in said.stdout
+    assert "  - /sys/bus/pci/devices: permission denied: iommu." in said.stdout
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from tests.lab import debian
@@ -111,8 +112,16 @@ def sign(folder: Path) -> str:
         "Origin: stand-in\nLabel: stand-in\nDate: Thu, 26 Nov 2026 00:00:00 UTC\nAcquire-By-Hash: no\n"
         f"SHA256:\n {hashlib.sha256(data).hexdigest()} {len(data)} Packages\n"
     )
-    home = folder / "gpg"
-    home.mkdir(mode=0o700, exist_ok=True)
+    (folder / "gpg").mkdir(mode=0o700, exist_ok=True)
+    with tempfile.TemporaryDirectory() as short:
+        # The agent's socket lies in this folder, and the kernel takes 108 characters of its path.
+        home = Path(short) / "gpg"
+        home.symlink_to(folder / "gpg")
+        listed = _signed_with(home, folder)
+    return next(line.split(":")[9] for line in listed.splitlines() if line.startswith("fpr:"))
+
+
+def _signed_with(home: Path, folder: Path) -> str:
     gpg = ("gpg", "--homedir", str(home), "--batch", "--quiet", "--pinentry-mode", "loopback", "--passphrase", "")
     if not (folder / "Release.key").exists():
         _run(*gpg, "--quick-generate-key", "stand-in", "rsa2048", "sign", "never")
@@ -122,7 +131,7 @@ def sign(folder: Path) -> str:
     (folder / "Release").unlink()
     listed = _run(*gpg, "--with-colons", "--fingerprint")
     _run("gpgconf", "--homedir", str(home), "--kill", "all")
-    return next(line.split(":")[9] for line in listed.splitlines() if line.startswith("fpr:"))
+    return listed
 
 
 def _run(*argv: str, cwd: Path | None = None) -> str:

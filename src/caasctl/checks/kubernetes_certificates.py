@@ -13,6 +13,7 @@ from caasctl.model import Check, Evidence, Facts, Finding, Fix, check, failed, p
 from caasctl.profile import NodeProfile
 
 _SOON = timedelta(days=30)
+_SLACK = timedelta(minutes=1)  # the clock is read to the second, and a certificate may have been made since
 _SERVING = f"{PKI}/apiserver.crt"
 _RENEW = "kubeadm certs renew all"
 _RESTART = "crictl rmp -f $(crictl pods -q --namespace kube-system --label tier=control-plane)"
@@ -48,8 +49,8 @@ def _judge(one: NodeCertificate, now: datetime) -> Finding | None:
     found = one.certificate
     if found is None:
         return failed(one.broken, wanted="a certificate", subject=one.path, fix=_renew(one.path))
-    if now < found.not_before:
-        return failed(f"valid from {found.not_before.date()}, the clock says {now:%Y-%m-%d %H:%M}", wanted="in time",
+    if now + _SLACK < found.not_before:
+        return failed(f"valid from {found.not_before:%Y-%m-%d %H:%M}, the clock says {now:%Y-%m-%d %H:%M}", wanted="in time",
                       subject=one.path, fix=Fix("chronyc makestep, or timedatectl set-time"),
                       cause="The host's clock is behind: `certificate has expired or is not yet valid`.")  # fmt: skip
     if found.not_after < now:
