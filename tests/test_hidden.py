@@ -32,6 +32,8 @@ SECRET = "hunter2"
         f"client_secret: {SECRET}",
         f'{{"apiKey": "{SECRET}", "b": 1}}',
         f"https_proxy=http://user:{SECRET}@proxy.corp:3128",
+        f"https://files.corp/helm.tgz?se=2027-01-01&sig={SECRET}&v=2",
+        f"https://s3.corp/helm.tgz?X-Amz-Signature={SECRET}",
         f'Authorization = ["Basic {SECRET}"]',
         f'header = {{Authorization = ["Bearer {SECRET}", "{SECRET}"]}}',
         f'Authorization = [\n  "Basic {SECRET}",\n]',
@@ -121,6 +123,7 @@ TOKEN = "abcdef.0123456789abcdef"
         (f"-----BEGIN PRIVATE KEY-----\n{'MHcCAQEE' * 8}", "MHcCAQEE"),
         ("MHcCAQEE" * 8, "MHcCAQEE"),  # one line of it, as progress has it
         (f"proxyconnect tcp: http://me:{SECRET}@proxy.corp:3128: timed out", SECRET),
+        (f"GET https://files.corp/helm.tgz?v=2&sig={SECRET}: 403 Forbidden", SECRET),
     ],
 )
 def test_what_a_command_prints_is_hidden_by_its_form(text: str, hidden: str) -> None:

@@ -14,6 +14,9 @@ _SETTING = re.compile(
 _LIST = re.compile(rf"""(?im)(["']?\b{_NAME}["']?[ \t]*[=:][ \t]*)\[[ \t]*["'][^\]\n]*\]""")
 _HEADER = re.compile(r"""(?i)(["'](?:basic|bearer)[ \t]+)[^"'\n]+""")  # of HTTP, as containerd's registries have it
 _IN_URL = re.compile(r"(\b[a-z][a-z0-9+.-]{0,20}://)[^\s/@:]+:[^\s/@]+@", re.IGNORECASE)
+_SIGNED = re.compile(
+    r"""(?i)([?&](?:sig|[\w-]*signature)=)[^&\s"'()]+"""
+)  # of an address that is good for whoever has it
 # In what commands print: bootstrap tokens, options of kubeadm and helm, keys in PEM or on a line of their own.
 _TOKEN = re.compile(r"(?<![\w.-])([a-z0-9]{6}\.)(?=[a-z]*[0-9])[a-z0-9]{16}(?![\w.-])")
 _OPTION = re.compile(r"(--(?:(?:discovery-|tls-bootstrap-)?token|certificate-key|password)[ =]+)[^\s\"',]{6,}")
@@ -32,15 +35,18 @@ _SHORTEST = 6  # to hide a shorter one everywhere would make riddles of what is 
 
 
 def masked(text: str) -> str:
-    """The text with the values of secret-looking keys, and the user part of URLs that hold a password, hidden. Idempotent."""
-    for pattern in (_LIST, _SETTING, _HEADER):
+    """The text with the values of secret-looking keys, and of URLs the user part with a password and the signature, hidden.
+
+    Idempotent.
+    """
+    for pattern in (_LIST, _SETTING, _HEADER, _SIGNED):
         text = pattern.sub(rf"\1{HIDDEN}", text)
     return _IN_URL.sub(rf"\1{HIDDEN}@", text)
 
 
 def without_logins(text: str) -> str:
-    """The text with user and password of every URL hidden, and nothing else."""
-    return _IN_URL.sub(rf"\1{HIDDEN}@", text)
+    """The text with user and password of every URL hidden, and its signature, and nothing else."""
+    return _SIGNED.sub(rf"\1{HIDDEN}", _IN_URL.sub(rf"\1{HIDDEN}@", text))
 
 
 def is_secret(key: str, value: object) -> bool:
@@ -58,7 +64,7 @@ def setting(text: str) -> str:
 def said(text: str) -> str:
     """What a command printed, with everything hidden that has the form of a secret."""
     text = _PEM.sub(rf"\1 {HIDDEN}", text) if "PRIVATE KEY-----" in text else text
-    for pattern in (_TOKEN, _OPTION, _FIELD, _LINE):
+    for pattern in (_TOKEN, _OPTION, _FIELD, _LINE, _SIGNED):
         text = pattern.sub(rf"\1{HIDDEN}", text)
     return _IN_URL.sub(rf"\1{HIDDEN}@", text)
 
