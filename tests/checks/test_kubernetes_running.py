@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 import pytest
 from tests.checks.test_kubernetes_kubelet import judge, one, text
 
-from caasctl.checks.kubernetes_running import api_answers, control_plane, kubelet_running
+from caasctl.checks.kubernetes_running import api_answers, control_plane, kubelet_running, kubelet_stopped
 from caasctl.diagnosis import Line
 from caasctl.facts.kubernetes import Cluster, Kubelet, StaticPods
 from caasctl.facts.kubernetes_api import ClusterApi
@@ -78,8 +78,21 @@ def test_one_that_runs_for_seconds_after_many_restarts_fails() -> None:
      (service("inactive", "dead", load="masked"), "systemctl unmask kubelet && systemctl start kubelet")],
 )  # fmt: skip
 def test_one_that_was_stopped_is_started_again(known: Services, fix: str) -> None:
-    found = one(kubelet_running, known, THERE, BEGUN, CLOCK)
+    found = one(kubelet_stopped, known, THERE, BEGUN)
     assert (found.level, text(found)) == (Level.FAIL, fix)
+
+
+def test_before_there_is_a_cluster_only_a_mask_is_wrong() -> None:
+    bare = Kubelet(installed=True)
+    assert one(kubelet_stopped, service("inactive", "dead"), bare, Cluster()).level is Level.PASS
+    assert (
+        text(one(kubelet_stopped, service("inactive", "dead", load="masked"), bare, Cluster()))
+        == "systemctl unmask kubelet"
+    )
+
+
+def test_one_that_fails_by_itself_was_not_stopped() -> None:
+    assert one(kubelet_stopped, service("failed", "failed", "exit-code"), THERE, BEGUN).level is Level.PASS
 
 
 # -- containers --------------------------------------------------------------------------------------------------------

@@ -86,7 +86,7 @@ FAILURES = {
         "mv /root/05-cilium.conflist /etc/cni/net.d/",
     ),
     "a kubelet that was masked": Failure(
-        "kubernetes.kubelet_running",
+        "kubernetes.kubelet_stopped",
         "systemctl stop kubelet && systemctl mask kubelet",
         "systemctl unmask kubelet && systemctl start kubelet",
     ),

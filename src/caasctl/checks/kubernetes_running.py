@@ -26,8 +26,34 @@ _WANTED = "active (running), and no restarts"
 
 
 @check(
+    "kubernetes.kubelet_stopped",
+    "Nobody stopped the kubelet, and systemd may start it",
+    reads=(Services, Kubelet, Cluster),
+    why="A stopped kubelet leaves no error anywhere: its pods run on for a while, and the others see the node as NotReady.",
+    fix="Start it: systemctl enable --now kubelet.",
+    source="systemctl(1): stop, mask",
+)
+def kubelet_stopped(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
+    """`systemctl show kubelet.service`: a unit that is masked; or one that is inactive and did not fail, where kubeadm has begun."""
+    service, kubelet = facts[Services].get(_UNIT), facts[Kubelet]
+    if not kubelet.installed or service.load == "not-found":
+        return
+    begun = facts[Cluster].begun or kubelet.config is not None
+    if service.load == "masked":
+        start = " && systemctl start kubelet" if begun else ""
+        yield failed("masked", wanted="a unit that can be started", fix=Fix(f"systemctl unmask kubelet{start}"),
+                     cause="Nothing can start it: no boot, no kubeadm, nobody's `systemctl start`.")  # fmt: skip
+    elif begun and service.active == "inactive":
+        yield failed(service.state, wanted=_WANTED, cause="Somebody stopped it, or it was never started.",
+                     fix=Fix("systemctl enable --now kubelet"))  # fmt: skip
+    else:
+        yield passed(service.state)
+
+
+@check(
     "kubernetes.kubelet_running",
     "The kubelet runs and does not restart",
+    after=("kubernetes.kubelet_stopped",),
     reads=(Services, Kubelet, Cluster, Clock, KubeletJournal),
     why="Without its kubelet a node starts and ends no pod, its control plane is not watched, and others see it as NotReady.",
     fix="Read in its journal of what it ended: journalctl -u kubelet -n 50 --no-pager.",
@@ -44,18 +70,11 @@ def kubelet_running(facts: Facts, _profile: NodeProfile) -> Iterator[Finding]:
         )
         yield passed(f"{state}: it waits for kubeadm")
         return
-    if service.load == "masked":
-        yield failed("masked", wanted=_WANTED, cause="Nothing can start it.",
-                     fix=Fix("systemctl unmask kubelet && systemctl start kubelet"))  # fmt: skip
-        return
     clock = facts.get(Clock)
     up_s = clock.up_s - service.active_at_s if clock else _STEADY.seconds
     restarts = f", {service.restarts} restarts" if service.restarts else ""
     if service.runs and (not service.restarts or up_s >= _STEADY.seconds or (clock and clock.settles)):
         yield passed(f"{service.state}{restarts}")
-    elif service.active == "inactive":
-        yield failed(service.state, wanted=_WANTED, cause="Somebody stopped it, or it was never started.",
-                     fix=Fix("systemctl enable --now kubelet"))  # fmt: skip
     else:
         yield _kubelet_fails(facts, f"{service.state}, {service.result}{restarts}")
 
@@ -192,4 +211,4 @@ def _part(name: str) -> str:
     return f"crictl logs --tail 50 $(crictl ps -a -q --name {component} | head -n 1)"
 
 
-CHECKS: tuple[Check, ...] = (kubelet_running, control_plane, api_answers)
+CHECKS: tuple[Check, ...] = (kubelet_stopped, kubelet_running, control_plane, api_answers)
