@@ -53,7 +53,8 @@ def test_programs_that_are_there_and_held_pass() -> None:
 def test_missing_programs_fail_with_the_lines_of_their_own_repository() -> None:
     found, helm = judge(kubernetes.packages, tools("kubectl"), Packages(manager="dpkg"))
     assert (found.level, found.found) == (Level.FAIL, "not installed: kubelet, kubeadm")
-    assert "core:/stable:/v1.36/deb/ /' > /etc/apt/sources.list.d/kubernetes.list" in text(found)
+    assert "'URIs: https://pkgs.k8s.io/core:/stable:/v1.36/deb/' 'Suites: /'" in text(found)
+    assert text(found).index("= FINGERPRINT_FROM_SOMEBODY") < text(found).index("apt-get install")
     assert "'kubelet=1.36.4-*' 'kubeadm=1.36.4-*' 'kubectl=1.36.4-*' cri-tools" in text(found)
     assert (helm.level, helm.subject) == (Level.FAIL, "helm")
 
@@ -61,7 +62,7 @@ def test_missing_programs_fail_with_the_lines_of_their_own_repository() -> None:
 def test_missing_programs_on_an_rpm_host_and_on_one_without_packages() -> None:
     found, _ = judge(kubernetes.packages, tools(), Packages(manager="rpm"))
     assert "dnf install -y --disableexcludes=kubernetes kubelet-1.36.4 kubeadm-1.36.4 kubectl-1.36.4" in text(found)
-    assert "gpgkey=https://pkgs.k8s.io/core:/stable:/v1.36/rpm/repodata/repomd.xml.key" in text(found)
+    assert "baseurl=https://pkgs.k8s.io/core:/stable:/v1.36/rpm/" in text(found)
     found, _ = judge(kubernetes.packages, tools(), Packages())
     assert "https://pkgs.k8s.io/core:/stable:/v1.36/" in text(found)
 

@@ -95,6 +95,18 @@ def test_on_dnf_the_commands_are_shown_for_what_is_missing() -> None:
     assert judge(installed_by_hand, *BARE) == []
 
 
+def test_on_another_distribution_what_is_missing_stops_the_phase() -> None:
+    suse = OsRelease("sles", ("suse",), "15.7", "SUSE Linux Enterprise Server 15 SP7")
+    (found,) = judge(installed_by_hand, suse, *BARE[1:])
+    assert (found.level, found.found.startswith("not installed: containerd, runc, kubelet")) == (Level.FAIL, True)
+    assert found.fix
+    assert "apt" not in found.fix.text
+    assert "dnf" not in found.fix.text
+    there = (fact for fact in FULL if not isinstance(fact, OsRelease))
+    assert judge(installed_by_hand, suse, *there)[0].level is Level.PASS
+    assert judge(installed_by_hand, suse, *BARE[1:], settings=("packages.install=off",)) == []
+
+
 def test_what_the_phase_brings_is_not_for_the_user_to_do() -> None:
     for settings, by in ((KEY, "packages"), ((), "")):
         found, helm = judge(kubernetes.packages, SOURCES, *BARE, settings=settings)

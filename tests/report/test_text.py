@@ -290,6 +290,16 @@ def test_options_of_one_command_are_not_given_to_another() -> None:
     assert text(failed_run).splitlines()[-1] == "Next:  caasctl init-node --phase host --yes"
 
 
+def test_a_node_without_a_way_out_keeps_its_folder_from_command_to_command() -> None:
+    air = "--profile node.yaml --airgap /srv/airgap"
+    plan = replace(samples.PLAN, command=f"init-node {air} --dry-run")
+    assert text(plan).splitlines()[-1] == f"Next:  caasctl init-node {air}"
+    rebooting = text(replace(samples.RUN, command=f"init-node {air} --yes", exit_code=Exit.REBOOT))
+    assert f"run the same command again: `caasctl init-node {air} --yes`" in " ".join(rebooting.split())
+    looked = replace(samples.PREFLIGHT, command=f"preflight {air}")
+    assert text(looked).splitlines()[-1] == f"Next:  caasctl preflight {air}"
+
+
 def test_who_reboots_is_said_before_and_after() -> None:
     planned = text(replace(samples.PLAN, command="init-node --auto-reboot --dry-run"))
     assert "by itself (--auto-reboot)" in planned

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from contextlib import suppress
 from dataclasses import replace
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caasctl.syntax.packages import Package, Repository, apt, dnf, openpgp
+from caasctl.syntax.packages import Package, Repository, apt, by_hand, openpgp
 from caasctl.syntax.packages.apt import Installed, Step
 
 STATUS = """Package: containerd
@@ -107,14 +108,14 @@ def test_sources_and_pins_name_their_key_and_their_versions() -> None:
 
 def test_dnfs_commands_name_versions_and_keys() -> None:
     kubernetes = Repository("kubernetes", "https://k/rpm/", "/", (), "https://k/key", "", "s")
-    said = dnf.commands([Package("kubelet", "1.36.4-*", "kubernetes"), Package("iptables")], [kubernetes])
-    assert "gpgkey=https://k/key" in said
+    said = by_hand.by_dnf([Package("kubelet", "1.36.4-*", "kubernetes"), Package("iptables")], [kubernetes])
+    assert "gpgkey=file:///etc/pki/rpm-gpg/kubernetes.key" in said  # the one that was compared, not what is served then
     assert "exclude=kubelet kubernetes-cni" in said
     taken = said.index("rpm --import")  # only once it is the one that is wanted, and before dnf, which would take any
     assert said.index("curl") < said.index("= FINGERPRINT_FROM") < taken < said.index("dnf install")
-    assert " = ABCD && rpm --import " in dnf.commands([Package("kubelet")], [replace(kubernetes, fingerprint="ABCD")])
+    assert " = ABCD && rpm --import " in by_hand.by_dnf([Package("kubelet")], [replace(kubernetes, fingerprint="ABCD")])
     assert said.endswith("dnf install -y --disableexcludes=kubernetes kubelet-1.36.4 iptables")
-    assert dnf.commands([Package("iptables")], []) == "dnf install -y iptables"
+    assert by_hand.by_dnf([Package("iptables")], []) == "dnf install -y iptables"
 
 
 @pytest.fixture(scope="module", params=["rsa2048", "ed25519"])
@@ -141,6 +142,29 @@ def test_fingerprints_are_gpgs(keys: tuple[Path, tuple[str, ...]]) -> None:
     assert tuple(openpgp.keys(armored.replace(b"\n", b"\r\n"))) == prints
     assert openpgp.keys(binary)[prints[1]] == gpg(home, "--export", prints[1])
     assert list(openpgp.keys(gpg(home, "--export", prints[0]))) == [prints[0]]
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_apts_commands_take_the_key_that_was_compared_and_no_other(
+    keys: tuple[Path, tuple[str, ...]], which: int, tmp_path: Path
+) -> None:
+    home, prints = keys
+    (tmp_path / "my key").write_bytes(gpg(home, "--armor", "--export", prints[0]))
+    mirror = Repository("kubernetes", "https://m/core%3A/deb/", "/", (), str(tmp_path / "my key"), prints[which], "s")
+    said = by_hand.by_apt([Package("kubelet", "1.36.4-*"), Package("cri-tools")], mirror, ["kubelet"])
+    assert said.endswith("apt-get install -y 'kubelet=1.36.4-*' cri-tools && apt-mark hold kubelet")
+    (tmp_path / "sources.list.d").mkdir()
+    script = said.partition(" && apt-get")[0].replace("/root/", f"{tmp_path}/").replace("/etc/apt/", f"{tmp_path}/")
+    done = subprocess.run(
+        ["sh", "-c", script], env={**os.environ, "GNUPGHOME": str(home)}, capture_output=True, check=False
+    )
+    written = tmp_path / "sources.list.d/kubernetes.sources"
+    assert (done.returncode == 0) is (which == 0), done.stderr
+    if which == 0:
+        assert list(openpgp.keys((tmp_path / "keyrings/kubernetes-apt-keyring.gpg").read_bytes())) == [prints[0]]
+        assert "URIs: https://m/core%3A/deb/\nSuites: /\nSigned-By: " in written.read_text()
+    else:
+        assert not written.exists()
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from caasctl.needs.packages import (
     Repository,
     brought,
     holds,
-    kubernetes_by_dnf,
+    kubernetes_by_hand,
+    manager,
     package_of,
     programs,
     unsigned,
@@ -22,10 +23,10 @@ from caasctl.needs.packages import (
 )
 from caasctl.profile import NodeProfile
 from caasctl.syntax import versions
-from caasctl.syntax.packages import dnf
+from caasctl.syntax.packages import by_hand
 from caasctl.syntax.versions import Minor
 
-_KEYRING = "/etc/apt/keyrings/kubernetes-apt-keyring.gpg"
+_MANAGERS = {"dpkg": "apt", "rpm": "dnf"}
 _HELM = (  # a sum from the same server says nothing of who put both there, and caasctl knows of no other
     "spec.packages.helm in the profile: source, the path or address of a helm-VERSION-linux-ARCH.tar.gz of https://github.com/helm/helm/releases,"
     " and sha256, of that file, from somebody whom you trust; or install helm from the distribution"
@@ -69,7 +70,7 @@ def packages(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
         return
     yield passed(", ".join(f"{name} {tools.versions.get(name, '')}".strip() for name in _TRIO))
     if "crictl" not in tools.paths:
-        yield warned("not installed: crictl", wanted="crictl", subject="cri-tools", fix=_cri_tools(installed),
+        yield warned("not installed: crictl", wanted="crictl", subject="cri-tools", fix=_cri_tools(facts),
                      fixed_by="packages" if "crictl" in ours else "", cause="Nobody can look at containers when the API server is down, which is when it is needed.")  # fmt: skip
     yield from _held(installed, profile, facts)
 
@@ -79,30 +80,35 @@ def _minor(profile: NodeProfile) -> str:
 
 
 def _install(facts: Facts, profile: NodeProfile) -> Fix:
-    installed = facts[Packages]
-    if installed.manager == "rpm":
-        return _by_dnf(facts.get(OsRelease), profile)
     unknown = next((one for one in _unsigned(facts, profile) if one.name == KUBERNETES), None)
     if unknown:
         return Fix(
             f"first what os.repository_keys asks for: {unknown.setting}.fingerprint in the profile", FixKind.EDIT
         )
-    base = f"https://pkgs.k8s.io/core:/stable:/v{_minor(profile)}"
+    by = _manager(facts)
+    if by == "dnf":
+        return _by_dnf(facts.get(OsRelease), profile)
+    packages, repository = kubernetes_by_hand(profile, by or "dnf")
+    if by == "apt":
+        return Fix(by_hand.by_apt(packages, repository, _TRIO))
     version = profile.spec.kubernetes.version.lstrip("v")
-    if installed.manager == "dpkg":
-        names = " ".join(f"'{name}={version}-*'" for name in _TRIO)
-        return Fix(
-            f"install -d -m 0755 /etc/apt/keyrings && curl -fsSL {base}/deb/Release.key | gpg --dearmor --yes -o {_KEYRING}"
-            f" && echo 'deb [signed-by={_KEYRING}] {base}/deb/ /' > /etc/apt/sources.list.d/kubernetes.list"
-            f" && apt-get update && apt-get install -y {names} cri-tools && apt-mark hold {' '.join(_TRIO)}"
-        )
-    return Fix(f"install {', '.join(_TRIO)} {version} of {base}/ where PATH leads", FixKind.WAIT)
+    return Fix(
+        f"install {', '.join(_TRIO)} {version}, of {repository.uri} or this distribution, where PATH leads",
+        FixKind.WAIT,
+    )
+
+
+def _manager(facts: Facts) -> str:
+    """apt, dnf, or "" where caasctl knows none: by the distribution's name, or else by what lists its packages."""
+    distribution = facts.get(OsRelease)
+    return manager(distribution) if distribution else _MANAGERS.get(facts[Packages].manager, "")
 
 
 def _by_dnf(distribution: OsRelease | None, profile: NodeProfile) -> Fix:
     if distribution and wanted(profile, distribution, "").packages:
         return Fix("run the commands of os.installed_by_hand: they install these too", FixKind.EDIT)
-    return Fix(dnf.commands(*kubernetes_by_dnf(profile)))
+    packages, repository = kubernetes_by_hand(profile, "dnf")
+    return Fix(by_hand.by_dnf(packages, [repository]))
 
 
 def _unsigned(facts: Facts, profile: NodeProfile) -> tuple[Repository, ...]:
@@ -113,10 +119,10 @@ def _unsigned(facts: Facts, profile: NodeProfile) -> tuple[Repository, ...]:
         return ()
 
 
-def _cri_tools(installed: Packages) -> Fix:
-    if installed.manager == "rpm":
-        return Fix("dnf install -y --disableexcludes=kubernetes cri-tools")
-    return Fix("apt-get install -y cri-tools")
+def _cri_tools(facts: Facts) -> Fix:
+    commands = {"apt": "apt-get install -y cri-tools", "dnf": "dnf install -y --disableexcludes=kubernetes cri-tools"}
+    by = _manager(facts)
+    return Fix(commands[by]) if by else Fix("install cri-tools of the cluster's minor version", FixKind.EDIT)
 
 
 def _held(installed: Packages, profile: NodeProfile, facts: Facts) -> Iterator[Finding]:

@@ -8,10 +8,20 @@ from collections.abc import Iterator
 from caasctl.facts.os import OsRelease
 from caasctl.facts.os_apt import AptSources
 from caasctl.model import Check, Facts, Finding, Fix, FixKind, check, failed, passed, unknown
-from caasctl.needs.packages import READS, installs, key_fix, manager, unsigned, wanted
+from caasctl.needs.packages import (
+    READS,
+    installs,
+    key_fix,
+    kubernetes_by_hand,
+    manager,
+    missing_programs,
+    unsigned,
+    wanted,
+)
 from caasctl.profile import NodeProfile
+from caasctl.syntax import versions
 from caasctl.syntax.debian.sources import Source
-from caasctl.syntax.packages import Repository, dnf
+from caasctl.syntax.packages import Repository, by_hand
 
 _FINGERPRINT = re.compile(r"[0-9A-Fa-f]{40,64}!?")
 
@@ -97,7 +107,11 @@ def _signed_by(repository: Repository, source: Source, apt: AptSources, subject:
 )
 def installed_by_hand(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     """Programs on PATH and rpm's packages, against what the profile would install."""
-    if manager(facts[OsRelease]) != "dnf":
+    by = manager(facts[OsRelease])
+    if by == "apt" or profile.spec.packages.install == "off":
+        return
+    if not by:
+        yield _of_unknown(facts, profile)
         return
     names, want = {*installs(facts, profile)}, wanted(profile, facts[OsRelease], "")
     absent = tuple(package for package in want.packages if package.name in names)
@@ -107,7 +121,17 @@ def installed_by_hand(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     used = {package.repository for package in absent}
     from_ = tuple(one for one in want.repositories if one.name in used)
     yield failed(f"not installed: {', '.join(package.name for package in absent)}", wanted="all of them",
-                 fix=Fix(dnf.commands(absent, from_)))  # fmt: skip
+                 fix=Fix(by_hand.by_dnf(absent, from_)))  # fmt: skip
+
+
+def _of_unknown(facts: Facts, profile: NodeProfile) -> Finding:
+    absent = missing_programs(facts, profile)
+    if not absent:
+        return passed("nothing is missing")
+    _, repository = kubernetes_by_hand(profile, "dnf")
+    fix = f"install them with this distribution's own package manager; Kubernetes' of {versions.text(profile.spec.kubernetes.minor)}, as from {repository.uri}"
+    return failed(f"not installed: {', '.join(absent)}", wanted="all of them", fix=Fix(fix, FixKind.EDIT),
+                  cause=f"caasctl knows the packages of Debian, Ubuntu, Fedora and RHEL; this is {facts[OsRelease].pretty or facts[OsRelease].id}.")  # fmt: skip
 
 
 CHECKS: tuple[Check, ...] = (repository_keys, installed_by_hand)

@@ -24,8 +24,9 @@ __all__ = [
     "holds",
     "installs",
     "key_fix",
-    "kubernetes_by_dnf",
+    "kubernetes_by_hand",
     "manager",
+    "missing_programs",
     "package_of",
     "programs",
     "unsigned",
@@ -72,10 +73,14 @@ def wanted(profile: NodeProfile, distribution: OsRelease, architecture: str) -> 
 
 def installs(facts: Facts, profile: NodeProfile) -> tuple[str, ...]:
     """The packages that are to be installed here: what is there, from whatever source, stays."""
-    there = {"containerd": facts[ContainerdBinaries].paths, "runc": facts[RuncBinaries].paths}
-    there |= {**facts[HostTools].paths, **facts[Tools].paths}  # type: ignore[dict-item]  # a path each
+    there = _there(facts)
     listed = wanted(profile, facts[OsRelease], "").packages
     return tuple(p.name for p in listed if p.name not in facts[Packages].versions and not there.get(p.program))
+
+
+def _there(facts: Facts) -> dict[str, tuple[str, ...]]:
+    found = {"containerd": facts[ContainerdBinaries].paths, "runc": facts[RuncBinaries].paths}
+    return found | {name: (path,) for name, path in {**facts[HostTools].paths, **facts[Tools].paths}.items()}
 
 
 def unsigned(facts: Facts, profile: NodeProfile) -> tuple[Repository, ...]:
@@ -120,9 +125,21 @@ def key_fix(repository: Repository) -> Fix:
     )
 
 
-def kubernetes_by_dnf(profile: NodeProfile) -> tuple[tuple[Package, ...], tuple[Repository, ...]]:
-    """For the commands of a host where the profile installs nothing."""
-    return _kubernetes(profile), (_kubernetes_repository(profile, "dnf"),)
+def kubernetes_by_hand(profile: NodeProfile, by: str) -> tuple[tuple[Package, ...], Repository]:
+    """For the commands of a host where the profile installs nothing. by: apt or dnf."""
+    return _kubernetes(profile), _kubernetes_repository(profile, by)
+
+
+def missing_programs(facts: Facts, profile: NodeProfile) -> tuple[str, ...]:
+    """What a node cannot do without and this one lacks, for a distribution whose packages caasctl does not know by name."""
+    there = _there(facts)
+    needed = (
+        "containerd",
+        "runc",
+        *(package.program for package in _kubernetes(profile)),
+        *programs(profile.spec.kubernetes.minor)[0],
+    )
+    return tuple(name for name in needed if not there.get(name))
 
 
 def programs(minor: Minor) -> tuple[tuple[str, ...], tuple[str, ...]]:

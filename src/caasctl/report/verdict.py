@@ -14,6 +14,7 @@ DEFAULT_PROFILE = "single-node"
 _OPTIONS = ("--dry-run", "--strict", "--deep", "--auto-reboot", "--yes")
 _PROFILE, _PHASES, _ELSEWHERE = ("--profile", "--set"), ("--phase", "--skip-phases"), ("--facts", "--root")
 _JOIN = ("--token-file", "--discovery-file")
+_AIRGAP = ("--airgap",)
 _RUNS = ("init-node", "join-node")
 
 
@@ -89,6 +90,7 @@ def command(report: Report, word: str, options: Sequence[str] | None = None, *, 
         + (() if here else _ELSEWHERE)
         + (_PHASES if word in _RUNS else ())
         + (_JOIN if word == "join-node" else ())
+        + (_AIRGAP if word in (*_RUNS, "preflight") else ())
     )
     settings = [each for pair in pairwise(words) if pair[0] in taken for each in pair]
     if report.profile not in ("", DEFAULT_PROFILE) and "--profile" not in settings:
