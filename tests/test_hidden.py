@@ -32,6 +32,8 @@ SECRET = "hunter2"
         f"client_secret: {SECRET}",
         f'{{"apiKey": "{SECRET}", "b": 1}}',
         f"https_proxy=http://user:{SECRET}@proxy.corp:3128",
+        f"https_proxy=http://user:p@{SECRET}@proxy.corp:3128",
+        f"https_proxy=http://me@corp:{SECRET}@proxy.corp:3128",
         f"https://files.corp/helm.tgz?se=2027-01-01&sig={SECRET}&v=2",
         f"https://s3.corp/helm.tgz?X-Amz-Signature={SECRET}",
         f'Authorization = ["Basic {SECRET}"]',

@@ -91,6 +91,7 @@ def test_set_lays_over_with_and_without_spec_and_types_as_yaml_does() -> None:
             "spec.gpu.select[0].vendor: expected text, got the number 4318; put it in quotes",
         ),
         ("{kubernetes: {version: 1.36}}", "spec.kubernetes.version: expected text, got 1.36; put it in quotes"),
+        ("{kubernetes: {version: v1.036.4}}", "spec.kubernetes.version: 'v1.036.4' is not of the form v1.36.4"),
         ("{kubernetes: {version: latest}}", "spec.kubernetes.version: 'latest' is not of the form v1.36.4"),
         (
             "{network: {nodeCIDRMaskSize: '24'}}",
@@ -295,6 +296,7 @@ SOURCES = (
     (["packages.kubernetes.uri=file://srv/x"], ("spec.packages.kubernetes.uri",)),
     (["packages.kubernetes.uri=https://me:pw@m/"], ("spec.packages.kubernetes.uri: an address with a user in it", "auth.conf.d")),
     (["packages.kubernetes.uri='https://m/a b'"], ("spec.packages.kubernetes.uri",)),
+    (["packages.kubernetes.uri=http://m/k"], ("spec.packages.kubernetes.key: missing with a uri of http://",)),
     (["packages.containerd.docker.key=http://m/gpg"], ("spec.packages.containerd.docker.key: 'http://m/gpg'",)),
     (["packages.containerd.version=latest"], ("spec.packages.containerd.version: 'latest' is no version such as 2.2.1",)),
     (["packages.containerd.from=tarball"], ("spec.packages.containerd.tarball.source: missing with `from: tarball`",)),

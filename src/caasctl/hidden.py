@@ -13,7 +13,9 @@ _SETTING = re.compile(
 )
 _LIST = re.compile(rf"""(?im)(["']?\b{_NAME}["']?[ \t]*[=:][ \t]*)\[[ \t]*["'][^\]\n]*\]""")
 _HEADER = re.compile(r"""(?i)(["'](?:basic|bearer)[ \t]+)[^"'\n]+""")  # of HTTP, as containerd's registries have it
-_IN_URL = re.compile(r"(\b[a-z][a-z0-9+.-]{0,20}://)[^\s/@:]+:[^\s/@]+@", re.IGNORECASE)
+_IN_URL = re.compile(
+    r"(\b[a-z][a-z0-9+.-]{0,20}://)[^\s/:]+:[^\s/]+@", re.IGNORECASE
+)  # up to the last @, as a client reads it
 _SIGNED = re.compile(
     r"""(?i)([?&](?:sig|[\w-]*signature)=)[^&\s"'()]+"""
 )  # of an address that is good for whoever has it
@@ -30,7 +32,7 @@ _OWN = re.compile(
 _OWN_KEY = re.compile(
     r"""(?im)\bkeys?["']?:[ \t]*["']?([\w+/=]{20,})["']?[ \t]*$"""
 )  # a taint's key has other characters
-_BEFORE_AT = re.compile(r"\b[a-z][a-z0-9+.-]{0,20}://[^\s/@:]+:([^\s/@]+)@", re.IGNORECASE)
+_BEFORE_AT = re.compile(r"\b[a-z][a-z0-9+.-]{0,20}://[^\s/:]+:([^\s/]+)@", re.IGNORECASE)
 _SHORTEST = 6  # to hide a shorter one everywhere would make riddles of what is said
 
 

@@ -16,7 +16,8 @@ from caasctl.syntax.cdi.names import kind_problem
 from caasctl.syntax.kata_release import API, TOP
 from caasctl.syntax.pci import ADDRESS, full
 
-_VERSION = re.compile(r"v\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?")
+_NUMBER = r"(?:0|[1-9][0-9]*)"
+_VERSION = re.compile(rf"v{_NUMBER}\.{_NUMBER}\.{_NUMBER}([-+][0-9A-Za-z.+-]+)?")
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]*")
 _BY_DIGEST = re.compile(rf"{_IMAGE.pattern}@sha256:[0-9a-f]{{64}}")
 _PATH = re.compile(r"/[A-Za-z0-9._+/-]+")

@@ -57,7 +57,9 @@ def tarball_of(path: str, source: str, sha256: str, where: str) -> Iterator[str]
 
 def _repository(path: str, spec: RepositorySpec) -> Iterator[str]:
     if spec.uri and not _is_address(spec.uri, ("https", "http", "file")):
-        yield f"{path}.uri: {without_login(spec.uri)} is no https:// address, nor file:/// and the folder of a repository on this host"
+        yield f"{path}.uri: {without_login(spec.uri)} is no https:// or http:// address, nor file:/// and the folder of a repository on this host"
+    if spec.uri.startswith("http://") and not spec.key:
+        yield f"{path}.key: missing with a uri of http://; the path of the repository's key on this host, or an https:// address of it"
     if spec.key and not (_is_address(spec.key, ("https",)) or _PATH.fullmatch(spec.key)):
         yield f"{path}.key: {without_login(spec.key)} is neither an absolute path nor an https:// address"
     if spec.fingerprint and not _FINGERPRINT.fullmatch(spec.digits):

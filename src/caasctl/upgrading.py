@@ -25,7 +25,7 @@ from caasctl.facts.kubernetes_tools import Packages, Tools
 from caasctl.facts.os import Kernel
 from caasctl.facts.os_apt import AptSources
 from caasctl.facts.os_clock import Clock
-from caasctl.model import CaasError, Exit, Facts, FactUnread, Finding, Level, RefusedError, Report, UsageError
+from caasctl.model import Exit, Facts, FactUnread, Finding, Level, RefusedError, Report, UnreadError, UsageError
 from caasctl.needs.upgrade import packages, path, refusals, state, table
 from caasctl.needs.upgrade.path import Step
 from caasctl.needs.upgrade.state import Now
@@ -64,14 +64,14 @@ def target(text: str) -> str:
 
 
 def plan(session: Session, wanted: str) -> Plan:
-    """Raises RefusedError, CaasError."""
+    """Raises RefusedError, UnreadError."""
     facts = engine.collect(session.host, [probe for probe in (*PROBES, *DOCTOR_PROBES) if probe.fact in _READS])
     try:
         if not state.is_node(facts):
-            raise _no_node(facts, wanted)
-        now = replace(state.now(facts), mirror=session.profile.spec.packages.kubernetes.uri)
+            raise _no_node(facts, wanted, session.settings)
+        now = replace(state.now(facts), mirror=session.profile.spec.packages.kubernetes.uri, options=session.settings)
     except FactUnread as unread:
-        raise CaasError(
+        raise UnreadError(
             "the node's versions cannot be read",
             cause=unread.reason,
             fix="run as root; `caasctl preflight` says what else is unread",
@@ -83,7 +83,7 @@ def plan(session: Session, wanted: str) -> Plan:
     return Plan(replace(report, profile=""), now, wanted, steps)
 
 
-def _no_node(facts: Facts, wanted: str) -> RefusedError:
+def _no_node(facts: Facts, wanted: str, options: str) -> RefusedError:
     others = facts.get(OtherClusters)
     other = next((one for one in (others.clusters if others else ()) if one.installed and one.name in _UPGRADES), None)
     if other:
@@ -93,7 +93,7 @@ def _no_node(facts: Facts, wanted: str) -> RefusedError:
     own = table.newest(minor(wanted) or (0, 0))
     known = wanted if own and state.numbers(wanted) <= state.numbers(own) else newest
     return RefusedError("this host is in no cluster", cause="there is no kubelet.conf: an upgrade is of a node",
-                        fix=f"`caasctl init-node --set kubernetes.version=v{known}` makes it one of that version")  # fmt: skip
+                        fix=f"`caasctl init-node{options and f' {options}'} --set kubernetes.version=v{known}` makes it one of that version")  # fmt: skip
 
 
 def _findings(session: Session, facts: Facts, now: Now, wanted: str) -> list[Finding]:

@@ -13,7 +13,7 @@ import pytest
 from caasctl import upgrading
 from caasctl.commands import Session
 from caasctl.facts.cgroup import CgroupLayout
-from caasctl.model import Exit, Facts, Level, RefusedError, UsageError
+from caasctl.model import Exit, Facts, Level, RefusedError, UnreadError, UsageError
 from caasctl.needs.upgrade import packages, path, refusals, state, table
 from caasctl.needs.upgrade.state import Now
 from caasctl.upgrading import Plan
@@ -451,6 +451,25 @@ def test_a_host_that_is_no_node_is_refused_and_only_a_known_version_advised(to: 
     with pytest.raises(RefusedError, match="in no cluster") as raised:
         plan(str(NODE.parent / "debian12-plain-vm"), to)
     assert f"kubernetes.version={advised}`" in raised.value.fix
+
+
+def test_what_is_advised_is_for_the_same_profile(tmp_path: Path) -> None:
+    with pytest.raises(RefusedError) as raised:
+        upgrading.plan(Session("gpu-single-node", ("role=worker",), str(NODE.parent / "debian12-plain-vm")), "1.37.1")
+    assert (
+        "`caasctl init-node --profile gpu-single-node --set role=worker --set kubernetes.version=v1.37.1`"
+        in raised.value.fix
+    )
+    there = host(tmp_path, CONTAINERD_2)
+    of_node = upgrading.plan(Session("single-node", ("role=control-plane",), there), "1.37.1")
+    commands = [command for step in of_node.steps for command in step.commands]
+    assert "caasctl preflight --set role=control-plane --set kubernetes.version=v1.37.1" in commands
+
+
+def test_a_node_that_cannot_be_looked_at_is_not_determined() -> None:
+    with pytest.raises(UnreadError) as raised:
+        plan(str(NODE.parent / "almost-nothing-readable"), "1.37.1")
+    assert raised.value.exit_code is Exit.UNDETERMINED
 
 
 def test_a_node_of_another_distribution_is_sent_to_that_one_s_own_upgrade() -> None:

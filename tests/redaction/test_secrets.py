@@ -44,6 +44,8 @@ def redacted(*texts: str) -> tuple[list[str], Redaction]:
         (f"curl -H 'Authorization: Bearer {SECRET}' https://x", SECRET),
         (f'Environment="API_TOKEN={SECRET}" "X=1"', SECRET),
         (f"HTTPS_PROXY=http://me:{SECRET}@proxy:3128", SECRET),
+        (f"HTTPS_PROXY=http://me:p@{SECRET}@proxy:3128", SECRET),
+        (f"HTTPS_PROXY=http://me@corp:{SECRET}@proxy:3128", SECRET),
         (f"    client-key-data: {KEY64}\n", KEY64),
         (f"    token: {JWT}\n", JWT),
         (f"said {JWT}, twice", JWT),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from typing import Annotated
 
@@ -27,10 +28,12 @@ def upgrade(
     from caasctl import commands, upgrading  # noqa: PLC0415
     from caasctl.report import upgrade as told  # noqa: PLC0415
 
+    session = commands.Session(profile, settings, facts, root)
+    place = [*(["--facts", facts] if facts else []), *(["--root", root] if root != "/" else [])]
     if not dry_run:
         raise UsageError("caasctl plans an upgrade, it does not make one", cause="each step is yours, on each node in its turn",
-                         fix=f"caasctl upgrade --dry-run --to {to}")  # fmt: skip
+                         fix=" ".join(filter(None, ("caasctl upgrade --dry-run --to", shlex.quote(to), session.settings, shlex.join(place)))))  # fmt: skip
     fmt, target = listable(output, "an upgrade"), upgrading.target(to)
-    found = upgrading.plan(commands.Session(profile, settings, facts, root), target)
+    found = upgrading.plan(session, target)
     told.write(found.report, upgrading.versions(found.now), found.target, found.steps, fmt, sys.stdout, verbose=verbose)
     raise typer.Exit(found.report.exit_code)

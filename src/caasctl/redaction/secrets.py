@@ -39,7 +39,7 @@ _LIST_HEADER = re.compile(r"""(?i)(?P<kept>["'](?:basic|bearer)[ \t]+)(?!\(hidde
 _AUTHORIZATION = re.compile(
     rf"""(?i)(?P<kept>authorization\\*["']?[ \t]*[:=][ \t]*\\*["']?(?:(?:basic|bearer|token|digest)[ \t]+)){_NOT}(?P<secret>[^\s"'\\]+)"""
 )
-URL = re.compile(r"""(?i)(?P<kept>\b[a-z][a-z0-9+.-]{0,20}://)(?P<secret>[^\s/@:"']+:[^\s/@"']+)(?=@)""")
+URL = re.compile(r"""(?i)(?P<kept>\b[a-z][a-z0-9+.-]{0,20}://)(?P<secret>[^\s/:"']+:[^\s/"']+)(?=@)""")
 PEM = re.compile(r"(?P<kept>-----BEGIN [A-Z ]*PRIVATE KEY-----)(?! \(hidden\))(?P<secret>.*?)(?=-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL)  # fmt: skip
 BOOTSTRAP = re.compile(r"(?<![\w.-])(?P<kept>[a-z0-9]{6}\.)(?=[a-z]*[0-9])(?P<secret>[a-z0-9]{16})(?![\w.-])")
 JWT = re.compile(r"(?P<kept>)(?P<secret>\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*)")
@@ -73,7 +73,7 @@ _IN_A_LINE = (
     Form("JSON web token", JWT, Need("text", (b"eyJ",))),
     Form("cloud or forge key", CLOUD, _CLOUDS),
     Form("password hash", HASH, Need("text", (b"$", b"grub.pbkdf2.", b"{SSHA"))),
-    Form(IN_URL, URL, Need("no names", (b"://:@", b"://::@", b"://:::@", b"://::::"))),
+    Form(IN_URL, URL, Need("no names", (b"://:@", b"://@:@", b"://::@", b"://:::@", b"://::::"))),
     Form("authorization header", _AUTHORIZATION, Need("lower", (b"authorization",))),
     Form("authorization header", _LIST_HEADER, _SCHEMES),
     Form("authorization header", _HEADER, _SCHEMES),

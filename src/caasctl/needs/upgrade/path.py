@@ -177,7 +177,11 @@ def _containerd(now: Now) -> tuple[str, ...]:
 def _after(now: Now, wanted: str) -> Step:
     goal = f"v{wanted}" if len(numbers(wanted)) > 2 else f"a v{wanted}"  # noqa: PLR2004
     others = [one for one in now.planes if one != now.node]
-    here = f"caasctl preflight --set kubernetes.version=v{wanted}" if now.plane else "caasctl doctor"
+    here = (
+        f"caasctl preflight{now.options and f' {now.options}'} --set kubernetes.version=v{wanted}"
+        if now.plane
+        else "caasctl doctor"
+    )
     rest = (
         [f"caasctl upgrade --dry-run --to v{wanted}   # on {', '.join(others)}, then on each worker"]
         if others or not now.alone

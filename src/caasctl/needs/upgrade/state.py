@@ -38,6 +38,7 @@ class Now:
 
     nodes: of the cluster, () where it cannot be asked; node: this one's name. cluster: its ClusterConfiguration. manager: dpkg, rpm, "".
     source: apt's own of Kubernetes' packages, where it is not laid out as pkgs.k8s.io. mirror: the address that the profile has for them.
+    options: --profile and --set that were given, ready to paste.
     architecture: as releases name it (amd64). paths: of programs that run.
     """
 
@@ -58,6 +59,7 @@ class Now:
     etcd: str = ""
     source: Source | None = None
     mirror: str = ""
+    options: str = ""
     architecture: str = ""
     paths: Mapping[str, str] = field(default_factory=dict)
 
