@@ -49,8 +49,8 @@ def packed(place: Path) -> None:
 def test_packages_come_from_the_folder_alone(tmp_path: Path) -> None:
     (tmp_path / "fingerprint").write_text("")
     tree()
-    (tmp_path / "air").mkdir()
-    packed(tmp_path / "air")
+    (tmp_path / "air gap").mkdir()
+    packed(tmp_path / "air gap")
     node = ("unshare", "-m", "-n", "-p", "-f", "--kill-child", "sh", str(HERE / "node.sh"), str(tree()), str(tmp_path),
             str(TOP), sysconfig.get_path("purelib"), "python3", "-m", "tests.packages.airgap")  # fmt: skip
     done = subprocess.run(node, capture_output=True, text=True, check=False, timeout=580)
