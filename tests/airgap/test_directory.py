@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,13 +58,24 @@ def sums(folder: Path) -> None:
     (folder / "SHA256SUMS").write_text("".join(lines))
 
 
-def read(folder: Path) -> str:
-    """Why it is refused, "" where it is not."""
+def packed_in(folder: Path) -> None:
+    """Below /tmp, whose sticky bit is no harm."""
+    folder.mkdir(parents=True)
+    packed(folder)
+
+
+def refusal(folder: Path) -> RefusedError | None:
     try:
         airgapped.read(str(folder), PROFILE, TARGET, lambda _: None)
     except RefusedError as refused:
-        return f"{refused.problem}: {refused.cause}"
-    return ""
+        return refused
+    return None
+
+
+def read(folder: Path) -> str:
+    """Why it is refused, "" where it is not."""
+    found = refusal(folder)
+    return f"{found.problem}: {found.cause}" if found else ""
 
 
 def test_a_whole_folder_gives_all_its_addresses(tmp_path: Path) -> None:
@@ -201,3 +214,63 @@ def test_a_folder_that_others_can_change_is_refused(tmp_path: Path) -> None:
     packed(tmp_path)
     tmp_path.chmod(0o777)
     assert "others than root can change" in read(tmp_path)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("name", ["SHA256SUMS", "airgap.json", LAYER, "images"])
+@pytest.mark.parametrize(
+    ("user", "group", "mode", "word"),
+    [
+        (12345, 0, 0o755, "belongs to user 12345"),
+        (0, 12345, 0o775, "can be written by group 12345"),
+        (0, 12345, 0o755, ""),
+        (0, 0, 0o775, ""),
+    ],
+)
+def test_what_another_user_or_group_can_change_is_refused(
+    tmp_path: Path, name: str, user: int, group: int, mode: int, word: str
+) -> None:
+    packed(tmp_path)
+    os.chown(tmp_path / name, user, group)
+    (tmp_path / name).chmod(mode)
+    found = refusal(tmp_path)
+    assert (found is not None) == bool(word)
+    if found:
+        assert word in found.cause
+        assert found.fix == f"chown -R root: {tmp_path} && chmod -R go-w {tmp_path}"
+        subprocess.run(found.fix, shell=True, check=True)  # noqa: S602 - as the user would
+        assert read(tmp_path) == ""
+
+
+@pytest.mark.root
+def test_the_fix_names_the_folder_where_the_way_ends(tmp_path: Path) -> None:
+    ann = tmp_path / "ann's own"
+    packed_in(ann / "air")
+    os.chown(ann, 12345, 12345)
+    found = refusal(ann / "air")
+    assert found
+    assert f"{ann} is not safe: it belongs to user 12345" in found.cause
+    command = found.fix[found.fix.index("chown") :]
+    assert shlex.quote(str(ann)) in command
+    subprocess.run(command, shell=True, check=True)  # noqa: S602 - as the user would
+    assert read(ann / "air") == ""
+
+
+@pytest.mark.root
+def test_a_link_of_another_user_is_given_to_root_as_a_link(tmp_path: Path) -> None:
+    packed_in(tmp_path / "air")
+    (tmp_path / "link").symlink_to("air")
+    os.lchown(tmp_path / "link", 12345, 12345)
+    found = refusal(tmp_path / "link")
+    assert found
+    command = found.fix[found.fix.index("chown") :]
+    assert command == f"chown -h root: {tmp_path}/link"
+    subprocess.run(command, shell=True, check=True)  # noqa: S602 - as the user would
+    assert read(tmp_path / "link") == ""
+
+
+def test_a_path_that_apt_would_take_for_another_is_refused(tmp_path: Path) -> None:
+    packed_in(tmp_path / "a b")
+    assert read(tmp_path / "a b") == ""
+    packed_in(tmp_path / "a%20b")
+    assert "apt cannot read from" in read(tmp_path / "a%20b")

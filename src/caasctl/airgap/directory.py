@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -11,13 +12,13 @@ from typing import Any
 from caasctl import formats
 from caasctl.host import LiveHost
 from caasctl.model import CaasError, RefusedError, Unreadable
-from caasctl.protocol import FileKind
+from caasctl.protocol import FileKind, Stat
 
 MANIFEST, SUMS = "airgap.json", "SHA256SUMS"
 PACKAGES, IMAGES, CHARTS, FILES = "packages", "images", "charts", "files"
 INDEX = f"{PACKAGES}/Packages"
 SCHEMA_VERSION = 1
-_OTHERS = 0o002
+_GROUP, _OTHERS = 0o020, 0o002
 _LINE = re.compile(r"([0-9a-f]{64})  (\S+)")
 _PART = re.compile(r"[A-Za-z0-9._%+~:@-]+")
 _AGAIN = "run `caasctl airgap pack --out DIR` again: it fetches what lacks"
@@ -153,13 +154,45 @@ def spoilt(tree: LiveHost, path: str, said: str) -> str:
             return "is not there"
         if there.kind is not FileKind.FILE or _through_link(tree, path):
             return "is no plain file"
-        if there.mode & _OTHERS:
-            return "can be written by everybody"
+        if why := changeable(there):
+            return why
         return "" if hashed(tree.blocks(f"/{path}")) == said else "is not what its SHA-256 says"
     except Unreadable as unreadable:
         return unreadable.reason
     except CaasError as error:
         return f"cannot be read: {error.cause}"
+
+
+def changeable(there: Stat) -> str:
+    """By whom beside root, or whoever runs this without being root, a file or folder can be changed; "" for nobody."""
+    mine = os.geteuid()
+    if there.uid not in (0, mine):
+        return f"belongs to user {there.uid}"
+    if there.mode & _OTHERS:
+        return "can be written by everybody"
+    if there.mode & _GROUP and there.gid not in ((0, os.getegid()) if mine else (0,)):
+        return f"can be written by group {there.gid}"
+    return ""
+
+
+def changeable_by_others(directory: Directory) -> Iterator[str]:
+    """The folder itself, and all in it that is used, as far as others than root can change it: a clause each."""
+    tree, files = LiveHost(directory.path), {MANIFEST, SUMS, INDEX, *directory.sums}
+    files |= {entry.path for entry in directory.manifest.entries}
+    folders = {"/".join(path.split("/")[:depth]) for path in files for depth in range(path.count("/") + 1)}
+    for path in sorted(folders | files):
+        there = _plain(tree, path)
+        if there and (why := changeable(there)):
+            yield f"{path or 'the folder itself'} {why}"
+
+
+def _plain(tree: LiveHost, path: str) -> Stat | None:
+    """None for what is no plain file and no folder too: `wrong` tells of it."""
+    try:
+        there = tree.stat(f"/{path}", follow=False)
+    except Unreadable:
+        return None
+    return there if there and there.kind in (FileKind.FILE, FileKind.DIR) else None
 
 
 def _through_link(tree: LiveHost, path: str) -> bool:
