@@ -9,6 +9,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from caasctl import engine
+from caasctl.airgap.charts import values_digest
 from caasctl.airgap.directory import (
     CHARTS,
     FILES,
@@ -69,7 +70,7 @@ def read(path: str, profile: NodeProfile, target: Target, say: Say) -> NodeProfi
 
 
 def _refuse_name(folder: str) -> None:
-    """apt takes addresses in percent-encoding, and decodes some of them twice."""
+    """Apt takes addresses in percent-encoding, and decodes some of them twice."""
     if "%" in folder or not folder.isprintable():
         raise RefusedError(f"apt cannot read from {folder!r}", cause="its path has a % or a control character in it, which apt takes for another path",
                            fix="give the folder another name, as /srv/airgap")  # fmt: skip
@@ -113,6 +114,13 @@ def _for_another(found: Directory, profile: NodeProfile, target: Target) -> Iter
         yield f"it is for {said.architecture}, this host is {target.architecture}"
     if said.kubernetes != profile.spec.kubernetes.version:
         yield f"it is for Kubernetes {said.kubernetes}, the profile says {profile.spec.kubernetes.version}"
+    # Who joins gets Cilium from the cluster, with values that no profile here tells.
+    if profile.begins_cluster and said.cilium != values_digest(profile):
+        yield (
+            "it is for other values of Cilium's chart than the profile's"
+            if said.cilium
+            else "it does not say for which values of Cilium's chart it was packed"
+        )
 
 
 def _lacks(found: Directory, profile: NodeProfile, target: Target) -> Iterator[str]:

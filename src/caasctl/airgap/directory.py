@@ -38,7 +38,9 @@ class Entry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """For whom the folder was packed, and what is in it. lacks: what could not be fetched."""
+    """For whom the folder was packed, and what is in it. lacks: what could not be fetched. unnamed: what the profile names no
+    source of, which the node must have. cilium: of the values for which the images of Cilium's chart were chosen.
+    """
 
     profile: str
     kubernetes: str
@@ -47,6 +49,8 @@ class Manifest:
     architecture: str
     entries: tuple[Entry, ...] = ()
     lacks: tuple[str, ...] = ()
+    unnamed: tuple[str, ...] = ()
+    cilium: str = ""
 
     def of(self, kind: str) -> tuple[Entry, ...]:
         return tuple(entry for entry in self.entries if entry.kind == kind)
@@ -92,6 +96,10 @@ def read_sums(tree: LiveHost) -> dict[str, str]:
     return found
 
 
+def sums_text(sums: Mapping[str, str]) -> str:
+    return "".join(f"{digest}  {path}\n" for path, digest in sorted(sums.items()))
+
+
 def open_directory(path: str) -> Directory:
     """What a folder says of itself; nothing of it is checked yet. Raises CaasError."""
     tree = LiveHost(path)
@@ -117,8 +125,9 @@ def parse(text: str, what: str) -> Manifest:
         if data.pop("schemaVersion") != SCHEMA_VERSION:
             raise KeyError("schemaVersion")  # noqa: TRY301 - as for one that lacks
         entries = tuple(_entry(one) for one in data.pop("entries"))
-        lacks = tuple(str(one) for one in data.pop("lacks"))
-        return Manifest(**{key: str(value) for key, value in data.items()}, entries=entries, lacks=lacks)
+        lacks, unnamed = (tuple(map(str, listed)) for listed in (data.pop("lacks"), data.pop("unnamed", ())))
+        words = {key: str(value) for key, value in data.items()}
+        return Manifest(**words, entries=entries, lacks=lacks, unnamed=unnamed)
     except (formats.FormatError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise RefusedError(f"{what} is not what this caasctl writes", cause="it is damaged, or of another version of caasctl",
                            fix=_AGAIN) from error  # fmt: skip
