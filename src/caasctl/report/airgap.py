@@ -80,11 +80,8 @@ def write_packed(
                 paper.hang([f"     {word}: "], said, 12, keep=word == "fix")
     paper.blank()
     if manifest.lacks:
-        paper.hang(
-            [],
-            f"It is not complete: {len(failures)} could not be had. Mend that and run the same command again: it fetches what lacks.",
-            0,
-        )
+        said = f"{len(failures)} could not be had. Mend that and run the same command again: it fetches what lacks."
+        paper.hang([], f"It is not complete: {said}", 0)
         return
     if failures:
         paper.hang([], "It is not complete: it makes a node only where that has the rest already.", 0)
