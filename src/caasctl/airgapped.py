@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from caasctl import engine
-from caasctl.airgap.directory import CHARTS, FILES, IMAGES, INDEX, PACKAGES, Directory, Entry, open_directory, wrong
+from caasctl.airgap.charts import values_digest
+from caasctl.airgap.directory import (
+    CHARTS,
+    FILES,
+    IMAGES,
+    INDEX,
+    PACKAGES,
+    Directory,
+    Entry,
+    changeable_by_others,
+    open_directory,
+    wrong,
+)
 from caasctl.airgap.wanted import CHART, FILE, IMAGE, REPOSITORY, Item, Target, items
 from caasctl.facts import kata_host
 from caasctl.facts import os as system
 from caasctl.host import LiveHost
+from caasctl.host.safety import UnsafeError, mended
 from caasctl.model import CaasError, FactUnread, RefusedError, Unreadable
 from caasctl.profile import Airgap, ImageFile, NodeProfile
 from caasctl.profile_packages import TarballSpec
@@ -39,26 +53,56 @@ def target_of(host: Reader) -> Target:
 def read(path: str, profile: NodeProfile, target: Target, say: Say) -> NodeProfile:
     """The profile on what lies in the folder. Raises RefusedError with the list of what is wrong or lacks."""
     folder = os.path.abspath(path)
+    _refuse_name(folder)
     found = open_directory(folder)
     for place in ("", *(f"/{name}" for name in (PACKAGES, IMAGES, CHARTS, FILES))):
-        _refuse_unsafe(folder + place)
+        _refuse_unsafe(folder, folder + place)
+    if others := [*changeable_by_others(found)]:
+        raise RefusedError(
+            f"others than root can change what is in {folder}", cause=_shown(others), fix=_all_of_roots(folder)
+        )
     trouble = [*_for_another(found, profile, target), *_lacks(found, profile, target)]
     trouble += [] if trouble else [*wrong(found, say)]
     if trouble:
-        more = [f"and {len(trouble) - _SHOWN} more"] if len(trouble) > _SHOWN else []
-        raise RefusedError(f"{folder} cannot make this node", cause="\n".join([*trouble[:_SHOWN], *more]),
+        raise RefusedError(f"{folder} cannot make this node", cause=_shown(trouble),
                            fix=f"where there is a way out: `caasctl airgap pack --out DIR` with this profile and settings, then bring DIR here as {folder}")  # fmt: skip
     return _below(found, profile)
 
 
-def _refuse_unsafe(folder: str) -> None:
-    """Raises RefusedError for a folder in which others than root could change what was judged, before it is used."""
+def _refuse_name(folder: str) -> None:
+    """Apt takes addresses in percent-encoding, and decodes some of them twice."""
+    if "%" in folder or not folder.isprintable():
+        raise RefusedError(f"apt cannot read from {folder!r}", cause="its path has a % or a control character in it, which apt takes for another path",
+                           fix="give the folder another name, as /srv/airgap")  # fmt: skip
+
+
+def _shown(clauses: list[str]) -> str:
+    more = [f"and {len(clauses) - _SHOWN} more"] if len(clauses) > _SHOWN else []
+    return "\n".join([*clauses[:_SHOWN], *more])
+
+
+def _refuse_unsafe(folder: str, place: str) -> None:
+    """Raises RefusedError where others than root could change what was judged, before it is used. place: the folder, or one in it."""
     try:
-        if LiveHost().stat(folder, follow=False):
-            LiveHost().refuse_unsafe(folder)
+        if LiveHost().stat(place, follow=False):
+            LiveHost().refuse_unsafe(place)
+    except UnsafeError as error:
+        raise RefusedError(f"others than root can change what is in {place}", cause=f"{error.path} is not safe: {error.cause}",
+                           fix=_safe_again(folder, error)) from error  # fmt: skip
     except CaasError as error:
-        raise RefusedError(f"others than root can change {folder}", cause=error.cause,
-                           fix=f"chown -R root: {folder} && chmod -R go-w {folder}") from error  # fmt: skip
+        raise RefusedError(error.problem, cause=error.cause, fix=error.fix) from error
+
+
+def _safe_again(folder: str, error: UnsafeError) -> str:
+    if error.is_link:
+        return f"ls -l {shlex.quote(error.path)}; if it leads where it should: chown -h root: {shlex.quote(error.path)}"
+    if error.path == folder or error.path.startswith(f"{folder}/"):
+        return _all_of_roots(folder)
+    return f"bring the folder to a place of root's, as /srv/airgap, or make this one root's: {mended(error.path)}"
+
+
+def _all_of_roots(folder: str) -> str:
+    return f"chown -R root: {shlex.quote(folder)} && chmod -R go-w {shlex.quote(folder)}"
 
 
 def _for_another(found: Directory, profile: NodeProfile, target: Target) -> Iterator[str]:
@@ -70,6 +114,13 @@ def _for_another(found: Directory, profile: NodeProfile, target: Target) -> Iter
         yield f"it is for {said.architecture}, this host is {target.architecture}"
     if said.kubernetes != profile.spec.kubernetes.version:
         yield f"it is for Kubernetes {said.kubernetes}, the profile says {profile.spec.kubernetes.version}"
+    # Who joins gets Cilium from the cluster, with values that no profile here tells.
+    if profile.begins_cluster and said.cilium != values_digest(profile):
+        yield (
+            "it is for other values of Cilium's chart than the profile's"
+            if said.cilium
+            else "it does not say for which values of Cilium's chart it was packed"
+        )
 
 
 def _lacks(found: Directory, profile: NodeProfile, target: Target) -> Iterator[str]:

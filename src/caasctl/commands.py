@@ -290,7 +290,7 @@ def names_out(out: str) -> tuple[str, ...]:
     while not (found := LiveHost().stat(there)):
         there = os.path.dirname(there)
     if found.kind is not FileKind.DIR:
-        raise UsageError(f"--out {out}: {there} is no directory", cause="files are written below it", fix="name a new directory")  # fmt: skip
+        raise UsageError(f"{there} is no directory", cause="--out names a directory, below which files are written", fix="name a new directory")  # fmt: skip
     return ()
 
 

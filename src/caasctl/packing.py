@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 
 from caasctl.airgap.packing import Packing
@@ -12,7 +13,8 @@ from caasctl.commands import Session, names_out
 from caasctl.faults import is_root
 from caasctl.host import LiveHost
 from caasctl.host.disk import SUFFIX
-from caasctl.model import CaasError, UsageError
+from caasctl.model import CaasError, RefusedError, UsageError
+from caasctl.needs import packages
 
 Say = Callable[[str], None]
 
@@ -25,18 +27,31 @@ def listed(session: Session) -> tuple[tuple[Item, ...], Target]:
 
 def packing(session: Session, out: str, step: Say, hear: Say) -> Packing:
     """A run that is ready to begin. Raises UsageError."""
-    names = names_out(out)
+    names, target = names_out(out), target_of(session.host)
+    _refuse_distribution(target)
     if not is_root():
         raise UsageError("airgap pack needs root", cause="apt and helm keep what they fetch in folders of root's",
                          fix="start it with sudo")  # fmt: skip
     folder = os.path.abspath(out)
+    if re.search(r"[\s%]", folder):
+        raise UsageError(f"{folder!r} cannot be packed into", cause="apt takes no blank and no % in the path of a key, which lies below it",
+                         fix="name another folder, as /srv/airgap")  # fmt: skip
     _refuse_others(folder, names)
     try:
         LiveHost(folder).write("/.caasctl-airgap", b"")
         LiveHost(folder).remove("/.caasctl-airgap")
     except CaasError as error:
-        raise UsageError(f"--out {out}: cannot be written to", cause=error.cause, fix="name another folder") from error
-    return Packing(session.profile, target_of(session.host), folder, step, hear)
+        raise UsageError(f"{out} cannot be written to", cause=error.cause, fix="name another folder") from error
+    return Packing(session.profile, target, folder, step, hear)
+
+
+def _refuse_distribution(target: Target) -> None:
+    """Raises RefusedError where nothing of it could be packed, before there is a folder."""
+    by, here = packages.manager(target.distribution), target.distribution.pretty or "this distribution"
+    if by != "apt":
+        how = "with dnf reposync" if by == "dnf" else "with what its own package manager has for that"
+        raise RefusedError(f"packages of {here} cannot be packed", cause="caasctl packs Debian's and Ubuntu's",
+                           fix=f"mirror its repositories {how}; `caasctl airgap list` says what the node needs")  # fmt: skip
 
 
 def _refuse_others(folder: str, there: tuple[str, ...]) -> None:

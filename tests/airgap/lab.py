@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -63,12 +64,14 @@ class Lab:
     images: dict[str, Image]
     fingerprint: str
     chart: Path
+    helm: Path
 
     def settings(self, mirror: str) -> tuple[str, ...]:
         """--set for what lies here."""
         values = (
             f"packages.kubernetes.uri=file://{self.folder}/repository/", f"packages.kubernetes.key={self.folder}/repository/Release.key",
-            f"packages.kubernetes.fingerprint={self.fingerprint}", f"cilium.chart={self.chart}",
+            f"packages.kubernetes.fingerprint={self.fingerprint}", f"cilium.chart={self.chart}", "runtimes=[runc]",
+            f"packages.helm.source={self.helm}", f"packages.helm.sha256={hashlib.sha256(self.helm.read_bytes()).hexdigest()}",
             'containerd.registries={"_default": {"mirrors": ["' + mirror + '"]}}',
         )  # fmt: skip
         return tuple(word for value in values for word in ("--set", value))
@@ -80,7 +83,9 @@ def make(folder: Path, helm: Path) -> Lab:
              "cilium/operator-generic:v1.20.5", "cilium/cilium-envoy:v1.36.1"]  # fmt: skip
     images = {name: image(name) for name in names} | {"cilium/cilium:v1.20.5": agent}
     fingerprint = repository(folder / "repository")
-    return Lab(folder, images, fingerprint, chart(folder / "chart", agent, helm))
+    release = folder / "helm-v4.0.0-linux-amd64.tar.gz"  # pack goes by its hash and looks at nothing in it
+    release.write_bytes(b"a release of helm")
+    return Lab(folder, images, fingerprint, chart(folder / "chart", agent, helm), release)
 
 
 def chart(folder: Path, agent: Image, helm: Path) -> Path:

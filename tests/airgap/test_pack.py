@@ -16,6 +16,8 @@ from tests.airgap import lab
 from tests.lab import debian, helm
 from tests.standins.registry import Registry
 
+from caasctl import commands
+
 TOP = Path(__file__).parents[2]
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 FAILED, DEADLINE_S = 3, 600
@@ -40,16 +42,16 @@ def server(made: lab.Lab) -> Iterator[Registry]:
         yield running
 
 
-def start(made: lab.Lab, server: Registry, out: Path) -> subprocess.Popen[str]:
+def start(made: lab.Lab, server: Registry, out: Path, *more: str) -> subprocess.Popen[str]:
     environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-    words = (sys.executable, "-m", "caasctl", "airgap", "pack", "--out", str(out), *made.settings(server.url))
+    words = (sys.executable, "-m", "caasctl", "airgap", "pack", "--out", str(out), *made.settings(server.url), *more)
     argv = ("unshare", "-m", "sh", "-c", INSIDE, str(helm.fetch().parent), *words)
     return subprocess.Popen(argv, env={**environment, "PYTHONPATH": str(TOP / "src")}, stdin=subprocess.DEVNULL,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
 
 
-def pack(made: lab.Lab, server: Registry, out: Path) -> tuple[int, str]:
-    process = start(made, server, out)
+def pack(made: lab.Lab, server: Registry, out: Path, *more: str) -> tuple[int, str]:
+    process = start(made, server, out, *more)
     said, told = process.communicate(timeout=DEADLINE_S)
     return process.returncode, " ".join((said + told).split())
 
@@ -93,7 +95,14 @@ def test_all_is_there_with_what_it_depends_on(packed: Path) -> None:
     assert not [name for name in names if "kube-proxy" in name]
     assert data["lacks"] == []
     assert good(packed)
-    assert {path.name for path in packed.iterdir()} == {"airgap.json", "SHA256SUMS", "packages", "images", "charts"}
+    assert {path.name for path in packed.iterdir()} == {
+        "airgap.json",
+        "SHA256SUMS",
+        "packages",
+        "images",
+        "charts",
+        "files",
+    }
 
 
 def test_an_image_that_is_named_by_digest_keeps_it(packed: Path) -> None:
@@ -113,6 +122,53 @@ def test_what_was_spoilt_is_fetched_again_and_nothing_else(made: lab.Lab, server
     assert code == 0, said
     assert good(packed)
     assert {one.split("/v2/")[1].split("/")[0] for one in server.requests[before:]} == {"etcd"}
+
+
+def test_a_package_that_was_spoilt_or_is_of_another_user_is_fetched_again(
+    made: lab.Lab, server: Registry, packed: Path
+) -> None:
+    """Apt itself would take whatever has its name and size."""
+    debs = sorted((packed / "packages").glob("*.deb"))[:2]
+    data = bytearray(debs[0].read_bytes())
+    data[-1] ^= 1
+    debs[0].write_bytes(data)
+    os.chown(debs[1], 12345, 12345)
+    code, said = pack(made, server, packed)
+    assert code == 0, said
+    data[-1] ^= 1
+    assert debs[0].read_bytes() == bytes(data)
+    assert debs[1].stat().st_uid == 0
+    assert good(packed)
+
+
+def test_what_the_profile_names_no_source_of_is_told(
+    made: lab.Lab, server: Registry, packed: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "gap"
+    shutil.copytree(packed, out)
+    code, said = pack(made, server, out, "--set", "runtimes=[runc, kata-qemu]", "--set", "gpu.passthrough=required")
+    assert code == FAILED
+    assert "kata was left out" in said
+    assert "fix: set spec.kata.source to a kata-go-static" in said
+    assert "the device plugin that offers GPUs was left out" in said
+    assert "etcd was left out" not in said
+    assert "It is not complete" in said
+    told = json.loads((out / "airgap.json").read_text())
+    assert (len(told["unnamed"]), told["lacks"]) == (2, [])
+
+
+def test_a_folder_for_a_worker_is_one_that_makes_a_worker(
+    made: lab.Lab, server: Registry, packed: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "gap"
+    shutil.copytree(packed, out)
+    code, said = pack(made, server, out, "--profile", "worker")
+    assert code == 0, said
+    settings = made.settings(server.url)[1::2]
+    session = commands.Session("worker", settings)
+    session.airgapped(str(out), lambda _: None)
+    names = {name for one in session.profile.airgap.images for name in one.names} if session.profile.airgap else {}
+    assert "quay.io/cilium/cilium-envoy:v1.36.1" in names
 
 
 def test_what_fails_is_told_and_the_rest_stays(made: lab.Lab, server: Registry, packed: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from caasctl import profile_load
-from caasctl.airgap.wanted import FILE, IMAGE, Target, items, of_kubeadm
+from caasctl.airgap.wanted import FILE, IMAGE, REPOSITORY, Target, items, of_kubeadm
 from caasctl.facts.os import OsRelease
 from caasctl.host import LiveHost
 from caasctl.report import airgap as report
@@ -63,6 +63,37 @@ def test_a_helm_without_a_source_is_told() -> None:
         assert [item.why_unknown for item in listed if item.name == "helm"] == why
 
 
+def unknown(profile: str, *settings: str, target: Target = DEBIAN) -> dict[str, str]:
+    """Name -> fix, of what stays unknown whoever is asked."""
+    found = items(profile_load.load(profile, settings), target, LISTED, ("quay.io/c/c:1",))
+    return {item.name: item.fix for item in found if item.why_unknown and item.kind != REPOSITORY}
+
+
+def test_kata_and_the_device_plugin_without_a_source_are_told() -> None:
+    plugin = "the device plugin that offers GPUs"
+    found = unknown("gpu-single-node")
+    assert set(found) == {"helm", "kata", plugin}
+    assert "set spec.kata.source to a kata-go-static of https://github.com/kata-containers" in found["kata"]
+    assert "spec.gpu.devicePlugin.image" in found[plugin]
+    assert set(unknown("single-node")) == {"helm", "kata"}
+    assert set(unknown("single-node", "runtimes=[runc]")) == {"helm"}
+    assert set(unknown("worker", "runtimes=[runc]")) == set()
+    named = (
+        "kata.source=/k.tar.xz",
+        f"kata.sha256={'b' * 64}",
+        f'gpu.devicePlugin={{"image": "nvcr.io/x@sha256:{"a" * 64}"}}',
+    )
+    assert set(unknown("gpu-single-node", *named)) == {"helm"}
+
+
+def test_packages_that_caasctl_has_no_names_of_are_told() -> None:
+    suse = Target(OsRelease("sles", ("suse",), "15.6", "SUSE Linux Enterprise Server 15 SP6"), "amd64")
+    found = unknown("worker", "runtimes=[runc]", target=suse)
+    assert list(found) == ["kubelet, kubeadm, kubectl, containerd, runc and what they need"]
+    assert "Kubernetes' programs as v1.36.4" in next(iter(found.values()))
+    assert unknown("worker", "runtimes=[runc]", "packages.install=off", target=suse) == {}
+
+
 def test_a_host_without_kubeadm_is_no_answer() -> None:
     assert of_kubeadm(LiveHost(), profile_load.load(), "/nonexistent/kubeadm") is None
 
@@ -82,4 +113,4 @@ def test_the_data_has_every_field() -> None:
     report.write_list(items(profile_load.load(), DEBIAN, LISTED, None), DEBIAN, "single-node", "json", out)
     data = json.loads(out.getvalue())
     assert (data["schemaVersion"], data["profile"], data["architecture"]) == (1, "single-node", "amd64")
-    assert {"kind", "name", "version", "source", "sha256", "whyUnknown"} == set(data["items"][0])
+    assert {"kind", "name", "version", "source", "sha256", "whyUnknown", "fix"} == set(data["items"][0])

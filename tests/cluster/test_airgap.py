@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from tests.cluster.host import Host
 from tests.standins.registry import Image, image
 
 from caasctl.airgap.archive import archive
-from caasctl.airgap.directory import Entry, Manifest
+from caasctl.airgap.directory import Entry
 from caasctl.airgap.registry import Found, Part, Source
 from caasctl.host import LiveHost
 from caasctl.syntax import image_name
@@ -64,10 +65,7 @@ def packed(place: Path, schema: Path) -> None:
         )
         entries = (*entries, Entry("image", name, f"images/{parsed.file_name}", names=parsed.names))
     chart(place / "charts/cilium-1.20.5.tgz", schema)
-    whole = Manifest(
-        manifest.profile, manifest.kubernetes, manifest.distribution, manifest.release, manifest.architecture, entries
-    )
-    (place / "airgap.json").write_text(whole.text())
+    (place / "airgap.json").write_text(replace(manifest, entries=entries).text())
     folder.sums(place)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.packages.node import caasctl, state
 
-FOLDER = "/srv/k8s/air"
+FOLDER = "/srv/k8s/air gap"  # apt reads addresses
 SET = ("--set", "runtimes=[runc]", "--airgap", FOLDER)
 
 

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sysconfig
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from tests.lab import apt_node
 from tests.packages.test_real import HERE, KUBERNETES, TOP, tree
 
 from caasctl.airgap import debs
-from caasctl.airgap.directory import Entry, Manifest
+from caasctl.airgap.directory import Entry
 from caasctl.host import LiveHost
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
@@ -41,16 +42,15 @@ def packed(place: Path) -> None:
     entries += tuple(
         Entry("package", "util-linux", f"packages/{name}", "1") for name in names[:1]
     )  # every Debian has it
-    whole = Manifest(said.profile, said.kubernetes, said.distribution, said.release, said.architecture, entries)
-    (place / "airgap.json").write_text(whole.text())
+    (place / "airgap.json").write_text(replace(said, entries=entries).text())
     folder.sums(place)
 
 
 def test_packages_come_from_the_folder_alone(tmp_path: Path) -> None:
     (tmp_path / "fingerprint").write_text("")
     tree()
-    (tmp_path / "air").mkdir()
-    packed(tmp_path / "air")
+    (tmp_path / "air gap").mkdir()
+    packed(tmp_path / "air gap")
     node = ("unshare", "-m", "-n", "-p", "-f", "--kill-child", "sh", str(HERE / "node.sh"), str(tree()), str(tmp_path),
             str(TOP), sysconfig.get_path("purelib"), "python3", "-m", "tests.packages.airgap")  # fmt: skip
     done = subprocess.run(node, capture_output=True, text=True, check=False, timeout=580)

@@ -214,6 +214,8 @@ def test_what_is_missing_or_half_there_is_wanted(tmp_path: Path) -> None:
     assert packages.target(now) == Known(
         "", parts=(("packages:apt", Known("kubelet 1.36.4-1.1\nrunc as offered, of the distribution\n")),)
     )
+    of_folder = AptPackages(LISTED, folder="/srv/airgap/packages").target(now)
+    assert "runc as offered, of the folder /srv/airgap/packages\\n" in repr(of_folder)
     assert packages.undo(now).commands == (("dpkg", "--purge", "runc"),)
     assert AptLists(LISTED).look(host) != AptLists(LISTED).target(AptLists(LISTED).look(host))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from caasctl import formats
 from caasctl.host import LiveHost
@@ -10,6 +11,7 @@ from caasctl.model import CaasError, Unreadable
 from caasctl.needs.cilium import values_anywhere
 from caasctl.profile import NodeProfile
 from caasctl.resources.helm.commands import Chart
+from caasctl.syntax.digests import sha256
 
 _IMAGE = re.compile(r"""^[ -]*image: *["']?([^\s"',}\]]+)""", re.MULTILINE)
 _PULL_S, _TEMPLATE_S = 300.0, 60.0
@@ -48,6 +50,17 @@ def images(host: LiveHost, profile: NodeProfile, chart: str, values: str) -> tup
     if not said.ok:
         raise _untold((said.stderr.strip().splitlines() or ["helm says nothing"])[-1])
     return tuple(dict.fromkeys(_IMAGE.findall(said.stdout)))
+
+
+def values_digest(profile: NodeProfile) -> str:
+    """Stands for all values that can select images: which of them do, only the chart knows."""
+    return sha256(formats.dump_json(_ordered(values_anywhere(profile))))
+
+
+def _ordered(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _ordered(value[key]) for key in sorted(value, key=str)}
+    return [*map(_ordered, value)] if isinstance(value, (list, tuple)) else value
 
 
 def _untold(why: str) -> CaasError:

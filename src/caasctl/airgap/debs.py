@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from caasctl.airgap.directory import PACKAGES, hashed
@@ -12,7 +12,7 @@ from caasctl.model import CaasError, Unreadable
 from caasctl.resources.packages.repository import AptRepository
 from caasctl.syntax.packages import Package, Repository
 
-_URI = re.compile(r"^'(?P<uri>[^']+)' (?P<name>\S+) (?P<size>\d+)", re.MULTILINE)
+_URI = re.compile(r"^'(?P<uri>[^']+)' (?P<name>\S+) (?P<size>\d+)(?: SHA256:(?P<sha256>[0-9a-f]{64}))?", re.MULTILINE)
 _UPDATE_S, _DOWNLOAD_S, _LOOK_S = 300.0, 3600.0, 300.0
 _SOURCES = "/etc/apt/sources.list.d"
 
@@ -66,15 +66,15 @@ class Apt:
         self.host.write(path, AptRepository(repository, (), ()).fetched(self.host))
         return path
 
-    def sizes(self, packages: tuple[Package, ...]) -> dict[str, int]:
-        """File name -> bytes of all that is to be there, dependencies too. Raises CaasError."""
+    def offered(self, packages: tuple[Package, ...]) -> dict[str, tuple[int, str]]:
+        """File name -> bytes and SHA-256 ("" where apt goes by another) of all that is to be there, dependencies too. Raises CaasError."""
         said = self.host.query(
             *self._argv(f"{self.work}/none"), "-qq", "--print-uris", "install", *_words(packages), timeout_s=_LOOK_S
         )
         if not said.ok:
             raise CaasError("apt does not find all packages", cause=(said.stderr.strip().splitlines() or ["it says nothing"])[-1],
                             fix="correct what it names in the profile, or in this machine's apt sources")  # fmt: skip
-        return {found["name"]: int(found["size"]) for found in _URI.finditer(said.stdout)}
+        return {found["name"]: (int(found["size"]), found["sha256"] or "") for found in _URI.finditer(said.stdout)}
 
     def fetch(self, packages: tuple[Package, ...]) -> None:
         self.host.execute(*self.argv, "--download-only", "install", *_words(packages), timeout_s=_DOWNLOAD_S, direct=())
@@ -117,5 +117,5 @@ def _control(host: LiveHost, path: str) -> str:
     return said.stdout
 
 
-def names_of(sizes: dict[str, int]) -> Iterator[str]:
-    yield from sorted(name for name in sizes if name.endswith(".deb"))
+def names_of(names: Iterable[str]) -> Iterator[str]:
+    yield from sorted(name for name in names if name.endswith(".deb"))

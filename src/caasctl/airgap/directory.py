@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -11,13 +12,13 @@ from typing import Any
 from caasctl import formats
 from caasctl.host import LiveHost
 from caasctl.model import CaasError, RefusedError, Unreadable
-from caasctl.protocol import FileKind
+from caasctl.protocol import FileKind, Stat
 
 MANIFEST, SUMS = "airgap.json", "SHA256SUMS"
 PACKAGES, IMAGES, CHARTS, FILES = "packages", "images", "charts", "files"
 INDEX = f"{PACKAGES}/Packages"
 SCHEMA_VERSION = 1
-_OTHERS = 0o002
+_GROUP, _OTHERS = 0o020, 0o002
 _LINE = re.compile(r"([0-9a-f]{64})  (\S+)")
 _PART = re.compile(r"[A-Za-z0-9._%+~:@-]+")
 _AGAIN = "run `caasctl airgap pack --out DIR` again: it fetches what lacks"
@@ -37,7 +38,9 @@ class Entry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """For whom the folder was packed, and what is in it. lacks: what could not be fetched."""
+    """For whom the folder was packed, and what is in it. lacks: what could not be fetched. unnamed: what the profile names no
+    source of, which the node must have. cilium: of the values for which the images of Cilium's chart were chosen.
+    """
 
     profile: str
     kubernetes: str
@@ -46,6 +49,8 @@ class Manifest:
     architecture: str
     entries: tuple[Entry, ...] = ()
     lacks: tuple[str, ...] = ()
+    unnamed: tuple[str, ...] = ()
+    cilium: str = ""
 
     def of(self, kind: str) -> tuple[Entry, ...]:
         return tuple(entry for entry in self.entries if entry.kind == kind)
@@ -91,6 +96,10 @@ def read_sums(tree: LiveHost) -> dict[str, str]:
     return found
 
 
+def sums_text(sums: Mapping[str, str]) -> str:
+    return "".join(f"{digest}  {path}\n" for path, digest in sorted(sums.items()))
+
+
 def open_directory(path: str) -> Directory:
     """What a folder says of itself; nothing of it is checked yet. Raises CaasError."""
     tree = LiveHost(path)
@@ -116,8 +125,9 @@ def parse(text: str, what: str) -> Manifest:
         if data.pop("schemaVersion") != SCHEMA_VERSION:
             raise KeyError("schemaVersion")  # noqa: TRY301 - as for one that lacks
         entries = tuple(_entry(one) for one in data.pop("entries"))
-        lacks = tuple(str(one) for one in data.pop("lacks"))
-        return Manifest(**{key: str(value) for key, value in data.items()}, entries=entries, lacks=lacks)
+        lacks, unnamed = (tuple(map(str, listed)) for listed in (data.pop("lacks"), data.pop("unnamed", ())))
+        words = {key: str(value) for key, value in data.items()}
+        return Manifest(**words, entries=entries, lacks=lacks, unnamed=unnamed)
     except (formats.FormatError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise RefusedError(f"{what} is not what this caasctl writes", cause="it is damaged, or of another version of caasctl",
                            fix=_AGAIN) from error  # fmt: skip
@@ -153,13 +163,45 @@ def spoilt(tree: LiveHost, path: str, said: str) -> str:
             return "is not there"
         if there.kind is not FileKind.FILE or _through_link(tree, path):
             return "is no plain file"
-        if there.mode & _OTHERS:
-            return "can be written by everybody"
+        if why := changeable(there):
+            return why
         return "" if hashed(tree.blocks(f"/{path}")) == said else "is not what its SHA-256 says"
     except Unreadable as unreadable:
         return unreadable.reason
     except CaasError as error:
         return f"cannot be read: {error.cause}"
+
+
+def changeable(there: Stat) -> str:
+    """By whom beside root, or whoever runs this without being root, a file or folder can be changed; "" for nobody."""
+    mine = os.geteuid()
+    if there.uid not in (0, mine):
+        return f"belongs to user {there.uid}"
+    if there.mode & _OTHERS:
+        return "can be written by everybody"
+    if there.mode & _GROUP and there.gid not in ((0, os.getegid()) if mine else (0,)):
+        return f"can be written by group {there.gid}"
+    return ""
+
+
+def changeable_by_others(directory: Directory) -> Iterator[str]:
+    """The folder itself, and all in it that is used, as far as others than root can change it: a clause each."""
+    tree, files = LiveHost(directory.path), {MANIFEST, SUMS, INDEX, *directory.sums}
+    files |= {entry.path for entry in directory.manifest.entries}
+    folders = {"/".join(path.split("/")[:depth]) for path in files for depth in range(path.count("/") + 1)}
+    for path in sorted(folders | files):
+        there = _plain(tree, path)
+        if there and (why := changeable(there)):
+            yield f"{path or 'the folder itself'} {why}"
+
+
+def _plain(tree: LiveHost, path: str) -> Stat | None:
+    """None for what is no plain file and no folder too: `wrong` tells of it."""
+    try:
+        there = tree.stat(f"/{path}", follow=False)
+    except Unreadable:
+        return None
+    return there if there and there.kind in (FileKind.FILE, FileKind.DIR) else None
 
 
 def _through_link(tree: LiveHost, path: str) -> bool:

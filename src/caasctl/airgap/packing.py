@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from fnmatch import fnmatchcase
 
 from caasctl import remote
-from caasctl.airgap import charts, debs, registry
+from caasctl.airgap import charts, debs, lacking, registry
 from caasctl.airgap.archive import archive
 from caasctl.airgap.directory import (
     CHARTS,
@@ -24,6 +24,7 @@ from caasctl.airgap.directory import (
     plain_name,
     read_sums,
     spoilt,
+    sums_text,
 )
 from caasctl.airgap.wanted import CHART, FILE, IMAGE, PACKAGE, Item, Target, items, of_kubeadm
 from caasctl.host import LiveHost
@@ -53,17 +54,13 @@ class Packing:
     def run(self) -> Manifest:
         """Raises CaasError where nothing can be begun; what fails alone is in `failures`."""
         wanted = packages.wanted(self._profile, self._target.distribution, self._target.architecture)
-        if packages.manager(self._target.distribution) != "apt":
-            raise RefusedError(f"packages of {self._target.distribution.pretty or 'this distribution'} cannot be packed", cause="caasctl packs Debian's and Ubuntu's",
-                               fix="mirror its repositories with dnf reposync; `caasctl airgap list` says what the node needs")  # fmt: skip
         self._sums = read_sums(self._tree)
         self._before = self._of_before()
         self._tree.remove_tree(self._work)
         try:
             kubeadm = self._packages(wanted)
             self._files()
-            chart_images = self._chart() if self._profile.begins_cluster else ()
-            self._images(kubeadm, chart_images)
+            self._images(kubeadm, self._chart())  # of Cilium every node runs pods
         finally:
             self._tree.remove_tree(self._work)
         return self._end()
@@ -75,14 +72,12 @@ class Packing:
     @property
     def digest(self) -> str:
         """Of SHA256SUMS as it was written last."""
-        return hashlib.sha256(_sums_text(self._sums).encode()).hexdigest()
+        return hashlib.sha256(sums_text(self._sums).encode()).hexdigest()
 
     # -- one kind after the other -----------------------------------------------------------------------------------
     def _packages(self, wanted: packages.Wanted) -> tuple[str, ...] | None:
         """Returns what the kubeadm among them lists as its images; None where there is none."""
-        for repository in wanted.unsigned:
-            self.failures.append(CaasError(f"the repository {repository.name} was left out", cause=f"the profile names no key that signs it ({repository.setting}.fingerprint)",
-                                           fix=f"curl -fsS {repository.key} | gpg --show-keys --with-fingerprint; compare it with its owner's word, and set it in the profile"))  # fmt: skip
+        self.failures += map(lacking.unsigned, wanted.unsigned)
         usable = tuple(one for one in wanted.repositories if one.fingerprint)
         left_out = {one.name for one in wanted.unsigned}
         chosen = tuple(one for one in wanted.packages if one.repository not in left_out)
@@ -94,10 +89,12 @@ class Packing:
             apt = debs.Apt(self._host, self._out + self._work + "/apt", f"{self._out}/{PACKAGES}")
             self._host.write(f"{self._out}/{PACKAGES}/partial/lock", b"")
             apt.prepare(usable)
-            sizes = apt.sizes(chosen)
-            names = tuple(debs.names_of(sizes))
-            self._room(sum(size for name, size in sizes.items() if not self._tree.stat(f"/{PACKAGES}/{name}")))
-            self._drop({name for name in self._tree.list(f"/{PACKAGES}") or () if name.endswith(".deb")} - set(names))
+            offered = apt.offered(chosen)
+            names = tuple(debs.names_of(offered))
+            self._drop(
+                name for name in debs.names_of(self._tree.list(f"/{PACKAGES}") or ()) if not self._fits(name, offered)
+            )
+            self._room(sum(size for name, (size, _) in offered.items() if not self._tree.stat(f"/{PACKAGES}/{name}")))
             self._step(f"packages: {len(names)} with what they depend on")
             apt.fetch(chosen)
             self._indexed(names)
@@ -110,6 +107,11 @@ class Packing:
         if not fits or not all(self._is_there(path) for path in (INDEX, *(entry.path for entry in there))):
             return ()
         return there
+
+    def _fits(self, name: str, offered: dict[str, tuple[int, str]]) -> bool:
+        """Whether a package need not be fetched: apt itself would go by its size alone."""
+        said = offered.get(name, (0, ""))[1]
+        return bool(said) and not spoilt(self._tree, f"{PACKAGES}/{name}", said)
 
     def _drop(self, names: Iterable[str]) -> None:
         for name in names:
@@ -137,7 +139,10 @@ class Packing:
         return of_kubeadm(self._host, self._profile)
 
     def _files(self) -> None:
-        for item in (one for one in self._of(FILE) if one.source):
+        for item in self._of(FILE):
+            if item.why_unknown:
+                self.failures.append(lacking.left_out(item))
+                continue
             path = f"{FILES}/{plain_name(item.source.partition('?')[0].rpartition('/')[2])}"  # releases are told by it
             with self._told():
                 if not self._is_there(path, item.sha256):
@@ -163,13 +168,7 @@ class Packing:
     def _images(self, kubeadm: tuple[str, ...] | None, chart: tuple[str, ...] | None) -> None:
         wanted = items(self._profile, self._target, kubeadm, chart)
         for item in (one for one in wanted if one.kind == IMAGE and one.why_unknown):
-            self.failures.append(
-                CaasError(
-                    f"{item.name} was left out",
-                    cause=item.why_unknown,
-                    fix="mend what is said above, then run the same command again",
-                )
-            )
+            self.failures.append(lacking.left_out(item))
         for item in (one for one in wanted if one.kind == IMAGE and not one.why_unknown):
             with self._told():
                 self._image(item)
@@ -255,7 +254,7 @@ class Packing:
         self._sums[path] = hashlib.sha256(text.encode()).hexdigest()
 
     def _save(self) -> None:
-        self._tree.write(f"/{SUMS}", _sums_text(self._sums).encode())
+        self._tree.write(f"/{SUMS}", sums_text(self._sums).encode())
 
     def _room(self, size: int) -> None:
         free = self._host.free_bytes(self._out)
@@ -276,12 +275,14 @@ class Packing:
     def _end(self) -> Manifest:
         """Without a part that could not be had the folder says so itself."""
         release = self._target.distribution
+        unnamed = tuple(error.problem for error in self.failures if isinstance(error, lacking.UnnamedError))
         manifest = Manifest(
             self._profile.metadata.name, self._profile.spec.kubernetes.version, release.id, release.codename or release.version_id,
-            self._target.architecture, tuple(self._entries), tuple(error.problem for error in self.failures),
+            self._target.architecture, tuple(self._entries), tuple(error.problem for error in self.failures if error.problem not in unnamed),
+            unnamed, charts.values_digest(self._profile),
         )  # fmt: skip
         self._write(MANIFEST, manifest.text())
-        if not self.failures:
+        if not manifest.lacks:
             self._clear({entry.path for entry in self._entries} | {MANIFEST, INDEX})
         self._save()
         return manifest
@@ -293,7 +294,3 @@ class Packing:
                 if f"{folder}/{name}" not in used:
                     self._tree.remove(f"/{folder}/{name}")
         self._sums = {path: digest for path, digest in self._sums.items() if path in used}
-
-
-def _sums_text(sums: dict[str, str]) -> str:
-    return "".join(f"{digest}  {path}\n" for path, digest in sorted(sums.items()))

@@ -10,9 +10,10 @@ from caasctl.model import Unreadable
 from caasctl.needs import packages
 from caasctl.needs.cluster import smoke
 from caasctl.needs.containerd import PAUSE, sandbox_image
-from caasctl.profile import AUTO, NodeProfile
+from caasctl.profile import AUTO, GPU_HANDLER, NodeProfile
 from caasctl.protocol import Reader
 from caasctl.syntax.helm_values import at
+from caasctl.syntax.kata_release import RELEASES
 
 PACKAGE, REPOSITORY, FILE, CHART, IMAGE = "package", "repository", "file", "chart", "image"
 KINDS = (PACKAGE, REPOSITORY, FILE, CHART, IMAGE)
@@ -24,7 +25,8 @@ _CILIUM = "quay.io/cilium"
 @dataclass(frozen=True)
 class Item:
     """One thing from elsewhere. version: "" for whatever fits. source: where it is fetched. sha256: of it, "" where only the
-    source vouches for it. why_unknown: what stands in the way of naming it whole, "" where it is.
+    source vouches for it. why_unknown: what stands in the way of naming it whole, "" where it is. fix: how the profile names it,
+    where it names none.
     """
 
     kind: str
@@ -33,6 +35,7 @@ class Item:
     source: str = ""
     sha256: str = ""
     why_unknown: str = ""
+    fix: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ def items(
     repositories = {one.name: f"{one.uri} {one.suite}" for one in found.repositories}
     distribution = target.distribution.pretty or target.distribution.id
     return (
+        *_unmanaged(profile, target),
         *(Item(PACKAGE, one.name, one.version, repositories.get(one.repository, distribution)) for one in found.packages),
         *(Item(REPOSITORY, one.name, source=f"{one.uri} {one.suite}", why_unknown="" if one.fingerprint else unsigned(one.setting))
           for one in found.repositories),
@@ -63,17 +67,32 @@ def unsigned(setting: str) -> str:
     return f"the profile names no key: {setting}.fingerprint"
 
 
+def _unmanaged(profile: NodeProfile, target: Target) -> Iterator[Item]:
+    """What caasctl installs nothing of: it has no name there that caasctl knows."""
+    spec, here = profile.spec.packages, target.distribution
+    if spec.install == "off" or packages.manager(here):
+        return
+    names = ["kubelet", "kubeadm", "kubectl", "containerd", "runc", *(["helm"] if spec.helm.source else [])]
+    yield Item(PACKAGE, f"{', '.join(names)} and what they need",
+               why_unknown=f"caasctl knows apt and dnf, and {here.pretty or 'this distribution'} has another package manager",
+               fix=f"install them there by its own package manager before init-node, Kubernetes' programs as {profile.spec.kubernetes.version}")  # fmt: skip
+
+
 def _helm(profile: NodeProfile) -> Iterator[Item]:
     """Only where it is not among the downloads."""
     spec = profile.spec.packages
     if profile.begins_cluster and spec.install != "off" and not spec.helm.source:
-        yield Item(FILE, "helm", why_unknown="the profile names no source: spec.packages.helm")
+        yield Item(FILE, "helm", why_unknown="the profile names no source: spec.packages.helm",
+                   fix="set spec.packages.helm.source to a helm-VERSION-linux-ARCH.tar.gz of https://github.com/helm/helm/releases, and sha256 beside it")  # fmt: skip
 
 
 def _kata(profile: NodeProfile) -> Iterator[Item]:
     kata = profile.spec.kata
     if kata.source:
         yield Item(FILE, "kata", source=kata.source, sha256=kata.sha256.lower())
+    elif profile.kata_handlers:
+        yield Item(FILE, "kata", why_unknown="the profile names no source: spec.kata.source",
+                   fix=f"set spec.kata.source to a kata-go-static of {RELEASES}, and sha256 beside it")  # fmt: skip
 
 
 def _chart(profile: NodeProfile) -> Iterator[Item]:
@@ -89,11 +108,20 @@ def _images(profile: NodeProfile, kubeadm: tuple[str, ...] | None, cilium: tuple
     )
     others = [sandbox_image(profile)] if _pause_is_known(profile) else []
     others += [smoke.image(profile)]
-    if profile.spec.gpu.passthrough != "off" and profile.spec.gpu.devicePlugin.image:
-        others.append(profile.spec.gpu.devicePlugin.image)
+    gpu = profile.spec.gpu
+    if gpu.passthrough != "off" and gpu.devicePlugin.image:
+        others.append(gpu.devicePlugin.image)
     network = list(_untold_cilium(profile)) if cilium is None else [Item(IMAGE, name) for name in cilium]
-    every = [*listed, *network, *(Item(IMAGE, name) for name in others)]
+    every = [*listed, *network, *(Item(IMAGE, name) for name in others), *_plugin(profile)]
     return tuple({item.name: item for item in every}.values())
+
+
+def _plugin(profile: NodeProfile) -> Iterator[Item]:
+    """Only where GPUs are to be passed on whatever host: without an image nobody offers them, or a plugin of the user's own."""
+    gpu = profile.spec.gpu
+    if GPU_HANDLER in profile.kata_handlers and gpu.passthrough != "off" and not gpu.devicePlugin.image:
+        yield Item(IMAGE, "the device plugin that offers GPUs", why_unknown="the profile names none: spec.gpu.devicePlugin.image",
+                   fix="set spec.gpu.devicePlugin.image to it, by digest (`caasctl explain gpu.device_plugin`), or bring a plugin of your own to the node")  # fmt: skip
 
 
 def _used(profile: NodeProfile, image: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,14 @@ PRIVATE = ("/run/caasctl/stage", "/var/lib/caasctl/runs")  # copies of files tha
 _PATH_ONLY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LISTED = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MAX_LINKS = 40
+
+
+class UnsafeError(CaasError):
+    """path: where the way ended. is_link: whether that is a link of somebody else's, else a folder."""
+
+    def __init__(self, problem: str, *, cause: str, fix: str, path: str, is_link: bool) -> None:
+        super().__init__(problem, cause=cause, fix=fix)
+        self.path, self.is_link = path, is_link
 
 
 @contextmanager
@@ -90,7 +99,7 @@ class _Walk:
     def _follow(self, name: str, path: str, link: os.stat_result) -> None:
         """A link of root's, or of ours, where nobody else can have put it."""
         if link.st_uid not in self._ours or self._seen().st_uid not in self._ours:
-            raise self._unsafe(path, f"it is a symbolic link that belongs to user {link.st_uid}")
+            raise self._unsafe(path, f"it is a symbolic link that belongs to user {link.st_uid}", is_link=True)
         self._links += 1
         if self._links > _MAX_LINKS:
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
@@ -113,14 +122,19 @@ class _Walk:
         if there.st_mode & stat.S_IWOTH and not there.st_mode & stat.S_ISVTX:
             raise self._unsafe(self.here, "every user can write in it")
 
-    def _unsafe(self, path: str, why: str) -> CaasError:
+    def _unsafe(self, path: str, why: str, *, is_link: bool = False) -> CaasError:
         problem = f"nothing is written or removed in {self._folder}: {path} is not safe"
         cause = f"{why}: other files, or links to other places, could be put in caasctl's way"
         if self._named:
             return UsageError(problem, cause=cause, fix="name a path in a folder that nobody else can write in")
-        mend = f"mv {path} {path}.mine" if "link" in why else f"chown root: {path} && chmod o-w {path}"
-        return CaasError(problem, cause=cause,
-                         fix=f"see who uses it; then `{mend}`, and run the same command again")  # fmt: skip
+        mend = f"mv {shlex.quote(path)} {shlex.quote(path + '.mine')}" if is_link else mended(path)
+        return UnsafeError(problem, cause=cause, fix=f"see who uses it; then `{mend}`, and run the same command again",
+                           path=path, is_link=is_link)  # fmt: skip
+
+
+def mended(path: str) -> str:
+    """The command by which a folder is root's alone."""
+    return f"chown root: {shlex.quote(path)} && chmod o-w {shlex.quote(path)}"
 
 
 def _came_by_sudo() -> set[int]:

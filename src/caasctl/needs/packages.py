@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from caasctl.facts.containerd import ContainerdBinaries, RuncBinaries
 from caasctl.facts.kubernetes_tools import HostTools, Packages, Tools
 from caasctl.facts.os import OsRelease
@@ -119,7 +121,11 @@ def key_fix(repository: Repository) -> Fix:
     """How to get a fingerprint, and where it goes."""
     key, setting = repository.key, f"{repository.setting}.fingerprint"
     show = "gpg --show-keys --with-fingerprint"
-    told = f"curl -fsSL {key} | {show}" if key.startswith("https://") else f"{show} {key.removeprefix('file://')}"
+    told = (
+        f"curl -fsSL {key} | {show}"
+        if key.startswith("https://")
+        else f"{show} {shlex.quote(key.removeprefix('file://'))}"
+    )
     return Fix(
         f"{told}   # compare with what the project publishes, or with a host that you trust; then in the profile: {setting}"
     )

@@ -44,6 +44,8 @@ def _text(items: Sequence[Item], target: Target, profile: str, paper: Paper) -> 
                 paper.hang(["    "], f"sha256:{item.sha256}", 6, keep=True)
             if item.why_unknown:
                 paper.hang(["    "], f"not known: {item.why_unknown}" if kind != REPOSITORY else item.why_unknown, 6)
+            if item.fix:
+                paper.hang(["    "], f"fix: {item.fix}", 6)
             last = item.source
     unknown = sum(bool(item.why_unknown) for item in items)
     if unknown:
@@ -77,16 +79,15 @@ def write_packed(
             if said:
                 paper.hang([f"     {word}: "], said, 12, keep=word == "fix")
     paper.blank()
+    if manifest.lacks:
+        said = f"{len(failures)} could not be had. Mend that and run the same command again: it fetches what lacks."
+        paper.hang([], f"It is not complete: {said}", 0)
+        return
     if failures:
-        paper.hang(
-            [],
-            f"It is not complete: {len(failures)} could not be had. Mend that and run the same command again: it fetches what lacks.",
-            0,
-        )
-    else:
-        paper.hang([], f"SHA-256 of {folder}/SHA256SUMS, which init-node shows too: {digest}", 0, keep=True)
-        paper.hang(
-            [],
-            "Bring the folder to the node, owned by root, then: caasctl init-node --airgap DIR, with the same profile and settings",
-            0,
-        )
+        paper.hang([], "It is not complete: it makes a node only where that has the rest already.", 0)
+    paper.hang([], f"SHA-256 of {folder}/SHA256SUMS, which init-node shows too: {digest}", 0, keep=True)
+    paper.hang(
+        [],
+        "Bring the folder to the node, owned by root, then: caasctl init-node --airgap DIR, with the same profile and settings",
+        0,
+    )

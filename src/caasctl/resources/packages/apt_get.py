@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from caasctl.model import CaasError, CommandError
 from caasctl.protocol import Reader, Writer
@@ -62,7 +63,7 @@ def simulated(host: Reader, versions: Mapping[str, str], folder: str = "") -> tu
 def update(host: Writer, folder: str = "") -> None:
     """folder: of a flat repository that is asked alone; whoever names it has judged it. Raises CommandError."""
     if folder:
-        host.write(f"{LOCAL}.list", f"deb [trusted=yes] file:{folder} ./\n".encode())
+        host.write(f"{LOCAL}.list", f"deb [trusted=yes] file:{quote(folder)} ./\n".encode())
         host.write(f"{LOCAL}/lists/partial/none", b"")
     host.execute(
         "apt-get",

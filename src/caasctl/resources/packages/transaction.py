@@ -82,7 +82,7 @@ class AptPackages:
         if not isinstance(now, Known):
             return now
         there, chosen = _by_name(now), dict(step.split()[2:4] for step in now.text.splitlines())
-        lines = (there.get(p.name) or _wanted(p, chosen.get(p.name, "")) for p in self.packages)
+        lines = (there.get(p.name) or _wanted(p, chosen.get(p.name, ""), self.folder) for p in self.packages)
         return Known(now.text, parts=((self.name, Known("".join(line.replace(_INTERRUPTED, "") for line in lines))),))
 
     def told(self, now: State) -> str:
@@ -204,8 +204,9 @@ def _line(host: Reader, package: Package) -> str:
     return f"{package.name}: {path}, of {f'the package {owner}' if owner else _OTHER}\n" if path else ""
 
 
-def _wanted(package: Package, chosen: str) -> str:
+def _wanted(package: Package, chosen: str, folder: str) -> str:
     of = f"the repository {package.repository}" if package.repository else "the distribution"
+    of = f"the folder {folder}" if folder else of  # apt is told of nothing else
     return f"{package.name} {chosen or package.version or 'as offered'}, of {of}\n"
 
 
