@@ -248,3 +248,24 @@ def test_a_reader_that_leaves_early_does_not_change_the_exit_code(bundle: str, o
     assert whole.stdout.startswith(first)
     assert (done.returncode, done.stderr) == (whole.returncode, "")
     assert whole.returncode == 6  # 1 would be typer's own answer
+
+
+NODE = str(Path(__file__).parent / "hosts/already-a-node")
+LISTS = (
+    ("airgap", "list"), ("airgap", "list", "-o", "json"), ("gpu", "list"), ("gpu", "map", "-o", "json"), ("facts",),
+    ("upgrade", "--dry-run", "--to", "v1.37.x"), ("upgrade", "--dry-run", "--to", "v1.37.x", "-o", "json"),
+    ("explain",), ("profile", "show"), ("profile", "list"), ("phases", "list"), ("schema",), ("version",), ("--help",),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("words", LISTS, ids=" ".join)
+def test_nobody_has_to_listen_to_a_list(words: tuple[str, ...]) -> None:
+    recorded = ("--facts", NODE) if words[0] in ("airgap", "gpu", "facts", "upgrade") else ()
+    whole = run(*words, *recorded)
+    there, here = os.pipe()
+    os.close(there)
+    command = [sys.executable, "-m", "caasctl", *words, *recorded]
+    with os.fdopen(here, "w") as out:
+        done = subprocess.run(command, stdout=out, stderr=subprocess.PIPE, text=True, env=BARE, check=False, cwd="/")
+    assert whole.stdout
+    assert (done.returncode, done.stderr) == (whole.returncode, whole.stderr)
