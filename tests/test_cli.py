@@ -15,6 +15,7 @@ import pytest
 import caasctl
 from caasctl import profile_load
 
+HOSTS = Path(__file__).parent / "hosts"
 SYSTEM_PYTHON = "/usr/bin/python3"
 BARE = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "TERM": "dumb", "COLUMNS": "80"}
 
@@ -226,6 +227,20 @@ def test_render_writes_below_its_directory_only_and_refuses_one_in_use(tmp_path:
     assert os.listdir(out) == ["mine"]
 
 
+def test_a_phase_that_has_no_file_is_told_so(tmp_path: Path) -> None:
+    """Without the fingerprint of its key a repository is not used, and has no file."""
+    words = ("render", "--phase", "packages", "--facts", str(HOSTS / "debian12-plain-vm"))
+    done = run(*words, "--out", str(tmp_path / "none"))
+    assert (done.returncode, done.stdout) == (0, "")
+    said = " ".join(done.stderr.split())
+    assert "nothing was written: there is no file of caasctl's in packages" in said
+    assert "caasctl init-node --dry-run --phase packages" in said
+    assert "cause" in said
+    told = run(*words, "--out", str(tmp_path / "some"), "--set", f"packages.kubernetes.fingerprint='{'DE15' * 10}'")
+    assert (told.returncode, told.stderr) == (0, "")
+    assert told.stdout.splitlines()[-1].endswith(".sources")
+
+
 @pytest.mark.root
 def test_an_unreadable_profile_is_named(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
@@ -248,3 +263,23 @@ def test_a_reader_that_leaves_early_does_not_change_the_exit_code(bundle: str, o
     assert whole.stdout.startswith(first)
     assert (done.returncode, done.stderr) == (whole.returncode, "")
     assert whole.returncode == 6  # 1 would be typer's own answer
+
+
+LISTS = (
+    ("airgap", "list"), ("airgap", "list", "-o", "json"), ("gpu", "list"), ("gpu", "map", "-o", "json"), ("facts",),
+    ("upgrade", "--dry-run", "--to", "v1.37.x"), ("upgrade", "--dry-run", "--to", "v1.37.x", "-o", "json"),
+    ("explain",), ("profile", "show"), ("profile", "list"), ("phases", "list"), ("schema",), ("version",), ("--help",),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("words", LISTS, ids=" ".join)
+def test_nobody_has_to_listen_to_a_list(words: tuple[str, ...]) -> None:
+    recorded = ("--facts", str(HOSTS / "already-a-node")) if words[0] in ("airgap", "gpu", "facts", "upgrade") else ()
+    whole = run(*words, *recorded)
+    there, here = os.pipe()
+    os.close(there)
+    command = [sys.executable, "-m", "caasctl", *words, *recorded]
+    with os.fdopen(here, "w") as out:
+        done = subprocess.run(command, stdout=out, stderr=subprocess.PIPE, text=True, env=BARE, check=False, cwd="/")
+    assert whole.stdout
+    assert (done.returncode, done.stderr) == (whole.returncode, whole.stderr)

@@ -49,7 +49,9 @@ _PROBES = (
     *os_clock_hardware.PROBES,
 )
 _ADMIN = ("--kubeconfig", kubeadm.ADMIN)
-_TTL = re.compile(r"0|(?:\d+(?:\.\d+)?[hms]){1,3}")
+_TTL = re.compile(r"0|(?:[0-9]+(?:\.[0-9]+)?[hms]){1,3}")
+_UNITS_S = {"h": 3600, "m": 60, "s": 1}
+_MOST_S = 292 * 365 * 24 * 3600  # Go counts 2^63 nanoseconds, some 292 years and a quarter
 _TOKEN = re.compile(r"^[a-z0-9]{6}\.[a-z0-9]{16}$", re.MULTILINE)
 _LONGEST = 120  # of a description
 _RUN_S, _SIGNED_S, _POLL_S = 90.0, 20.0, 0.5
@@ -80,6 +82,9 @@ def judged(asked: Asked) -> Asked:
     """Raises UsageError for what kubeadm would refuse after it has begun."""
     if not _TTL.fullmatch(asked.ttl):
         raise UsageError(f"--ttl {hidden.said(asked.ttl)} is no duration", cause="it says for how long the token may be used",
+                         fix="write it like 2h, 90m or 24h; 0 is for ever")  # fmt: skip
+    if sum(float(count) * _UNITS_S[unit] for count, unit in re.findall(r"([\d.]+)([hms])", asked.ttl)) > _MOST_S:
+        raise UsageError(f"--ttl {asked.ttl[:40]} is longer than 292 years", cause="kubeadm counts no further",
                          fix="write it like 2h, 90m or 24h; 0 is for ever")  # fmt: skip
     if len(asked.description) > _LONGEST or not asked.description.isprintable():
         raise UsageError("--description is no line of text", cause=f"it stands in lists of tokens, {_LONGEST} characters at most",

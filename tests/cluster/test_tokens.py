@@ -121,7 +121,15 @@ def test_a_file_of_somebody_else_is_not_written_over_and_its_own_is(node: Host) 
 
 
 @pytest.mark.parametrize(
-    "words", [("--ttl", "soon"), ("--ttl", "2d"), ("--description", "a\nb"), ("--out", ""), ("-o", "html")]
+    "words",
+    [
+        ("--ttl", "soon"),
+        ("--ttl", "2d"),
+        ("--ttl", "9223372036h"),
+        ("--description", "a\nb"),
+        ("--out", ""),
+        ("-o", "html"),
+    ],
 )
 def test_wrong_words_are_refused_before_anything_is_made(node: Host, words: tuple[str, ...]) -> None:
     before = ids(node)

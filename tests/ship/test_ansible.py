@@ -175,6 +175,65 @@ def test_a_run_without_a_report_is_told_in_its_own_last_words(play: Play) -> Non
     assert "asked more often than expected" in done.stdout
 
 
+LOCKED = """Bring this
+caasctl: all comes from /srv/airgap
+caasctl: another caasctl run is changing this host
+  cause  process 4711 (caasctl init-node), since 12:00:01, at phase containerd,
+         which is long
+  fix    wait for it to end; the lock goes with its process
+"""
+ONE_LINE = (
+    "caasctl: another caasctl run is changing this host; cause: process 4711 (caasctl init-node), since 12:00:01, "
+    "at phase containerd, which is long; fix: wait for it to end; the lock goes with its process"
+)
+
+
+@pytest.fixture
+def silent(tmp_path: Path) -> Callable[[str, int], str]:
+    """The stand-in with one command, by a pattern of its words, that ends so without a report."""
+
+    def made(pattern: str, code: int) -> str:
+        (tmp_path / "said").write_text(LOCKED)
+        program = tmp_path / "silent"
+        program.write_text(
+            f'#!/bin/sh\ncase $* in {pattern}) cat {tmp_path}/said >&2; exit {code};; *) exec {STANDIN} "$@";; esac\n'
+        )
+        program.chmod(0o755)
+        return str(program)
+
+    return made
+
+
+@pytest.mark.parametrize("code", [1, 6])
+def test_a_refusal_of_preflight_is_told_in_caasctl_s_words(play: Play, code: int, silent: Callable[[str, int], str]) -> None:  # fmt: skip
+    done = play(caasctl_airgap="/nonexistent/airgap", caasctl_accept_unknown=True, **({} if code == 1 else {"caasctl_executable": silent("preflight*", code)}))  # fmt: skip
+    said = "caasctl: /nonexistent/airgap is no air gap's folder; cause: it is not there; fix: name the folder that `caasctl airgap pack --out DIR` made"
+    assert (said if code == 1 else ONE_LINE) in done.stdout, done.stdout[-3000:]
+    assert done.returncode == 2
+
+
+@pytest.mark.parametrize(("command", "code"), [("doctor", 1), ("doctor", 6), ("init-node", 2), ("init-node", 5), ("init-node", 6), ("init-node", 0)])  # fmt: skip
+def test_a_run_without_a_report_stops_with_problem_cause_and_fix(play: Play, command: str, code: int, silent: Callable[[str, int], str]) -> None:  # fmt: skip
+    program = silent("doctor*" if command == "doctor" else "init-node*--yes", code)
+    done = play(codes=("0 changed",), caasctl_executable=program, caasctl_accept_unknown=True)
+    assert ONE_LINE in done.stdout, done.stdout[-3000:]
+    assert f"exit code {code}" in done.stdout
+    assert (done.returncode, ansible.recap(done.stdout)["one"]["failed"]) == (2, 1)
+
+
+def test_a_phase_s_message_is_not_followed_by_progress(play: Play) -> None:
+    assert "stand-in: progress" not in play(codes=("3 failed",)).stdout.partition("Say why")[2]
+
+
+@pytest.mark.parametrize("name", ["caasctl", "caasctl.whl", "caasctl.DEB", "deb"])
+def test_a_program_that_would_not_be_installed_is_refused(play: Play, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("a program")
+    done = play(codes=("0 changed",), caasctl_program=str(tmp_path / name))
+    assert f"caasctl_program {tmp_path / name} would not be installed" in done.stdout, done.stdout[-3000:]
+    assert done.returncode == 2
+    assert not (tmp_path / "asked").exists()
+
+
 def test_a_run_without_an_end_is_ended(play: Play, tmp_path: Path) -> None:
     slow = tmp_path / "slow"
     slow.write_text(f'#!/bin/sh\ncase $* in *--yes) sleep 30;; *) exec {STANDIN} "$@";; esac\n')

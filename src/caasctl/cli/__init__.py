@@ -15,12 +15,14 @@ from caasctl import __version__
 from caasctl.cli import airgap, back, doctor, gpu, leave, node, render, reset, show, smoke, token, upgrade  # noqa: F401 - their commands are in the app once they are loaded
 from caasctl.cli.app import app
 from caasctl.model import CaasError, Exit, Unreadable
+from caasctl.report import stream
 
 
 def main() -> int:
     """Runs the command line; returns the exit code. Errors reach the user as problem, cause and fix."""
     if "_CAASCTL_COMPLETE" in os.environ:
         _complete_without_rich()
+    sys.stdout = stream.heard(sys.stdout)
     try:
         ended = app(standalone_mode=False)
         sys.stdout.flush()
@@ -34,7 +36,7 @@ def main() -> int:
         return Exit.INTERRUPTED
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # flushing at exit must not fail as well
-        return Exit.OK if isinstance(error, BrokenPipeError) else _say_unexpected(error)
+        return _say_unexpected(error)
     except Exception as error:  # noqa: BLE001 - the last line of defence names itself
         return _say_unexpected(error)
     return ended if isinstance(ended, int) else Exit.OK

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from caasctl.cli.app import Bundle, OnlyPhase, Profile, Root, Settings, app
-from caasctl.model import Exit, UsageError
+from caasctl.model import CaasError, Exit, UsageError
 
 
 @app.command()
@@ -45,11 +45,24 @@ def render(
     from caasctl import commands  # noqa: PLC0415
 
     session = commands.Session(profile, settings, facts, root)
-    paths, lost = commands.render(session, commands.chosen(phase, None), out)
-    print("\n".join(paths))
+    phases = commands.chosen(phase, None)
+    paths, lost = commands.render(session, phases, out)
+    _tell(paths, lost, [one.id for one in phases])
+    raise typer.Exit(Exit.UNDETERMINED if lost else Exit.OK)
+
+
+def _tell(paths: tuple[str, ...], lost: dict[str, str], phases: list[str]) -> None:
+    from caasctl.report import banner  # noqa: PLC0415
+
+    for path in paths:
+        print(path)
     for what, why in lost.items():
         print(f"caasctl: not rendered: {what}: {why}", file=sys.stderr)
-    raise typer.Exit(Exit.UNDETERMINED if lost else Exit.OK)
+    if not paths and not lost:
+        words = " ".join(f"--phase {name}" for name in phases)
+        said = CaasError(f"nothing was written: there is no file of caasctl's in {', '.join(phases)}", cause="with this profile, on such a host, that brings no file of its own",
+                         fix=f"`caasctl init-node --dry-run {words}` shows what else it would do, and what stands in its way")  # fmt: skip
+        banner.error(said, sys.stderr)
 
 
 def _nothing(where: str, why: str, **options: str | None) -> None:

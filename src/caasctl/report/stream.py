@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 
 def emit(out: TextIO, text: str) -> None:
@@ -18,7 +22,29 @@ def emit(out: TextIO, text: str) -> None:
         raw.flush()
 
 
-def unheard(out: TextIO, error: OSError) -> None:
+class _Heard(io.FileIO):
+    """A stream of this process whose reader may leave: from then on what is written goes nowhere."""
+
+    def __init__(self, out: TextIO) -> None:
+        super().__init__(out.fileno(), "w", closefd=False)
+        self._kept = out  # whose end would close the descriptor
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            unheard(self, error)
+            return super().write(data)
+
+
+def heard(out: TextIO) -> TextIO:
+    """The stream, to which a reader that leaves early is no error, whatever writes: click would end the program with 1 for it."""
+    out.flush()
+    raw = io.BufferedWriter(_Heard(out))
+    return io.TextIOWrapper(raw, encoding=out.encoding, errors=out.errors, line_buffering=bool(out.line_buffering))
+
+
+def unheard(out: TextIO | io.FileIO, error: OSError) -> None:
     """Nobody listens any more: what is written from here on goes nowhere. Raises `error` where it says anything else."""
     if error.errno not in (errno.EPIPE, errno.EIO):
         raise error
