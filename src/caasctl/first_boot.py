@@ -7,9 +7,12 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from caasctl import formats, hidden, profile_load
 from caasctl.model import CaasError, ProfileError, UsageError
+from caasctl.profile_packages import ProxySpec
+from caasctl.syntax.no_proxy import covered
 
 PROFILE, SCRIPT = "/etc/caasctl/profile.yaml", "/usr/local/lib/caasctl/first-boot.sh"
 LOG, BEGUN = "/var/log/caasctl-first-boot.log", "/var/lib/caasctl/first-boot"
@@ -37,10 +40,11 @@ class Program:
 
 def program(place: str | None, sha256: str | None) -> Program:
     """Raises UsageError."""
+    _refuse_secret(place or "")
     if not place or not _PLACE.fullmatch(place):
         raise UsageError(
             f"--program {place} is no file to install" if place else "--cloud-init needs --program",
-            cause="the machine fetches caasctl.pyz or caasctl's .deb from a URL without a password in it, or finds it at an absolute path",
+            cause="the machine fetches caasctl.pyz or caasctl's .deb from a URL, or finds it at an absolute path",
             fix="caasctl render --cloud-init --program https://HOST/caasctl.pyz --sha256 HEX; `./dev build` makes both files",
         )
     if not sha256 or not _SHA256.fullmatch(sha256):
@@ -52,21 +56,46 @@ def program(place: str | None, sha256: str | None) -> Program:
     return Program(place, sha256.lower())
 
 
+def _refuse_secret(place: str) -> None:
+    """Raises UsageError, which repeats nothing of what may be secret."""
+    address, query, _ = place.partition("?") if "://" in place else (place, "", "")
+    shown = re.sub(r"//\S*@", "//", address)
+    if query or shown != address or _has_form("", place):
+        raise UsageError(f"--program {hidden.said(hidden.masked(shown))} has more in its address than a place",
+                         cause="what stands behind a ? or before an @ is mostly a secret, and every process of a machine can read its user-data",
+                         fix="serve the file where its address alone leads to it; --sha256 tells that it is yours. Or put it into the image, and name its path")  # fmt: skip
+
+
 def user_data(installed: Program, profile: str, settings: Sequence[str], phases: Sequence[str] = ()) -> str:
     """The text for cloud-init; the profile is in it whole. phases: only these. Raises ProfileError, UsageError."""
-    profile_load.load(profile, settings)
+    spec = profile_load.load(profile, settings).spec
     data = profile_load.complete(profile, settings)
     if secrets := list(_secrets(data)):
         raise ProfileError(f"{', '.join(secrets)} holds a secret", cause="every process of a machine can read its user-data, and so can who may ask the cloud",
                            fix="leave it out of the profile; bring it by another way once the machine is up")  # fmt: skip
     words = ("init-node", "--yes", "--auto-reboot", "--profile", PROFILE, *(f"--phase={name}" for name in phases))
     given = {"program": shlex.quote(installed.place), "file": installed.file, "sha256": installed.sha256}
-    script = formats.render("first-boot.sh.j2", log=LOG, begun=BEGUN, command=shlex.join(words), **given)
+    through = "".join(f"{shlex.quote(word)} " for word in _through(spec.proxy, installed.place))
+    script = formats.render(
+        "first-boot.sh.j2", log=LOG, begun=BEGUN, command=shlex.join(words), through=through, **given
+    )
     files = [
         {"path": PROFILE, "permissions": "0644", "content": formats.dump_yaml(data)},
         {"path": SCRIPT, "permissions": "0755", "content": script},
     ]
     return _HEAD + formats.dump_yaml({"write_files": files, "runcmd": [["sh", SCRIPT]]}, literal=True)
+
+
+def _through(proxy: ProxySpec, place: str) -> tuple[str, ...]:
+    """What caasctl's own file is fetched by; init-node takes the proxies from the profile. The host of `place` is named: Python knows no ranges."""
+    if not proxy.http and not proxy.https:
+        return ()
+    host = urlsplit(place).hostname or ""
+    direct = ",".join(
+        (*proxy.noProxy, *([host] if host and covered(host, proxy.noProxy) else []), "localhost,127.0.0.1")
+    )
+    told = {"http_proxy": proxy.http, "https_proxy": proxy.https, "no_proxy": direct}
+    return ("env", *(f"{name}={value}" for name, value in told.items() if value))
 
 
 def lacks(profile: str, settings: Sequence[str]) -> CaasError | None:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 import sys
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -104,7 +109,6 @@ def test_a_file_for_out_is_the_user_s_mistake(words: tuple[str, ...], below: str
     (("--cloud-init", "--program", URL), "needs --sha256"),
     (("--cloud-init", "--program", URL, "--sha256", "abc"), "is no SHA-256"),
     (("--cloud-init", "--program", "caasctl.pyz", "--sha256", SHA256), "is no file to install"),
-    (("--cloud-init", "--program", "https://me:pass@files.example/caasctl.pyz", "--sha256", SHA256), "without a password"),
     (("--cloud-init", "--program", "https://files.example/caasctl.whl", "--sha256", SHA256), "is no file to install"),
     (("--cloud-init", "--program", URL, "--sha256", SHA256, "--root", "/mnt"), "means nothing of a host"),
     (("--program", URL, "--out", "/nonexistent/x"), "means nothing without --cloud-init"),
@@ -121,6 +125,7 @@ def test_what_it_refuses_is_said_with_a_cause_and_a_way_out(words: tuple[str, ..
 @pytest.mark.parametrize(("setting", "said"), [
     ("cilium.values={encryption: {password: hunter2hunter2}}", "password holds a secret"),
     ("cilium.values={x: abcdef.0123456789abcdef}", "spec.cilium.values.x holds a secret"),
+    ("proxy.https=http://me:hunter22@proxy.example:3128", "spec.proxy.https holds a secret"),
     ("kata.source=https://me:hunter22@files.example/kata.tar", "an address with a user in it"),
     (f"cilium.values={{x: {'0f' * 32}}}", "spec.cilium.values.x holds a secret"),
     ("cilium.values={sha256: hunter2hunter2/hunter2hunter2/hunter2hunter2/hunter2hunter2/hunter2hunter2}", "values.sha256 holds a secret"),
@@ -133,6 +138,58 @@ def test_a_secret_in_the_profile_is_refused_and_not_shown(setting: str, said: st
     assert not {"hunter2hunter2", "0123456789abcdef", "hunter22", "0f" * 32} & {
         *done.stderr.replace("@", " ").replace(":", " ").split()
     }
+
+
+@pytest.mark.parametrize("place", [
+    "https://files.example/x?token=hunter2hunter2&f=a.pyz", "https://files.example/a.pyz?X-Amz-Signature=hunter2hunter2",
+    "https://me:hunter2hunter2@files.example/a.pyz", "https://hunter2hunter2@files.example/a.pyz", "https://me:hunter2hunter2/@files.example/a.pyz",
+    "https://files.example/token=hunter2hunter2/a.pyz", "ftp://me:hunter2hunter2@files.example/a.deb?x",
+])  # fmt: skip
+def test_an_address_with_a_secret_is_refused_and_not_shown(place: str) -> None:
+    done = caasctl("--cloud-init", "--program", place, "--sha256", SHA256)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "more in its address than a place" in " ".join(done.stderr.split())
+    assert "cause" in done.stderr
+    assert "fix" in done.stderr
+    assert "hunter2" not in done.stderr
+    assert first_boot.program("/srv/a?b/caasctl@1.pyz", SHA256).file == "caasctl.pyz"
+
+
+class Proxy(SimpleHTTPRequestHandler):
+    """Serves what lies in the folder, whichever host is asked for it."""
+
+    def translate_path(self, path: str) -> str:
+        assert path.startswith("http://files.example/")
+        return super().translate_path(urlsplit(path).path)
+
+
+def fetched(settings: tuple[str, ...], place: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """What the script's lines that fetch do here."""
+    text = yaml.safe_load(user_data(place, SHA256, *(word for one in settings for word in ("--set", one))))["write_files"][1]["content"]  # fmt: skip
+    (script,) = re.findall(r"^[^\n]*python3 - .*?^FETCH$", text.replace("else 19", "else 0"), re.DOTALL | re.MULTILINE)
+    return subprocess.run(("sh", "-c", script), env={**OUTSIDE, "work": str(folder)}, capture_output=True, text=True, check=False)  # fmt: skip
+
+
+def test_caasctl_itself_comes_through_the_profile_s_proxy(tmp_path: Path) -> None:
+    (tmp_path / "caasctl.pyz").write_text("a program")
+    (tmp_path / "got").mkdir()
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Proxy, directory=str(tmp_path))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        through = f"proxy.http=http://127.0.0.1:{server.server_port}"
+        done = fetched((through,), "http://files.example/caasctl.pyz", tmp_path / "got")
+        past = fetched((through, "proxy.noProxy=[.example]"), "http://files.example/caasctl.pyz", tmp_path / "got")
+        server.shutdown()
+    assert (done.returncode, (tmp_path / "got/caasctl.pyz").read_text()) == (0, "a program"), done.stdout + done.stderr
+    assert past.returncode == 1
+
+
+def test_a_place_in_a_range_without_a_proxy_is_asked_itself() -> None:
+    said = user_data("http://10.1.2.3/caasctl.deb", SHA256, "--set", "proxy.https=http://proxy:3128", "--set", "proxy.noProxy=[10.0.0.0/8]")  # fmt: skip
+    script = yaml.safe_load(said)["write_files"][1]["content"]
+    words = "env https_proxy=http://proxy:3128 no_proxy=10.0.0.0/8,10.1.2.3,localhost,127.0.0.1 "
+    assert f"\n{words}python3 - http://10.1.2.3/caasctl.deb" in script
+    assert script.count(f"\n{words}apt-get ") == 2
+    assert "proxy" not in yaml.safe_load(user_data())["write_files"][1]["content"]
 
 
 def test_a_place_with_a_shell_s_signs_stays_one_word() -> None:
