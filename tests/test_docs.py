@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
 from pathlib import Path
 
 import pytest
 from docs.pages import checks
 
-from caasctl import profile_load
+from caasctl import engine, profile_load
+from caasctl.bundle import BundleHost
 from caasctl.doctor.rules import Rules
+from caasctl.facts import ownership
 from caasctl.model import Check, Exit
 from caasctl.phases import ORDER
 
@@ -38,6 +41,45 @@ def test_the_readme_lists_every_exit_code() -> None:
 
 def test_the_readme_lists_every_phase_in_order() -> None:
     assert table_cells((TOP / "README.md").read_text(), "Phases") == [phase.id for phase in ORDER]
+
+
+def covers(cell: str, path: str) -> bool:
+    """Whether a cell of the table of files names a path, by itself, by a pattern or by a folder."""
+    named = [one for one in re.findall(r"`([^`]+)`", cell) if one.startswith("/")]
+    return any(fnmatch.fnmatchcase(path, one) or path.startswith(f"{one}/") for one in named)
+
+
+def files_by_phase() -> dict[str, str]:
+    section = (TOP / "README.md").read_text().split("| phase | files |\n", 1)[1].split("\n\n", 1)[0]
+    return dict(re.findall(r"^\| `?(\w+)`? \| (.*) \|$", section, re.MULTILINE))
+
+
+RICH = ("proxy={http: 'http://me:hunter22@proxy:3128'}", f"packages.kubernetes.fingerprint='{'DE15' * 10}'", "boot.iommu=required",
+        "containerd.registries={docker.io: {mirrors: ['https://mirror.example']}}",
+        f"packages.containerd={{from: tarball, tarball: {{source: /srv/containerd.tar.gz, sha256: '{'0f' * 32}'}}}}")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "host", ["debian12-plain-vm", "a10-hybrid-docker-containerd", "rhel9-bls", "epyc-debian13-bare"]
+)
+def test_the_readme_names_every_file_that_a_phase_writes(host: str) -> None:
+    table = files_by_phase()
+    profile = profile_load.load("gpu-single-node", RICH)
+    bundle = BundleHost(str(TOP / "tests/hosts" / host))
+    rendered = {phase.id: engine.render(bundle, profile, (phase,))[0] for phase in ORDER}
+    unnamed = [path for phase, files in rendered.items() for path in files if not covers(table[phase], path)]
+    assert unnamed == []
+
+
+def test_the_readme_names_every_file_that_reset_knows_as_caasctl_s() -> None:
+    cells = " ".join(files_by_phase().values())
+    assert [path for path in ownership.FILES if not covers(cells, path)] == []
+
+
+def test_a_file_that_the_table_lacks_is_seen() -> None:
+    assert covers("`/etc/a` and `/etc/b-*.conf`", "/etc/b-1.conf")
+    assert covers("`/etc/a`", "/etc/a/b")
+    assert not covers("`/etc/a`", "/etc/ab")
 
 
 HEAD = "apiVersion: caasctl.io/v1alpha1\nkind: NodeProfile\nmetadata: {name: rack-7}\nextends: single-node\n"
