@@ -47,22 +47,22 @@ def render(
     session = commands.Session(profile, settings, facts, root)
     phases = commands.chosen(phase, None)
     paths, lost = commands.render(session, phases, out)
-    for path in paths:
-        print(path)
-    if not paths and not lost:
-        _say_none([one.id for one in phases])
-    for what, why in lost.items():
-        print(f"caasctl: not rendered: {what}: {why}", file=sys.stderr)
+    _tell(paths, lost, [one.id for one in phases])
     raise typer.Exit(Exit.UNDETERMINED if lost else Exit.OK)
 
 
-def _say_none(phases: list[str]) -> None:
+def _tell(paths: tuple[str, ...], lost: dict[str, str], phases: list[str]) -> None:
     from caasctl.report import banner  # noqa: PLC0415
 
-    words = " ".join(f"--phase {name}" for name in phases)
-    said = CaasError(f"nothing was written: there is no file of caasctl's in {', '.join(phases)}", cause="with this profile, on such a host, that brings no file of its own",
-                     fix=f"`caasctl init-node --dry-run {words}` shows what else it would do, and what stands in its way")  # fmt: skip
-    banner.error(said, sys.stderr)
+    for path in paths:
+        print(path)
+    for what, why in lost.items():
+        print(f"caasctl: not rendered: {what}: {why}", file=sys.stderr)
+    if not paths and not lost:
+        words = " ".join(f"--phase {name}" for name in phases)
+        said = CaasError(f"nothing was written: there is no file of caasctl's in {', '.join(phases)}", cause="with this profile, on such a host, that brings no file of its own",
+                         fix=f"`caasctl init-node --dry-run {words}` shows what else it would do, and what stands in its way")  # fmt: skip
+        banner.error(said, sys.stderr)
 
 
 def _nothing(where: str, why: str, **options: str | None) -> None:
