@@ -62,6 +62,7 @@ ROWS = (Row("0000:65:00.0", "10de", "2236", "nvidia.com/pgpu"), Row("0000:65:00.
 SHIPPED: dict[str, dict[str, Any]] = {
     "gpu.sh.j2": {"functions": ROWS, "kinds": [("nvidia.com/pgpu", "/var/run/cdi/x.yaml", "0.5.0")]},
     "first-boot.sh.j2": {
+        "through": "env http_proxy=http://proxy:3128 ",
         "program": "/x.deb",
         "file": "x.deb",
         "sha256": "0",
