@@ -13,7 +13,7 @@ from tests.lab.debian import Unavailable
 from tests.vm.image import Kind, disk
 from tests.vm.machine import INTEL, Machine
 
-LIFE_S = 2400
+LIFE_S = 3600
 ALWAYS = "test_bookworm.py"
 BUDGET_S = 13 * 60.0  # for the tests of this folder in CI, with the building of their disks
 NewMachine = Callable[..., Machine]
