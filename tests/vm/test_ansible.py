@@ -54,9 +54,11 @@ def test_two_machines_become_nodes_one_after_the_other(boot: NewMachine, tmp_pat
         assert "intel_iommu=on" in steps.arguments(machine)
         steps.is_a_node(machine)
     again = ansible.play(tmp_path, hosts, **PATIENT)
+    assert again.returncode == 0, again.stdout[-6000:]
     counts = ansible.recap(again.stdout)
     assert {name: counts[name]["changed"] for name in nodes} == {"one": 0, "two": 0}, again.stdout[-6000:]
     planned = ansible.play(tmp_path, hosts, "--check", **PATIENT)
+    assert planned.returncode == 0, planned.stdout[-6000:]
     assert planned.stdout.count("nothing has to change") == 2, planned.stdout[-6000:]
 
 
@@ -68,7 +70,7 @@ def test_the_second_is_left_alone_where_the_first_fails(boot: NewMachine, tmp_pa
     nodes["one"].sh("rm /usr/bin/kubeadm")
     before = rounds(nodes["two"]), steps.manifest(nodes["two"])
     done = ansible.play(tmp_path, hosts, **PATIENT)
-    assert done.returncode == 2
+    assert done.returncode == 2, done.stdout[-6000:]
     assert list(ansible.recap(done.stdout)) == ["one"]
     assert before[0] == rounds(nodes["two"])
     assert steps.differences(before[1], steps.manifest(nodes["two"])) == []
