@@ -36,7 +36,7 @@ def rounds(machine: Machine) -> str:
     return machine.sh("journalctl --list-boots --no-pager -q | wc -l").strip()
 
 
-@pytest.mark.minutes(20)
+@pytest.mark.minutes(30)
 def test_two_machines_become_nodes_one_after_the_other(boot: NewMachine, tmp_path: Path) -> None:
     try:
         ansible.fetch()
@@ -62,7 +62,7 @@ def test_two_machines_become_nodes_one_after_the_other(boot: NewMachine, tmp_pat
     assert planned.stdout.count("nothing has to change") == 2, planned.stdout[-6000:]
 
 
-@pytest.mark.minutes(5)
+@pytest.mark.minutes(10)
 def test_the_second_is_left_alone_where_the_first_fails(boot: NewMachine, tmp_path: Path) -> None:
     deb = build(tmp_path / "built")[".deb"]
     nodes = {"one": boot(Kind("bookworm")), "two": boot(Kind("trixie"))}
