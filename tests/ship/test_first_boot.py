@@ -100,7 +100,7 @@ def test_a_file_for_out_is_the_user_s_mistake(words: tuple[str, ...], below: str
     (tmp_path / "file").write_text("kept")
     done = run(*words, "--out", f"{tmp_path}/file{below}")
     assert (done.returncode, done.stdout) == (2, "")
-    assert f"--out{tmp_path}/file{below}:" in "".join(done.stderr.split())
+    assert f"{tmp_path}/fileisnodirectory" in "".join(done.stderr.split())
     assert (tmp_path / "file").read_text() == "kept"
 
 
