@@ -70,12 +70,6 @@ class RefusedError(CaasError):
     exit_code = Exit.FAILED_CHECK
 
 
-class UnreadError(CaasError):
-    """What the command is about cannot be looked at."""
-
-    exit_code = Exit.UNDETERMINED
-
-
 class CommandError(CaasError):
     """A command that changes the host failed; the cause holds its last lines of output."""
 

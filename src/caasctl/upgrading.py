@@ -25,7 +25,7 @@ from caasctl.facts.kubernetes_tools import Packages, Tools
 from caasctl.facts.os import Kernel
 from caasctl.facts.os_apt import AptSources
 from caasctl.facts.os_clock import Clock
-from caasctl.model import Exit, Facts, FactUnread, Finding, Level, RefusedError, Report, UnreadError, UsageError
+from caasctl.model import CaasError, Exit, Facts, FactUnread, Finding, Level, RefusedError, Report, UsageError
 from caasctl.needs.upgrade import packages, path, refusals, state, table
 from caasctl.needs.upgrade.path import Step
 from caasctl.needs.upgrade.state import Now
@@ -42,6 +42,12 @@ _ALSO = ("kubernetes.certificates",)
 # All that the plan and its refusals read; what else a host has is no matter of an upgrade
 _READS = frozenset((AptSources, CgroupLayout, CiliumLive, Clock, Cluster, ClusterApi, ContainerdVersion, ControlPlane, KubeadmFile, Kubeconfigs, Kubelet,
                     KubeletFlags, Kernel, LiveObjects, LivePods, Machine, NodeCertificates, OtherClusters, Packages, ServerVersion, Tools))  # fmt: skip
+
+
+class UnreadError(CaasError):
+    """The node that is to be upgraded cannot be looked at."""
+
+    exit_code = Exit.UNDETERMINED
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ import pytest
 from caasctl import upgrading
 from caasctl.commands import Session
 from caasctl.facts.cgroup import CgroupLayout
-from caasctl.model import Exit, Facts, Level, RefusedError, UnreadError, UsageError
+from caasctl.model import Exit, Facts, Level, RefusedError, UsageError
 from caasctl.needs.upgrade import packages, path, refusals, state, table
 from caasctl.needs.upgrade.state import Now
-from caasctl.upgrading import Plan
+from caasctl.upgrading import Plan, UnreadError
 
 NODE = Path(__file__).parents[1] / "hosts/already-a-node"
 DPKG = "/var/lib/dpkg/status"
