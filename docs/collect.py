@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from caasctl import __version__, commands, engine, profile_load
+from caasctl import __version__, commands, engine, planning, profile_load
 from caasctl.bundle import BundleHost
 from caasctl.facts import DOCTOR_PROBES, PROBES
 from caasctl.phases import ORDER
@@ -156,7 +156,7 @@ def look(host: Reader, name: str) -> Asked:
     """All that preflight, doctor and a plan ask of a host."""
     asked = Asked(host, name)
     once = RecordingHost(asked)
-    engine.look_through(once, engine.collect(once, (*PROBES, *DOCTOR_PROBES)), profile_load.load(), ORDER)
+    planning.look_through(once, engine.collect(once, (*PROBES, *DOCTOR_PROBES)), profile_load.load(), ORDER)
     commands.name_of(once)
     return asked
 

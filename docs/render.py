@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from caasctl import commands, engine
+from caasctl import commands, planning
 from caasctl.phases import ORDER
 
 TOP = Path(__file__).parents[1]
@@ -18,7 +18,7 @@ PROFILE = "gpu-single-node"
 def files(profile: str = PROFILE, host: Path = HOST) -> tuple[Mapping[str, str], Mapping[str, str]]:
     """(path -> text, what could not be worked out -> why) of every phase, for a shipped profile on a recorded host."""
     session = commands.Session(profile, (), str(host))
-    wanted, lost = engine.render(session.host, session.profile, ORDER)
+    wanted, lost = planning.render(session.host, session.profile, ORDER)
     return {path: known.text for path, known in wanted.items()}, lost
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from caasctl import apply, engine, ledger, profile_load, verdicts
+from caasctl import apply, engine, ledger, planning, profile_load, rebooted, verdicts
 from caasctl.facts.os import OsRelease
 from caasctl.facts.os_system import RebootPending
 from caasctl.formats import dump_json
@@ -145,6 +145,46 @@ def test_a_phase_sees_what_an_earlier_one_has_changed(host: LiveHost) -> None:
     assert (host.read("/pending"), host.read("/not-pending")) == ("x", None)
 
 
+@dataclass(frozen=True)
+class Counted(File):
+    looks: list[str] = field(default_factory=list)
+
+    def look(self, host: Reader) -> State:
+        self.looks.append(self.path)
+        return super().look(host)
+
+
+@pytest.mark.parametrize("settled", [True, False])
+def test_what_the_plan_has_just_seen_as_wanted_is_tidied_and_not_looked_at_again(
+    host: LiveHost, *, settled: bool
+) -> None:
+    """What a run that was killed left, and a reboot that was answered, are no differences, and are cleared all the same."""
+    wanted, left = Counted("/etc/a.conf", "a"), disk.beside("/etc/a.conf")
+    host.write(wanted.path, b"a")
+    host.write(left, b"half")
+    host.write(
+        rebooted.PATH, dump_json({"bootId": "b", "run": "r", "phase": "one", "why": "w", "owed": {"x": "y"}}).encode()
+    )
+    planned = plan(host, phase := brings("one", wanted))
+    looked = len(wanted.looks)
+    agreed = apply.settled(planned) if settled else frozenset[str]()
+    made = apply.Run(host, PROFILE, ledger.Ledger(host, "run1"), print, lambda: False, settled=agreed)
+    (report,) = made.phases((phase,), Facts())
+    assert report.status is PhaseStatus.UNCHANGED
+    assert (host.read(left), host.read(rebooted.PATH)) == (None, None)
+    refusing = 1  # whether what is there is a file at all is always looked at
+    assert len(wanted.looks) - looked == refusing + (not settled)
+
+
+def test_nothing_is_settled_where_anybody_is_asked(host: LiveHost) -> None:
+    host.write("/etc/a.conf", b"a")
+    assert (
+        apply.settled(plan(host, brings("one", File("/etc/a.conf", "a")), brings("two", File("/etc/b.conf", "b"))))
+        == set()
+    )
+    assert apply.settled(plan(host, brings("one", File("/etc/a.conf", "a")), brings("two"))) == {"one", "two"}
+
+
 def test_a_gate_sees_what_an_earlier_phase_has_changed_though_its_own_phase_does_not_ask(host: LiveHost) -> None:
     mends = brings("one", File("/etc/os-release", NEW), disturbs=(OsRelease,))
     gated = brings("host", File("/x", "x"))  # os.supported stands before a phase of this name
@@ -162,7 +202,7 @@ class Blind(Witness):
 
 
 def plan(host: LiveHost, *phases: Phase) -> tuple[PhaseReport, ...]:
-    return engine.plan(host, Facts([RebootPending(pending=False)]), PROFILE, (), phases)
+    return planning.plan(host, Facts([RebootPending(pending=False)]), PROFILE, (), phases)
 
 
 def test_what_cannot_be_seen_before_an_earlier_phase_has_run_is_provisional(host: LiveHost) -> None:

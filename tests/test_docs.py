@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from docs.pages import checks
 
-from caasctl import engine, profile_load
+from caasctl import planning, profile_load
 from caasctl.bundle import BundleHost
 from caasctl.doctor.rules import Rules
 from caasctl.facts import ownership
@@ -66,7 +66,7 @@ def test_the_readme_names_every_file_that_a_phase_writes(host: str) -> None:
     table = files_by_phase()
     profile = profile_load.load("gpu-single-node", RICH)
     bundle = BundleHost(str(TOP / "tests/hosts" / host))
-    rendered = {phase.id: engine.render(bundle, profile, (phase,))[0] for phase in ORDER}
+    rendered = {phase.id: planning.render(bundle, profile, (phase,))[0] for phase in ORDER}
     unnamed = [path for phase, files in rendered.items() for path in files if not covers(table[phase], path)]
     assert unnamed == []
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.crashing import CrashingHost, Killed
 
-from caasctl import apply, engine, ledger, profile_load, verdicts, way_back
+from caasctl import apply, engine, ledger, planning, profile_load, verdicts, way_back
 from caasctl.host import LiveHost
 from caasctl.model import (
     CaasError,
@@ -157,11 +157,6 @@ def test_a_waiver_holds_until_it_expires_and_then_says_so() -> None:
     assert fine.level is Level.PASS
 
 
-def test_a_phase_that_does_not_exist_mends_nothing() -> None:
-    (found,) = engine.examine(Facts([Colour("red")]), PROFILE, checks=[_check("a", FAILS, fixed_by="no-such-phase")])
-    assert found.yours
-
-
 @pytest.mark.parametrize(
     ("finding", "given", "strict", "code"),
     [
@@ -216,7 +211,7 @@ def _phase(name: str, *resources: Resource, reads: tuple[type, ...] = (), distur
 
 
 def _plan(host: Reader, *phases: Phase, found: tuple[Finding, ...] = ()) -> tuple[PhaseReport, ...]:
-    return engine.plan(host, Facts([Colour("red")]), PROFILE, found, phases)
+    return planning.plan(host, Facts([Colour("red")]), PROFILE, found, phases)
 
 
 @pytest.fixture
@@ -254,7 +249,7 @@ def test_a_phase_that_cannot_be_planned_is_unknown_with_its_reason(host: LiveHos
     def desired(facts: Facts, _: NodeProfile) -> Iterator[Resource]:
         yield Note(facts[Shape].name)
 
-    (report,) = engine.plan(
+    (report,) = planning.plan(
         host, Facts((), {Shape: "no light"}), PROFILE, (), [Phase("one", "One", desired, (Shape,), ())]
     )
     assert report.status is PhaseStatus.UNKNOWN
@@ -280,21 +275,21 @@ def test_a_merge_that_refuses_blocks_its_phase_with_its_reason(host: LiveHost) -
 def test_a_failure_that_only_the_user_can_mend_blocks_the_phase_that_it_gates() -> None:
     gating = _check("a", gates=("one",))
     yours = replace(FAILS, id="os.a", fixed_by="")
-    assert engine.blockers(_phase("one"), [yours], [gating]) == (yours,)
-    assert engine.blockers(_phase("two"), [yours], [gating]) == ()
-    assert engine.blockers(_phase("one"), [replace(yours, fixed_by="one")], [gating]) == ()
+    assert planning.blockers(_phase("one"), [yours], [gating]) == (yours,)
+    assert planning.blockers(_phase("two"), [yours], [gating]) == ()
+    assert planning.blockers(_phase("one"), [replace(yours, fixed_by="one")], [gating]) == ()
 
 
 def test_what_a_gate_judges_must_be_as_fresh_as_what_its_phase_reads() -> None:
     checks = [replace(_check("a"), reads=(Shape,), gates=("one",)), _check("b", gates=("two",))]
-    assert engine.needs(_phase("one", reads=(Colour,)), checks) == {Colour, Shape}
-    assert engine.needs(_phase("three"), checks) == frozenset()
+    assert planning.needs(_phase("one", reads=(Colour,)), checks) == {Colour, Shape}
+    assert planning.needs(_phase("three"), checks) == frozenset()
 
 
 def test_a_phase_that_is_held_back_names_what_holds_it() -> None:
     yours = [replace(FAILS, id=name, fixed_by="") for name in ("os.a", "os.b", "os.a")]
-    assert engine.held_back(yours) == "does not start while os.a, os.b fail"
-    assert engine.held_back(yours[:1]) == "does not start while os.a fails"
+    assert planning.held_back(yours) == "does not start while os.a, os.b fail"
+    assert planning.held_back(yours[:1]) == "does not start while os.a fails"
 
 
 @pytest.mark.parametrize(

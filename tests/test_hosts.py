@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 from tests.hosts import aftermath
 
-from caasctl import commands, engine, formats, profile_load
+from caasctl import commands, engine, formats, planning, profile_load
 from caasctl.bundle import BundleHost
 from caasctl.commands import Session
 from caasctl.model import Finding, Level, Report
@@ -111,6 +111,7 @@ def test_render_says_what_it_could_not_read_and_writes_the_rest(tmp_path: Path) 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_finding_that_is_no_pass_says_what_to_do(name: str) -> None:
     for finding in session(name).preflight((), strict=False).findings:
+        assert finding.fixed_by in ("", *(phase.id for phase in ORDER)), finding.id
         if finding.level in (Level.FAIL, Level.WARN):
             assert finding.wanted, finding.id
             assert finding.cause, finding.id
@@ -150,7 +151,7 @@ def wanted_by_phase(recording: Path) -> dict[str, dict[str, Resource]]:
 def changes(recording: Path) -> list[Change]:
     host, profile = BundleHost(str(recording)), profile_load.load()
     facts = engine.collect(host)
-    return [change for phase in ORDER for change in engine.differ(host, phase, phase.desired(facts, profile))]
+    return [change for phase in ORDER for change in planning.differ(host, phase, phase.desired(facts, profile))]
 
 
 def _differs_in_files(change: Change) -> bool:
@@ -177,7 +178,7 @@ def looked(host: BundleHost) -> tuple[list[str], dict[str, set[str]]]:
     """(bugs, ids by level) of preflight and plan; a phase that breaks raises."""
     facts, profile = engine.collect(host), profile_load.load()
     found = engine.examine(facts, profile)
-    engine.plan(host, facts, profile, found, ORDER)
+    planning.plan(host, facts, profile, found, ORDER)
     return broken(facts.unread().values(), found), {level: set(of) for level, of in ids(found).items()}
 
 

@@ -15,7 +15,7 @@ import pytest
 from tests.standins.api_server import Authority, Cluster, serving
 
 import caasctl
-from caasctl import apply, commands, engine, joining, ledger, profile_load, verdicts
+from caasctl import apply, commands, engine, joining, ledger, planning, profile_load, verdicts
 from caasctl.facts import PROBES
 from caasctl.facts.kubernetes_join import JoinTarget
 from caasctl.host import LiveHost
@@ -163,7 +163,7 @@ def test_a_phase_that_joins_is_held_back_by_the_checks(there: Given, tmp_path: P
     facts = engine.collect(host, probes)
     found = engine.examine(facts, made.profile, only=[f"kubernetes.{name}" for name in IDS])
     phase = Phase("kubeadm", "joins", lambda _facts, _profile: (File("/x", "x"),), (), ())
-    (report,) = engine.plan(host, facts, made.profile, found, (phase,))
+    (report,) = planning.plan(host, facts, made.profile, found, (phase,))
     assert (report.status, verdicts.plan_exit((report,))) == (PhaseStatus.BLOCKED, Exit.FAILED_CHECK)
     skipped = {finding.id for finding in report.findings if finding.level is Level.SKIPPED}
     assert skipped == {"kubernetes.api_identity", "kubernetes.api_version", "kubernetes.join_token"}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from caasctl import apply, engine, ledger, profile_load, rebooted, verdicts
+from caasctl import apply, ledger, planning, profile_load, rebooted, verdicts
 from caasctl.facts.boot import CommandLine
 from caasctl.facts.boot_entries import BootEntries, BootEntry
 from caasctl.host import LiveHost
@@ -103,7 +103,7 @@ def run(host: LiveHost, facts: Facts = FACTS) -> PhaseReport:
 
 
 def plan(host: LiveHost) -> PhaseReport:
-    (report,) = engine.plan(host, FACTS, PROFILE, (), [BOOT])
+    (report,) = planning.plan(host, FACTS, PROFILE, (), [BOOT])
     return report
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.lab.fact_use import use
 
-from caasctl import engine
+from caasctl import planning
 from caasctl.checks import ALL_CHECKS as CHECKS
 from caasctl.facts import DOCTOR_PROBES
 from caasctl.facts import PROBES as COMMON
@@ -91,7 +91,7 @@ def test_what_an_earlier_phase_disturbs_is_fresh_for_a_phase_and_its_gate(phase:
     earlier = ORDER[: ORDER.index(phase)]
     disturbed = {kind for before in earlier for kind in before.disturbs}
     asked = use(phase.desired).every.union(*(use(check.run).every for check in CHECKS if phase.id in check.gates))
-    assert {kind.__name__ for kind in asked & disturbed} <= {kind.__name__ for kind in engine.needs(phase)}
+    assert {kind.__name__ for kind in asked & disturbed} <= {kind.__name__ for kind in planning.needs(phase)}
 
 
 @each_phase

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 
-from caasctl import engine, rebooted
+from caasctl import engine, planning, rebooted
 from caasctl.facts import PROBES
 from caasctl.faults import BugError, is_root, not_a_file
 from caasctl.host import LiveHost
@@ -26,6 +26,7 @@ from caasctl.protocol import (
     PhaseReport,
     PhaseStatus,
     Probe,
+    Reader,
     Resource,
     State,
     Unknown,
@@ -47,11 +48,23 @@ def run_id() -> str:
     return f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-{os.getpid()}"
 
 
+def last_holder(host: Reader) -> str:
+    """What the lock's last holder left in it; the same as long as nobody has held it since."""
+    return host.read(LOCK) or ""
+
+
+def settled(planned: Sequence[PhaseReport]) -> frozenset[str]:
+    """The phases that a run need not look at again: all, where none has anything to do, for nobody is asked and no time goes by."""
+    as_wanted = all(report.status is PhaseStatus.UNCHANGED for report in planned)
+    return frozenset(report.id for report in planned) if as_wanted else frozenset()
+
+
 @dataclass
 class Run:
     """One init-node run. stop: asked between changes whether the user wants out. say: progress, one line each.
 
-    probes: what is looked at; join-node adds the cluster that is to be joined.
+    probes: what is looked at; join-node adds the cluster that is to be joined. settled: phases that the plan found as wanted,
+    a moment ago.
     """
 
     host: LiveHost
@@ -60,10 +73,12 @@ class Run:
     say: Progress
     stop: Callable[[], bool]
     probes: Sequence[Probe] = PROBES
+    settled: frozenset[str] = frozenset()
     made: list[str] = field(default_factory=list)  # resources that were changed, over all phases
     under_way: str = ""  # the one that is being changed
     goes_back: bool = False  # whether undo would have anything to do
     fresh: Facts | None = None  # as collected when the last change had been made and verified
+    _findings: tuple[Facts, tuple[Finding, ...]] | None = None
 
     def phases(self, phases: Sequence[Phase], facts: Facts) -> Iterator[PhaseReport]:
         """Reports as they come to be; ends at the first phase that is blocked, failed or needs a reboot."""
@@ -77,7 +92,7 @@ class Run:
                 yield PhaseReport(phase.id, phase.title, PhaseStatus.INTERRUPTED, message=said, fix=fix)
                 return
             self.say(f"{at + 1}/{len(phases)} {phase.id}: {phase.title}")
-            if stale & engine.needs(phase):
+            if stale & planning.needs(phase):
                 facts, stale = self.fresh or engine.collect(RecordingHost(self.host), self.probes), set()
             report = self._phase(phase, facts, phases[at + 1 :])
             if report.changes:
@@ -95,12 +110,12 @@ class Run:
 
     def _phase(self, phase: Phase, facts: Facts, later: Sequence[Phase]) -> PhaseReport:
         start = time.monotonic()
-        found = engine.examine(facts, self.profile)
-        report = PhaseReport(phase.id, phase.title, PhaseStatus.UNCHANGED, findings=engine.gate(phase, found))
-        stopping = engine.stopping(phase, facts, self.profile, found)
+        found = self.judged(facts)
+        report = PhaseReport(phase.id, phase.title, PhaseStatus.UNCHANGED, findings=planning.gate(phase, found))
+        stopping = planning.stopping(phase, facts, self.profile, found)
         changes: list[Change] = []
         if stopping:
-            return replace(report, status=PhaseStatus.BLOCKED, message=engine.held_back(stopping))
+            return replace(report, status=PhaseStatus.BLOCKED, message=planning.held_back(stopping))
         try:
             report = self._made(phase, facts, report, changes)
         except Interrupted as before:
@@ -126,16 +141,26 @@ class Run:
         took = round((time.monotonic() - start) * 1000)
         return replace(report, changes=tuple(changes), duration_ms=took)
 
+    def judged(self, facts: Facts) -> tuple[Finding, ...]:
+        """Once for the same facts."""
+        if self._findings is None or self._findings[0] is not facts:
+            self._findings = facts, engine.examine(facts, self.profile)
+        return self._findings[1]
+
     def _made(self, phase: Phase, facts: Facts, report: PhaseReport, changes: list[Change]) -> PhaseReport:
         """The report once the phase's changes are made, verified and, where they wait for a reboot, noted."""
         resources = tuple(phase.desired(facts, self.profile))
-        differing = engine.differ(self.host, phase, resources)
-        reboot = rebooted.stops(self.host, phase.id, facts, differing) or self._change(phase, resources, changes)
+        differing = () if phase.id in self.settled else planning.differ(self.host, phase, resources)
+        reboot = rebooted.stops(self.host, phase.id, facts, differing)
+        if not reboot:
+            for resource in resources:
+                self._prepare(resource)
+            reboot = self._change(phase, () if phase.id in self.settled else resources, changes)
         report = replace(report, status=PhaseStatus.CHANGED if changes else PhaseStatus.UNCHANGED)
         if reboot:
             report = replace(report, status=PhaseStatus.REBOOT, message=reboot, needs_reboot=True)
         if changes:
-            report = replace(report, findings=engine.gate(phase, self._verified(phase)))
+            report = replace(report, findings=planning.gate(phase, self._verified(phase)))
         if changes and reboot:
             rebooted.note(self.host, self.ledger.run, phase.id, reboot, changes)
         return report
@@ -144,8 +169,6 @@ class Run:
         """Makes the changes of a phase, appending each once it is made; returns why a reboot is needed, or nothing."""
         done: set[str] = set()
         reboot = ""
-        for resource in resources:
-            self._prepare(resource)
         for resource in resources:
             now = resource.look(self.host)
             if isinstance(now, Unknown):
@@ -220,7 +243,7 @@ class Run:
         """Fresh findings, once it is seen that nothing of the phase differs any more but what a reboot brings."""
         self.fresh = facts = engine.collect(RecordingHost(self.host), self.probes)
         left = [
-            c for c in engine.differ(self.host, phase, phase.desired(facts, self.profile)) if not c.resource.reboots
+            c for c in planning.differ(self.host, phase, phase.desired(facts, self.profile)) if not c.resource.reboots
         ]
         if left:
             names = ", ".join(change.resource.name for change in left)
@@ -229,7 +252,7 @@ class Run:
                 cause=f"after the change it differs again: {_said(left[0])}",
                 fix="look for a program that rewrites it (configuration management, an operator), stop that, run again",
             )
-        return engine.examine(facts, self.profile)
+        return self.judged(facts)
 
 
 def _written(resource: Resource) -> set[str]:

@@ -15,7 +15,7 @@ from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from caasctl import apply, engine, hidden, joining, ledger, profile_load, verdicts
+from caasctl import engine, hidden, profile_load, verdicts
 from caasctl.bundle import BundleHost
 from caasctl.checks import ALL_CHECKS
 from caasctl.facts import PROBES
@@ -25,9 +25,9 @@ from caasctl.host import LiveHost
 from caasctl.host.processes import through
 from caasctl.interrupts import no_sudden_end
 from caasctl.model import CaasError, Exit, Facts, Finding, Fix, ProfileError, Report, Unreadable, UsageError
-from caasctl.phases import ORDER
+from caasctl.named import empty_folder, names_in, not_empty
 from caasctl.profile import NodeProfile
-from caasctl.protocol import FileKind, Phase, PhaseReport, PhaseStatus, Probe, Reader
+from caasctl.protocol import Phase, PhaseReport, PhaseStatus, Probe, Reader
 from caasctl.recording import RecordingHost
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ class Session:
         _refuse_waivers_of_nothing(self.profile)
         self.host = open_host(bundle, root)
         self.probes: tuple[Probe, ...] = PROBES
+        self._last = ""  # what the lock's holder before the plan left in it
+        self._settled: frozenset[str] = frozenset()  # phases that the plan found as wanted
         self.started_by = ""  # what the lock's owner says of itself, beside its command
         self.as_json: Callable[[Report], str] | None = None  # how a report that is kept is written
         self._options = [word for setting in settings or () for word in ("--set", hidden.setting(setting))]
@@ -77,6 +79,8 @@ class Session:
         """Makes this the session of a node that joins the cluster that the files name. Raises UsageError."""
         not_empty("--token-file", token_file)
         not_empty("--discovery-file", discovery_file)
+        from caasctl import joining  # noqa: PLC0415 - only where there is a cluster to join
+
         told = joining.read(token_file, discovery_file, self.profile)
         self.profile = replace(self.profile, join=told.join)
         self.probes = told.probes(here=not {"--facts", "--root"} & set(self._options))
@@ -118,15 +122,21 @@ class Session:
 
     def plan(self, phases: Sequence[Phase], words: Sequence[str] = ("init-node",)) -> tuple[Facts, Report]:
         """The facts that a run starts from, and what it would do."""
+        from caasctl import apply, planning  # noqa: PLC0415 - preflight looks only
+
+        self._last = apply.last_holder(self.host)
         facts = engine.collect(self.host, self.probes)
         found = engine.examine(facts, self.profile)
-        planned = engine.plan(self.host, facts, self.profile, found, phases)
+        planned = planning.plan(self.host, facts, self.profile, found, phases)
+        self._settled = apply.settled(planned)
         return facts, self.report(
             [*words, "--dry-run"], verdicts.plan_exit(planned), found, planned, self._notes(words, facts), facts
         )
 
     def apply(self, phases: Sequence[Phase], facts: Facts, words: Sequence[str], step: Say, hear: Say) -> Report:
         """Makes the changes under the host's lock; `hear` gets what commands print. Raises LockedError."""
+        from caasctl import apply, ledger  # noqa: PLC0415 - preflight looks only
+
         run, host = apply.run_id(), LiveHost(progress=hear)
 
         def say(line: str) -> None:
@@ -136,16 +146,17 @@ class Session:
         command = shlex.join(["caasctl", *words, *self._options]) + self.started_by
         with (
             no_sudden_end(STOPS, lambda: host.waits_for) as stop,
-            host.lock(apply.LOCK, command, say=step, stop=stop),
+            host.lock(apply.LOCK, command, say=step, stop=stop) as last,
             through(self.profile.spec.proxy),
         ):
             self.still_agreed(host, facts)
-            made = apply.Run(host, self.profile, ledger.Ledger(host, run), say, stop, self.probes)
+            settled = self._settled if last == self._last else frozenset()
+            made = apply.Run(host, self.profile, ledger.Ledger(host, run), say, stop, self.probes, settled)
             reports = tuple(made.phases(phases, facts))
             changed = any(report.status is not PhaseStatus.UNCHANGED for report in reports)
             self.host = open_host(None, "/") if changed else self.host
             facts = made.fresh or engine.collect(self.host, self.probes) if changed else facts
-            found = engine.examine(facts, self.profile)
+            found = made.judged(facts)
             report = self.report(words, apply.exit_code(reports), found, reports, self._notes(words, facts), facts)
             self._keep(host, report)
         return report
@@ -209,28 +220,11 @@ def open_host(bundle: str | None, root: str) -> RecordingHost:
         raise UsageError(
             "--facts and --root exclude each other", cause="each names another host", fix="give one of them"
         )
-    if root != "/" and _names_in(root) is None:
+    if root != "/" and names_in(root) is None:
         raise UsageError(
             f"--root {root} is not a directory", cause="it holds the file tree of a host", fix="check the path"
         )
     return RecordingHost(LiveHost(root) if bundle is None else BundleHost(bundle))
-
-
-def not_empty(option: str, value: str | None) -> None:
-    """Raises UsageError for a value that a shell's unset variable left empty: it must not mean this host, or this folder."""
-    if value is not None and not value.strip():
-        raise UsageError(f"{option} is empty", cause="it was given without a value: a variable of the shell may be unset",
-                         fix=f"name a path, or leave {option} away")  # fmt: skip
-
-
-def _names_in(folder: str) -> tuple[str, ...] | None:
-    """Names in a directory of this machine that the user named; None where it is none. Raises UsageError."""
-    try:
-        return LiveHost().list(os.path.abspath(folder))
-    except Unreadable as error:
-        raise UsageError(
-            f"{folder}: {error.reason}", cause="it was named on the command line", fix="name a directory you may read"
-        ) from error
 
 
 def name_of(host: RecordingHost) -> str:
@@ -242,6 +236,8 @@ def name_of(host: RecordingHost) -> str:
 
 def chosen(only: Sequence[str] | None, skip: Sequence[str] | None) -> tuple[Phase, ...]:
     """The phases to run, in order. Raises UsageError for a name that is none."""
+    from caasctl.phases import ORDER  # noqa: PLC0415 - preflight runs none
+
     known = [phase.id for phase in ORDER]
     for name in [*(only or []), *(skip or [])]:
         if name not in known:
@@ -268,33 +264,10 @@ def render(session: Session, phases: Sequence[Phase], out: str) -> tuple[tuple[s
 
     Raises CaasError.
     """
-    tree = _empty_folder(out)
-    files, lost = engine.render(session.host, session.profile, phases)
+    tree = empty_folder(out)
+    from caasctl import planning  # noqa: PLC0415 - preflight plans nothing
+
+    files, lost = planning.render(session.host, session.profile, phases)
     for path, wanted in files.items():
         tree.write(path, wanted.text.encode(), wanted.mode or 0o644)
     return tuple(f"{out.rstrip('/')}{path}" for path in sorted(files)), lost
-
-
-def keep(out: str, name: str, text: str) -> str:
-    """Writes one file into an empty or new directory; its path. Raises CaasError."""
-    _empty_folder(out).write(f"/{name}", text.encode(), 0o600)
-    return f"{out.rstrip('/')}/{name}"
-
-
-def names_out(out: str) -> tuple[str, ...]:
-    """Names in the directory of --out; none where it is yet to be made. Raises UsageError, so for a file or a path below one."""
-    not_empty("--out", out)
-    if (names := _names_in(out)) is not None:
-        return names
-    there = os.path.abspath(out)
-    while not (found := LiveHost().stat(there)):
-        there = os.path.dirname(there)
-    if found.kind is not FileKind.DIR:
-        raise UsageError(f"{there} is no directory", cause="--out names a directory, below which files are written", fix="name a new directory")  # fmt: skip
-    return ()
-
-
-def _empty_folder(out: str) -> LiveHost:
-    if names_out(out):
-        raise UsageError(f"{out} is not empty", cause="old files would look like rendered ones", fix="name another directory")  # fmt: skip
-    return LiveHost(out)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 
-from caasctl import brought, doctor, engine, undo_plan
+from caasctl import brought, doctor, engine, planning, undo_plan
 from caasctl.checks import ALL_CHECKS, DOCTOR_CHECKS
 from caasctl.commands import Session, pasted
 from caasctl.diagnosis import Diagnosis, Line, Link, RuledOut
@@ -97,7 +97,7 @@ def _changed(session: Session, facts: Facts, found: Sequence[Finding]) -> tuple[
     """What caasctl made on this host and what is not as it would make it now; () where it made nothing."""
     try:
         made = undo_plan.made(session.host)
-        planned = engine.plan(session.host, facts, session.profile, found, [p for p in ORDER if p.id in made])
+        planned = planning.plan(session.host, facts, session.profile, found, [p for p in ORDER if p.id in made])
     except (
         CaasError,
         Unreadable,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from caasctl import commands, engine, profile_load, undo_plan
+from caasctl import commands, engine, planning, profile_load, undo_plan
 from caasctl.facts import DOCTOR_PROBES, PROBES
 from caasctl.model import CaasError, FactUnread, Unreadable
 from caasctl.phases import ORDER
@@ -32,7 +32,7 @@ def gpus(session: commands.Session) -> tuple[tuple[Gpu, ...], tuple[str, ...]]:
 def recording(host: RecordingHost, say: commands.Say = silent) -> Recording:
     """All that preflight, doctor and a plan with the default profile look at, ready to be shown and written."""
     say("looking at the host")
-    engine.look_through(host, engine.collect(host, (*PROBES, *DOCTOR_PROBES)), profile_load.load(), ORDER)
+    planning.look_through(host, engine.collect(host, (*PROBES, *DOCTOR_PROBES)), profile_load.load(), ORDER)
     with suppress(
         CaasError, Unreadable
     ):  # a damaged record is undo's to complain of; what could be read of it is recorded

@@ -9,11 +9,12 @@ from collections.abc import Callable
 from caasctl.airgap.packing import Packing
 from caasctl.airgap.wanted import Item, Target, items, of_kubeadm
 from caasctl.airgapped import target_of
-from caasctl.commands import Session, names_out
+from caasctl.commands import Session
 from caasctl.faults import is_root
 from caasctl.host import LiveHost
 from caasctl.host.disk import SUFFIX
 from caasctl.model import CaasError, RefusedError, UsageError
+from caasctl.named import names_out
 from caasctl.needs import packages
 
 Say = Callable[[str], None]

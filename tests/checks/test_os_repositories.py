@@ -7,7 +7,7 @@ from dataclasses import replace
 from tests.checks.test_kubernetes import judge
 from tests.checks.test_os_dpkg import BARE, FULL
 
-from caasctl import engine
+from caasctl import engine, planning
 from caasctl.checks import containerd, kubernetes
 from caasctl.checks.os_repositories import installed_by_hand, repository_keys
 from caasctl.facts.containerd import ContainerdService, RuncVersion
@@ -137,4 +137,4 @@ def test_the_phase_is_not_done_where_somebody_must_install_by_hand() -> None:
     for settings, stops in ((), {"os.installed_by_hand"}), (("packages.install=off",), set()):
         profile = load(settings=settings)
         found = engine.examine(bare, profile)
-        assert {f.id for f in engine.stopping(packages.PHASE, bare, profile, found)} == stops
+        assert {f.id for f in planning.stopping(packages.PHASE, bare, profile, found)} == stops

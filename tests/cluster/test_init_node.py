@@ -98,6 +98,27 @@ def test_from_nothing_to_a_node_again_without_a_change_and_back(new_host: NewHos
     assert host.get("nodes")["items"][0]["spec"]["podCIDR"] == node["spec"]["podCIDR"]
 
 
+# What init-node does, with another run between its plan and its changes.
+BETWEEN = """
+from caasctl import apply, commands
+from caasctl.host import LiveHost
+
+here, phases = LiveHost(), commands.chosen(["host"], None)
+session = commands.Session("single-node", ["runtimes=[runc]"])
+facts, planned = session.plan(phases)
+with here.lock(apply.LOCK, "another run"):
+    here.write("/etc/modules-load.d/zz-caasctl.conf", b"# somebody's now")
+made = session.apply(phases, facts, ["init-node"], print, print)
+print(*planned.phases[0].changes, "then", *(change.resource.name for change in made.phases[0].changes))
+"""
+
+
+def test_what_another_run_did_after_the_plan_is_seen(host: Host) -> None:
+    assert init(host, "--phase", "host").returncode == CONVERGED
+    done = host.run(sys.executable, "-c", BETWEEN)
+    assert done.stdout.splitlines()[-1:] == ["then file:/etc/modules-load.d/zz-caasctl.conf"], said(done)
+
+
 def killed(host: Host, done: set[str]) -> str:
     """Runs init-node and kills it when it begins a change that is not in `done`; "" where it comes to its end."""
     process = host.start(sys.executable, "-m", "caasctl", "init-node", "--yes", *SET)

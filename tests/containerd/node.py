@@ -14,7 +14,7 @@ from tests.containerd import cases
 from tests.lab import cri as cri_client
 from tests.standins.registry import Registry, image
 
-from caasctl import engine
+from caasctl import engine, planning
 from caasctl.airgap.archive import archive
 from caasctl.airgap.registry import Source, find
 from caasctl.checks.containerd_registries import hosts_files, mirrors
@@ -81,7 +81,7 @@ def apply(profile: NodeProfile = PROFILE) -> list[str]:
 
 def due(profile: NodeProfile = PROFILE) -> list[str]:
     """What a next run would change, and why."""
-    changes = engine.differ(HOST, PHASE, PHASE.desired(facts(), profile))
+    changes = planning.differ(HOST, PHASE, PHASE.desired(facts(), profile))
     return [f"{change.resource.name}: {getattr(change.before, 'text', change.before)}" for change in changes]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 from tests.hosts import cluster
 
-from caasctl import engine, profile_load
+from caasctl import engine, planning, profile_load
 from caasctl.bundle import BundleHost
 from caasctl.phases import ORDER
 from caasctl.protocol import Known, Resource
@@ -47,7 +47,7 @@ def host_of(recording: Path) -> BundleHost:
 
 def rendered(recording: Path) -> None:
     """Writes the files of the plan, and nothing else."""
-    files, lost = engine.render(BundleHost(str(recording)), profile_load.load(), ORDER)
+    files, lost = planning.render(BundleHost(str(recording)), profile_load.load(), ORDER)
     assert not lost, lost
     for path, wanted in files.items():
         put(recording, path, wanted.text)

@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.hosts import aftermath, cluster, living
 
-from caasctl import engine, profile_load
+from caasctl import engine, planning, profile_load
 from caasctl.bundle import BundleHost
 from caasctl.phases import ORDER
 from caasctl.protocol import Completed, Stat
@@ -217,7 +217,7 @@ def questions() -> set[str]:
     asked: set[str] = set()
     for name in ANSWERED:
         host = AskingHost(str(HOSTS / name))
-        engine.look_through(host, engine.collect(host), profile_load.load(), ORDER)
+        planning.look_through(host, engine.collect(host), profile_load.load(), ORDER)
         asked |= host.asked
     return {question for question in asked if not OWN.search(question)}
 

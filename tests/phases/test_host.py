@@ -8,7 +8,7 @@ import pytest
 from tests.crashing import Killed
 from tests.standins.node import HEAD, Node
 
-from caasctl import engine
+from caasctl import engine, planning
 from caasctl.facts import network_sysctl, os, os_swap, os_sysctl
 from caasctl.facts.network_routes import Route, Routes
 from caasctl.host import LiveHost
@@ -64,7 +64,7 @@ def converge(host: LiveHost, profile: NodeProfile = NODE) -> None:
 
 
 def differing(host: LiveHost, profile: NodeProfile = NODE) -> list[str]:
-    return [change.resource.name for change in engine.differ(host, PHASE, desired(host, profile))]
+    return [change.resource.name for change in planning.differ(host, PHASE, desired(host, profile))]
 
 
 def text(resources: tuple[Resource, ...], path: str) -> str:
@@ -115,7 +115,7 @@ def test_killed_before_or_after_every_change_the_next_run_finishes(tmp_path: Pat
 
 def test_the_plan_of_a_fresh_host_shows_what_waits_for_a_module(tmp_path: Path) -> None:
     host = plant(tmp_path)
-    changes = {change.resource.name: change for change in engine.differ(host, PHASE, desired(host))}
+    changes = {change.resource.name: change for change in planning.differ(host, PHASE, desired(host))}
     waiting = changes["sysctl:net.bridge.bridge-nf-call-iptables"]
     assert waiting.provisional.endswith("appears once br_netfilter is loaded")
     assert waiting.because == ("module:br_netfilter",)

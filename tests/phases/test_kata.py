@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.lab import kata as tarballs
 
-from caasctl import engine
+from caasctl import planning
 from caasctl.checks import CHECKS
 from caasctl.facts.gpu import PciFunction, PciFunctions
 from caasctl.facts.kata import KataTree, KataTrees, read_configs, read_trees
@@ -63,7 +63,7 @@ def settings(host: LiveHost, path: str) -> dict[str, object]:
 def test_nothing_is_desired_without_kata_or_without_a_tree_to_take() -> None:
     assert desired(load(settings=["runtimes=[runc]"])) == []
     assert desired(load()) == []
-    assert engine.idle(PHASE, facts(), load())
+    assert planning.idle(PHASE, facts(), load())
 
 
 def test_a_gate_holds_back_a_phase_that_has_something_to_bring_only() -> None:
@@ -74,7 +74,7 @@ def test_a_gate_holds_back_a_phase_that_has_something_to_bring_only() -> None:
         "kata.vsock_conflict",
     }
     tree = KataTree("/opt/kata", "4.1.0", *(tarballs.SHIM, ""), ("/x/configuration-qemu.toml",))
-    assert not engine.idle(PHASE, facts(KataTrees((tree,))), load())
+    assert not planning.idle(PHASE, facts(KataTrees((tree,))), load())
 
 
 def test_the_tree_comes_first_and_what_is_made_of_it_follows(tmp_path: Path) -> None:
@@ -98,12 +98,12 @@ def test_the_same_is_desired_before_and_after_and_a_second_run_changes_nothing(t
     assert run(host, profile) == [resource.name for resource in before]
     assert desired(profile, read_trees(host)) == before
     assert run(host, profile) == []
-    assert list(engine.differ(host, PHASE, before)) == []
+    assert list(planning.differ(host, PHASE, before)) == []
 
 
 def test_a_dry_run_shows_what_follows_from_a_tree_that_is_not_there_yet(tmp_path: Path) -> None:
     host, profile = LiveHost(str(tmp_path)), sourced(tmp_path)
-    changes = list(engine.differ(host, PHASE, desired(profile)))
+    changes = list(planning.differ(host, PHASE, desired(profile)))
     assert [change.because for change in changes] == [(), *[("kata:/opt/kata",)] * 4]
     assert not any(change.provisional for change in changes)
     files: dict[str, object] = {}  # as `caasctl render` asks for them: what cannot be known is left out

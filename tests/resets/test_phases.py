@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.lab.fact_use import use
 
-from caasctl import engine, profile_load
+from caasctl import planning, profile_load
 from caasctl.checks import CHECKS
 from caasctl.facts.boot import BootLoader, CommandLine, parse_grub_config
 from caasctl.facts.boot_initramfs import Initramfs
@@ -264,7 +264,7 @@ def test_an_edited_file_and_a_lost_record_are_said() -> None:
 def test_a_record_that_cannot_be_read_leaves_the_plan_undetermined() -> None:
     known = Facts([fact for fact in NOTHING if not isinstance(fact, Record)], {Record: "needs root"})
     refuse(known)
-    planned = engine.plan(None, known, PROFILE, (), (host.PHASE,))  # type: ignore[arg-type]
+    planned = planning.plan(None, known, PROFILE, (), (host.PHASE,))  # type: ignore[arg-type]
     assert "needs root" in planned[0].message
 
 

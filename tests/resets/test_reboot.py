@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from caasctl import apply, engine, profile_load, verdicts
+from caasctl import apply, engine, planning, profile_load, verdicts
 from caasctl.facts import PROBES, ownership
 from caasctl.facts.boot import CommandLine, GrubConfig
 from caasctl.host import LiveHost
@@ -37,7 +37,7 @@ def boots(tree: Path, boot_id: str, arguments: str) -> None:
 def run(tree: Path, name: str) -> tuple[list[PhaseReport], Exit]:
     host = LiveHost(str(tree))
     facts = engine.collect(host, LOOKED_AT)
-    planned = engine.plan(host, facts, PROFILE, (), PHASES)
+    planned = planning.plan(host, facts, PROFILE, (), PHASES)
     made = apply.Run(host, PROFILE, Ledger(host, name), lambda _line: None, lambda: False, LOOKED_AT)
     return list(made.phases(PHASES, facts)), verdicts.plan_exit(planned)
 

@@ -42,13 +42,13 @@ def leave(
     verbose: Verbose = False,
 ) -> None:
     """Takes this node out of its cluster: its pods go elsewhere, the node is reset, its Node object deleted."""
-    from caasctl import commands, leaving  # noqa: PLC0415
+    from caasctl import commands, leaving, named  # noqa: PLC0415
     from caasctl.interrupts import nothing_changed_yet  # noqa: PLC0415
     from caasctl.needs.leaving import Wish  # noqa: PLC0415
     from caasctl.report import as_json, progress  # noqa: PLC0415
     from caasctl.report import reset as told  # noqa: PLC0415
 
-    commands.not_empty("--kubeconfig", kubeconfig)
+    named.not_empty("--kubeconfig", kubeconfig)
     wish = Wish(force, delete_emptydir_data, not no_drain, _seconds(timeout))
     if not dry_run:
         commands.may_change(yes=yes, bundle=None, root="/", word=leaving.WORD)

@@ -80,7 +80,7 @@ def _cloud_init(
     program: str | None,
     sha256: str | None,
 ) -> None:
-    from caasctl import commands, first_boot  # noqa: PLC0415
+    from caasctl import commands, first_boot, named  # noqa: PLC0415
 
     phases = [one.id for one in commands.chosen(phase, None)] if phase else []
     text = first_boot.user_data(first_boot.program(program, sha256), profile, settings or (), phases)
@@ -88,4 +88,4 @@ def _cloud_init(
         from caasctl.report import banner  # noqa: PLC0415
 
         banner.error(lacks, sys.stderr)
-    print(text if out is None else commands.keep(out, "user-data", text), end="" if out is None else "\n")
+    print(text if out is None else named.keep(out, "user-data", text), end="" if out is None else "\n")

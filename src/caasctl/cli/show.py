@@ -61,14 +61,14 @@ def facts(
     output: Output = Format.TEXT,
 ) -> None:
     """What caasctl knows of a host; recorded, it can be looked at elsewhere with --facts."""
-    from caasctl import commands, engine, looking, shipped  # noqa: PLC0415
+    from caasctl import commands, engine, looking, named, shipped  # noqa: PLC0415
     from caasctl.report import facts as text  # noqa: PLC0415
 
     if collector:
         print(shipped.text("collect", "caasctl-collect.sh"), end="")
         return
     host = commands.open_host(bundle, root)
-    commands.not_empty("--record", record)
+    named.not_empty("--record", record)
     if record:
         from caasctl.report import progress, recorded  # noqa: PLC0415
 

@@ -23,10 +23,10 @@ def smoke(
     verbose: Verbose = False,
 ) -> None:
     """Pods that prove runtimes, network and GPUs, in a namespace of their own that is gone afterwards."""
-    from caasctl import commands, smoking  # noqa: PLC0415
+    from caasctl import commands, named, smoking  # noqa: PLC0415
     from caasctl.report import progress  # noqa: PLC0415
 
-    commands.not_empty("--image", image)
+    named.not_empty("--image", image)
     told = [*(settings or ()), *([f'smoke.image="{image}"'] if image else ())]
     session = commands.Session(profile, told)
     words = [smoking.WORD, *(["--gpu"] if gpu else [])]

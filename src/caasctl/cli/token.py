@@ -30,13 +30,13 @@ def token_create(
     output: Output = Format.TEXT,
 ) -> None:
     """Makes what a new node joins this cluster by: a token, the CA's hash, for a control plane the key to its certificates."""
-    from caasctl import commands, profile_load  # noqa: PLC0415
+    from caasctl import named, profile_load  # noqa: PLC0415
     from caasctl import tokens as what  # noqa: PLC0415
     from caasctl.report import progress  # noqa: PLC0415
     from caasctl.report import token as told  # noqa: PLC0415
 
     fmt = listable(output, "a token")
-    commands.not_empty("--out", out)
+    named.not_empty("--out", out)
     if out is None and not show:
         raise UsageError("there is nowhere to put the token", cause="whoever has it can join this cluster, so it is printed only when asked for",
                          fix="add --out FILE, which is written for you only; or --show, which prints it")  # fmt: skip

@@ -197,16 +197,16 @@ class LiveHost(Trees):
     @contextmanager
     def lock(
         self, path: str, command: str, *, say: Progress | None = None, stop: Callable[[], bool] = _never
-    ) -> Iterator[None]:
+    ) -> Iterator[str]:
         """Holds the host's one lock; children inherit it. What a dead run left running is waited for until `stop`.
 
-        command: what holds it, as it was typed. Raises LockedError with the owner, StoppedError.
+        command: what holds it, as it was typed. Gives what its last holder left in it. Raises LockedError with the owner, StoppedError.
         """
         from caasctl.host import lock  # noqa: PLC0415 - only when something is changed
 
         self._lock = lock.take(self._inside(path), command, say or self._progress, stop)
         try:
-            yield
+            yield self._lock.before
         finally:
             held, self._lock = self._lock, None
             held.release()

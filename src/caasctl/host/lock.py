@@ -57,12 +57,12 @@ class Owner:
 
 
 class Lock:
-    """A lock that is held. fd: given to children that change things, so that they hold it too."""
+    """A lock that is held. fd: given to children that change things, so that they hold it too. before: what its last holder left."""
 
     def __init__(self, fd: int, command: str) -> None:
         me = look(os.getpid())
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        self.fd = fd
+        self.fd, self.before = fd, os.pread(fd, SIZE, 0).decode("utf-8", "replace")
         self.owner = Owner(command[:_LONGEST], os.getpid(), me.ticks if me else 0, now)
         self._write()
 

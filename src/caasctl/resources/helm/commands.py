@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,10 +63,12 @@ class Seen:
 
 
 def see(host: Reader, address: str) -> Seen:
-    """Raises Unreadable where helm, kubectl or the API server does not answer."""
-    found, what = obstacle(host, address)
-    release = _release(host)
-    said = _helm(host, "get", "values", NAME) if release.status else ""
+    """Helm and kubectl side by side: each is a start of a large program. Raises Unreadable where one or the API server does not answer."""
+    with ThreadPoolExecutor(1) as beside:
+        there = beside.submit(obstacle, host, address)
+        release = _release(host)
+        said = _helm(host, "get", "values", NAME) if release.status else ""
+        found, what = there.result()
     return Seen(release, helm_release.parse_values(said or "null"), cluster_health.agent(found), what)
 
 
