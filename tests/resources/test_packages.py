@@ -174,6 +174,32 @@ def test_somebodys_own_source_of_the_same_place_stays_alone(tmp_path: Path) -> N
     )
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "deb https://k/deb/ ./",
+        "deb https://k/deb /",
+        "# deb https://k/deb/ /",
+        "deb-src https://k/deb/ /",
+        "deb https://k/deb/ old main",
+    ],
+)
+def test_another_suite_and_a_source_that_is_off_are_no_such_source(tmp_path: Path, line: str) -> None:
+    plant(tmp_path, "/etc/apt/sources.list.d/k8s.list", f"{line}\n")
+    now = repository(tmp_path).look(LiveHost(str(tmp_path)))
+    same = line.startswith("deb ") and not line.endswith("main")
+    assert isinstance(now, Known)
+    assert (now.text == "not needed: /etc/apt/sources.list.d/k8s.list names it already") is same
+
+
+def test_the_key_of_an_earlier_profile_comes_back(tmp_path: Path) -> None:
+    host, one = LiveHost(str(tmp_path)), repository(tmp_path)
+    host.write(one.keyring, b"\x00another", 0o644)
+    now = one.look(host)
+    assert one.undo(now).files == {one.keyring: (b"\x00another", 0o644), one.members[0].path: None}
+    assert one.target(one.target(now)) == one.target(now) != now
+
+
 def test_a_repository_of_what_is_there_is_not_needed(tmp_path: Path) -> None:
     for name in ("kubelet", "runc"):
         plant(tmp_path, f"/usr/local/bin/{name}", "x", 0o755)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from caasctl.protocol import Absent, Done, FileKind, Known, Outcome, Reader, Sta
 from caasctl.resources.packages.own import OwnFile
 from caasctl.resources.packages.there import missing
 from caasctl.syntax.debian import sources
+from caasctl.syntax.debian.sources import Source
 from caasctl.syntax.packages import Package, Repository, apt, openpgp
 
 _NEEDLESS = "not needed: "
@@ -47,10 +49,10 @@ class AptRepository:
         try:
             if host.stat(self.members[-1].path, follow=False) is None and (why := self._needless(host)):
                 return Known(_NEEDLESS + why)
-            key = self._key(host)
+            key, other = self._key(host), self._other_key(host)
         except Unreadable as unreadable:
             return Unknown(str(unreadable))
-        parts = ((self._about_key, key), *((file.path, file.look(host)) for file in self.members))
+        parts = ((self._about_key, key), *other, *((file.path, file.look(host)) for file in self.members))
         lost = [state.reason for _, state in parts if isinstance(state, Unknown)]
         return (
             Unknown("; ".join(lost))
@@ -63,7 +65,8 @@ class AptRepository:
             return now
         was = dict(now.parts)
         files = ((file.path, file.target(was.get(file.path, Absent()))) for file in self.members)
-        return Known(_USED, parts=((self._about_key, Known(_print(self.repository.fingerprint))), *files))
+        kept = ((name, state) for name, state in was.items() if name == self._kept)
+        return Known(_USED, parts=((self._about_key, Known(_print(self.repository.fingerprint))), *kept, *files))
 
     def apply(self, host: Writer, now: State) -> Outcome:  # noqa: ARG002 - all is written, whatever part of it is there
         if self._key(host) != Known(_print(self.repository.fingerprint)):
@@ -77,6 +80,8 @@ class AptRepository:
         files: dict[str, tuple[bytes, int] | None] = {}
         if was.get(self._about_key) == Absent():
             files[self.keyring] = None
+        if isinstance(other := was.get(self._kept), Known):
+            files[self.keyring] = (base64.b64decode(other.text), 0o644)
         for file in self.members:
             files.update(file.undo(was.get(file.path, Absent())).files or {})
         return Undo(files, nothing="" if files else "nothing was changed")
@@ -85,14 +90,22 @@ class AptRepository:
     def _about_key(self) -> str:
         return f"fingerprint of {self.keyring}"
 
+    @property
+    def _kept(self) -> str:
+        return f"{self.keyring} in base64"
+
+    def _other_key(self, host: Reader) -> tuple[tuple[str, State], ...]:
+        """What lies in the place of the profile's key, for the way back: an earlier profile's. Raises Unreadable."""
+        if self._key(host) in (Absent(), Known(_print(self.repository.fingerprint))):
+            return ()
+        return ((self._kept, Known(base64.b64encode(host.read_bytes(self.keyring) or b"").decode())),)
+
     def _needless(self, host: Reader) -> str:
         """Why the repository is not needed: all is there, or somebody's own source names it already. Raises Unreadable."""
         if not missing(host, self.packages):
             return f"{', '.join(package.name for package in self.packages)} are there"
         for path in _listed(host):
-            if any(
-                source.uri == self.repository.uri.rstrip("/") for source in sources.parse(path, host.read(path) or "")
-            ):
+            if _place(self.repository) in (_place(source) for source in sources.parse(path, host.read(path) or "")):
                 return f"{path} names it already"
         return ""
 
@@ -125,6 +138,11 @@ class AptRepository:
                 fix="ask whom you have the fingerprint from: either the key was changed, and the profile follows, or somebody is between you and the repository",
             )
         return found[wanted]
+
+
+def _place(of: Repository | Source) -> tuple[str, str]:
+    """What apt takes for one source, whatever components are read from it; `./` and `/` are the same suite."""
+    return of.uri.rstrip("/"), of.suite.strip("./")
 
 
 def _listed(host: Reader) -> Iterator[str]:
