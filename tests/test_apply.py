@@ -173,7 +173,34 @@ def test_what_the_plan_has_just_seen_as_wanted_is_tidied_and_not_looked_at_again
     assert report.status is PhaseStatus.UNCHANGED
     assert (host.read(left), host.read(rebooted.PATH)) == (None, None)
     refusing = 1  # whether what is there is a file at all is always looked at
-    assert len(wanted.looks) - looked == refusing + (not settled)
+    assert (len(wanted.looks) - looked == refusing) is settled
+
+
+@dataclass(frozen=True)
+class Busy(Witness):
+    """What a change left busy: as often as it is told, it does not answer afterwards."""
+
+    silent: list[int] = field(default_factory=lambda: [1])
+
+    def look(self, host: Reader) -> State:
+        if host.read("/there") and self.silent[0]:
+            self.silent[0] -= 1
+            return Unknown("no answer in 15 s")
+        return super().look(host)
+
+
+@pytest.mark.parametrize(
+    ("times", "patience_s", "ends"), [(1, 60.0, PhaseStatus.CHANGED), (99, 0.0, PhaseStatus.FAILED)]
+)
+def test_what_a_change_left_too_busy_to_answer_is_asked_again(
+    host: LiveHost, times: int, patience_s: float, ends: PhaseStatus
+) -> None:
+    busy = Busy(silent=[times])
+    made = apply.Run(host, PROFILE, ledger.Ledger(host, "run1"), print, lambda: False, patience_s=patience_s)
+    (report,) = made.phases((brings("one", busy),), Facts())
+    assert report.status is ends
+    cannot = "whether witness stayed as written cannot be seen: no answer in 15 s"
+    assert report.message == ("" if ends is PhaseStatus.CHANGED else cannot)
 
 
 def test_nothing_is_settled_where_anybody_is_asked(host: LiveHost) -> None:

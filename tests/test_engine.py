@@ -320,7 +320,7 @@ def test_applied_twice_the_second_run_changes_nothing(tmp_path: Path) -> None:
     before = host.changes
     reports = _run(host, *phases)
     assert [r.status for r in reports] == [PhaseStatus.UNCHANGED, PhaseStatus.UNCHANGED]
-    assert (host.changes, apply.exit_code(reports)) == (before, Exit.OK)
+    assert (host.changes, verdicts.run_exit(reports)) == (before, Exit.OK)
 
 
 def test_a_reboot_ends_the_run_and_finishes_its_phase_first(host: LiveHost) -> None:
@@ -328,7 +328,7 @@ def test_a_reboot_ends_the_run_and_finishes_its_phase_first(host: LiveHost) -> N
     reports = _run(host, boot, _phase("later", Note("c")))
     assert [r.status for r in reports] == [PhaseStatus.REBOOT]
     assert host.read("/notes/last") == "wanted"
-    assert apply.exit_code(reports) is Exit.REBOOT
+    assert verdicts.run_exit(reports) is Exit.REBOOT
 
 
 def test_a_reboot_that_is_still_owed_leaves_no_run_to_take_back(host: LiveHost) -> None:
@@ -346,7 +346,7 @@ def test_a_failure_names_its_fix_and_stops_the_phases_after_it(host: LiveHost) -
     assert (reports[-1].status, reports[-1].fix) == (PhaseStatus.FAILED, "make room")
     assert [c.resource.name for c in reports[-1].changes] == ["a"]
     assert host.list("/notes") == ("a",)
-    assert apply.exit_code(reports) is Exit.FAILED_CHANGE
+    assert verdicts.run_exit(reports) is Exit.FAILED_CHANGE
 
 
 def test_what_cannot_be_seen_is_not_changed(host: LiveHost) -> None:
@@ -380,7 +380,7 @@ def test_a_wish_to_stop_is_heard_between_changes(host: LiveHost) -> None:
     reports = _run(host, _phase("one", Note("a"), Note("b")), _phase("two", Note("c")), stop=lambda: next(asked))
     assert host.list("/notes") == ("a",)
     assert [c.resource.name for r in reports for c in r.changes] == ["a"]
-    assert apply.exit_code(reports) is Exit.INTERRUPTED
+    assert verdicts.run_exit(reports) is Exit.INTERRUPTED
 
 
 def test_killed_at_every_change_the_next_run_converges_and_nothing_is_half(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from tests.failing_disk import FailingHost
 
-from caasctl import apply, ledger, profile_load
+from caasctl import apply, ledger, profile_load, verdicts
 from caasctl.host import LiveHost
 from caasctl.model import CaasError, Exit, Facts
 from caasctl.protocol import (  # fmt: skip
@@ -142,7 +142,7 @@ def test_where_the_record_cannot_be_written_nothing_is_changed(tmp_path: Path) -
         assert report.fix.startswith("free space on the file system at /")
         assert (top / "x").read_text() == "old"
         assert not temporaries(top)
-        assert apply.exit_code([report]) is Exit.FAILED_CHANGE
+        assert verdicts.run_exit([report]) is Exit.FAILED_CHANGE
         assert run(LiveHost(str(top)), File("/x", "new"), name="run2").status is PhaseStatus.CHANGED
         assert (top / "x").read_text() == "new"
 

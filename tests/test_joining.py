@@ -179,7 +179,7 @@ def test_a_run_that_is_held_back_writes_no_secret_anywhere(there: Given, tmp_pat
     reports = tuple(steps.phases((phase,), facts))
     assert [report.status for report in reports] == [PhaseStatus.BLOCKED]
     assert "kubernetes.api_identity" in reports[0].message
-    whole = made.report(["join-node"], apply.exit_code(reports), engine.examine(facts, made.profile), reports)
+    whole = made.report(["join-node"], verdicts.run_exit(reports), engine.examine(facts, made.profile), reports)
     for fmt in ("text", "json", "yaml", "junit", "html"):
         out = io.StringIO()
         write(whole, fmt, out, verbose=True, width=None)

@@ -130,7 +130,7 @@ def test_before_the_reboot_nothing_is_changed_again(host: LiveHost) -> None:
         assert report.status is PhaseStatus.REBOOT
         assert report.changes == ()
         assert "not rebooted yet since run run1" in report.message
-        assert apply.exit_code([report]) is Exit.REBOOT
+        assert verdicts.run_exit([report]) is Exit.REBOOT
     assert verdicts.plan_exit([plan(host)]) is Exit.REBOOT
     assert state(host) == before
 

@@ -14,7 +14,7 @@ from caasctl.faults import BugError, is_root, not_a_file
 from caasctl.host import LiveHost
 from caasctl.host.disk import SUFFIX
 from caasctl.ledger import FOLDER, Ledger
-from caasctl.model import CaasError, Exit, Facts, FactUnread, Finding, Unreadable
+from caasctl.model import CaasError, Facts, FactUnread, Finding, Unreadable
 from caasctl.profile import NodeProfile
 from caasctl.protocol import (
     Change,
@@ -37,6 +37,7 @@ from caasctl.resources.files import File, owned_files
 LOCK = "/run/caasctl/lock"
 STAGE = "/run/caasctl/stage"  # where resources stage what they try first, some of it with tokens and keys
 _LONGEST = 200
+_POLL_S = 2.0
 Progress = Callable[[str], None]
 
 
@@ -74,6 +75,7 @@ class Run:
     stop: Callable[[], bool]
     probes: Sequence[Probe] = PROBES
     settled: frozenset[str] = frozenset()
+    patience_s: float = 60.0  # for what a change left too busy to answer
     made: list[str] = field(default_factory=list)  # resources that were changed, over all phases
     under_way: str = ""  # the one that is being changed
     goes_back: bool = False  # whether undo would have anything to do
@@ -241,18 +243,30 @@ class Run:
 
     def _verified(self, phase: Phase) -> tuple[Finding, ...]:
         """Fresh findings, once it is seen that nothing of the phase differs any more but what a reboot brings."""
-        self.fresh = facts = engine.collect(RecordingHost(self.host), self.probes)
-        left = [
-            c for c in planning.differ(self.host, phase, phase.desired(facts, self.profile)) if not c.resource.reboots
-        ]
+        until = time.monotonic() + self.patience_s
+        while True:
+            self.fresh = facts = engine.collect(RecordingHost(self.host), self.probes)
+            desired = phase.desired(facts, self.profile)
+            left = [c for c in planning.differ(self.host, phase, desired) if not c.resource.reboots]
+            unseen = bool(left) and all(isinstance(change.before, Unknown) for change in left)
+            if not unseen or self.stop() or time.monotonic() >= until:
+                break
+            time.sleep(_POLL_S)
         if left:
-            names = ", ".join(change.resource.name for change in left)
-            raise CaasError(
-                f"{names} did not stay as written",
-                cause=f"after the change it differs again: {_said(left[0])}",
-                fix="look for a program that rewrites it (configuration management, an operator), stop that, run again",
-            )
+            raise _not_as_written(left, unseen=unseen)
         return self.judged(facts)
+
+
+def _not_as_written(left: Sequence[Change], *, unseen: bool) -> CaasError:
+    names = ", ".join(change.resource.name for change in left)
+    if unseen:
+        return CaasError(f"whether {names} stayed as written cannot be seen", cause=_said(left[0]),
+                         fix="mend that, then run the same command again: what is as wanted stays")  # fmt: skip
+    return CaasError(
+        f"{names} did not stay as written",
+        cause=f"after the change it differs again: {_said(left[0])}",
+        fix="look for a program that rewrites it (configuration management, an operator), stop that, run again",
+    )
 
 
 def _written(resource: Resource) -> set[str]:
@@ -268,17 +282,6 @@ def _said(change: Change) -> str:
         line = "" if change.resource.secret else (now.text.strip().splitlines() or [""])[0]
         return line[:_LONGEST] or "its text is not shown"
     return now.reason if isinstance(now, Unknown) else "it is gone"
-
-
-def exit_code(reports: Sequence[PhaseReport]) -> Exit:
-    """3 where a change failed, 1 where a gate stopped, 4 where a reboot is due, 130 where the user stopped it, else 0."""
-    codes = {
-        PhaseStatus.FAILED: Exit.FAILED_CHANGE,
-        PhaseStatus.BLOCKED: Exit.FAILED_CHECK,
-        PhaseStatus.REBOOT: Exit.REBOOT,
-        PhaseStatus.INTERRUPTED: Exit.INTERRUPTED,
-    }
-    return next((code for status, code in codes.items() if any(r.status is status for r in reports)), Exit.OK)
 
 
 def _texts(state: State) -> Iterator[str]:

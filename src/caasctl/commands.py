@@ -157,7 +157,7 @@ class Session:
             self.host = open_host(None, "/") if changed else self.host
             facts = made.fresh or engine.collect(self.host, self.probes) if changed else facts
             found = made.judged(facts)
-            report = self.report(words, apply.exit_code(reports), found, reports, self._notes(words, facts), facts)
+            report = self.report(words, verdicts.run_exit(reports), found, reports, self._notes(words, facts), facts)
             self._keep(host, report)
         return report
 

@@ -1,4 +1,4 @@
-"""What a look or a plan comes to, as an exit code."""
+"""What a look, a plan or a run comes to, as an exit code."""
 
 from __future__ import annotations
 
@@ -33,3 +33,14 @@ def plan_exit(phases: Sequence[PhaseReport]) -> Exit:
     if any(phase.status is PhaseStatus.UNKNOWN for phase in phases):
         return Exit.UNDETERMINED
     return Exit.OK
+
+
+def run_exit(reports: Sequence[PhaseReport]) -> Exit:
+    """3 where a change failed, 1 where a gate stopped, 4 where a reboot is due, 130 where the user stopped it, else 0."""
+    codes = {
+        PhaseStatus.FAILED: Exit.FAILED_CHANGE,
+        PhaseStatus.BLOCKED: Exit.FAILED_CHECK,
+        PhaseStatus.REBOOT: Exit.REBOOT,
+        PhaseStatus.INTERRUPTED: Exit.INTERRUPTED,
+    }
+    return next((code for status, code in codes.items() if any(r.status is status for r in reports)), Exit.OK)

@@ -11,7 +11,7 @@ from typing import Any
 from tests.grub.cases import CASES
 
 from caasctl import engine, ledger
-from caasctl.apply import Run, exit_code
+from caasctl.apply import Run
 from caasctl.facts import boot, boot_entries, boot_once
 from caasctl.facts.boot import OURS
 from caasctl.facts.cgroup import CgroupLayout
@@ -25,6 +25,7 @@ from caasctl.profile import Boot, Kubernetes, Metadata, NodeProfile, Spec
 from caasctl.protocol import Completed, PhaseReport, Probe
 from caasctl.syntax import grub_menu
 from caasctl.syntax.grub_menu import trial
+from caasctl.verdicts import run_exit
 
 PROFILE = NodeProfile("caasctl.io/v1alpha1", "NodeProfile", Metadata("test"), Spec(Kubernetes("v1.36.4"),
                       boot=Boot(kernelArgs=("transparent_hugepage=madvise",))))  # fmt: skip
@@ -78,7 +79,7 @@ def run(profile: NodeProfile = PROFILE, host: LiveHost | None = None, name: str 
 
 def told(report: PhaseReport) -> dict[str, Any]:
     return {
-        "exit": int(exit_code([report])),
+        "exit": int(run_exit([report])),
         "message": report.message,
         "changed": [change.resource.name for change in report.changes],
         "findings": {finding.id: finding.found for finding in report.findings},
