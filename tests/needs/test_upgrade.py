@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -261,6 +262,20 @@ def test_containerd_1_is_a_step_where_a_package_has_2_and_a_warning_where_none_h
     assert one.fix is not None
     assert "SHA-256" in one.fix.text
     assert debian.steps
+
+
+def test_each_init_node_on_the_way_is_of_the_profile_and_settings_that_were_given(tmp_path: Path) -> None:
+    """Those of another profile would take away what this node has: its proxy, its runtimes, Cilium's values."""
+    bundle = host(tmp_path, {DPKG: [CONTAINERD]})
+    file = Path(bundle) / "commands.json"
+    file.write_text(file.read_text().replace("cilium:v1.20.5", "cilium:v1.18.3"))
+    session = Session("gpu-single-node", ["cilium.chart=/srv/cilium.tgz"], bundle)
+    found = upgrading.plan(session, "1.37.1")
+    ours = path.steps(replace(found.now, cilium_release="cilium"), found.target)  # helm's, not cilium-cli's
+    given = [line for step in ours for line in step.commands if line.startswith("caasctl ")]
+    assert {line.split()[1] for line in given} == {"init-node", "preflight"}
+    assert len(given) >= 3  # Cilium's, containerd's, and the look afterwards
+    assert all(f" {session.settings} " in line for line in given), given
 
 
 @pytest.mark.parametrize(("to", "level"), [("1.35.9", Level.PASS), ("1.37.1", Level.WARN), ("1.38.0", Level.FAIL)])

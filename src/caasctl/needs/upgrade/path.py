@@ -103,7 +103,7 @@ def _cilium(now: Now, goal: Minor) -> Iterator[Step]:
     for version in (stop for stop in stops if numbers(stop) > numbers(now.cilium)):
         pre = (f"helm --kubeconfig {kubeadm.ADMIN} install cilium-preflight cilium --repo https://helm.cilium.io --version {version} -n kube-system"
                " --set preflight.enabled=true --set agent=false --set operator.enabled=false")  # fmt: skip
-        go = (f"caasctl init-node --phase cilium --set cilium.version={version}" if now.cilium_release
+        go = (_init_node(now, f"--phase cilium --set cilium.version={version}") if now.cilium_release
               else f"cilium upgrade --version {version}")  # fmt: skip
         yield Step(
             f"Cilium {version}",
@@ -125,7 +125,7 @@ def _hop(now: Now, version: str, *, runtime: bool) -> Iterator[Step]:
         yield Step(
             "containerd 2.x, while no pod is here",
             _containerd(now),
-            note=f"no containerd 1.x is tested with {text(table.NEEDS_CONTAINERD_2)} or newer",
+            note=f"no containerd 1.x is tested with {text(table.NEEDS_CONTAINERD_2)} or newer; init-node with the profile and settings of this node",
         )
     programs = (*_PROGRAMS, *(("cri-tools",) if now.manager else ()))
     yield Step(
@@ -170,8 +170,13 @@ def _drain(now: Now) -> Step:
 def _containerd(now: Now) -> tuple[str, ...]:
     if now.manager == "dpkg":
         return ("apt-mark unhold containerd.io", f"apt-get install -y 'containerd.io={table.CONTAINERD_2}.*'", "apt-mark hold containerd.io",
-                "caasctl init-node --phase containerd")  # fmt: skip
-    return (f"dnf install -y 'containerd.io-{table.CONTAINERD_2}.*'", "caasctl init-node --phase containerd")
+                _init_node(now, "--phase containerd"))  # fmt: skip
+    return (f"dnf install -y 'containerd.io-{table.CONTAINERD_2}.*'", _init_node(now, "--phase containerd"))
+
+
+def _init_node(now: Now, words: str) -> str:
+    """With the profile and settings that the plan was asked with: those of another would take this node's away."""
+    return f"caasctl init-node{now.options and f' {now.options}'} {words}"
 
 
 def _after(now: Now, wanted: str) -> Step:
