@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -151,12 +152,64 @@ def there() -> dict[str, Any]:
     return {"before": before, "run": init_node("--yes"), "after": state()}
 
 
+# Debian's daily upgrade, as far as others see it: apt's lists are locked, then dpkg.
+UPGRADER = """#!/usr/bin/python3
+import fcntl, os
+os.makedirs("/var/lib/apt/lists", exist_ok=True)
+for path in ("/var/lib/apt/lists/lock", "/var/lib/dpkg/lock-frontend"):
+    with open(path, "w") as file:
+        fcntl.lockf(file, fcntl.LOCK_EX)
+        print("held", flush=True)
+        input()
+"""
+HOOK = 'DPkg::Post-Invoke {"echo mode=$NEEDRESTART_MODE frontend=$DEBIAN_FRONTEND >>/hook";};'
+
+
+def busy() -> dict[str, Any]:
+    """The host upgrades itself at that moment; and what apt's hooks are told, needrestart's too."""
+    script = Path("/usr/bin/unattended-upgrade")
+    script.write_text(UPGRADER)
+    script.chmod(0o755)
+    Path("/etc/apt/apt.conf.d/99hook").write_text(HOOK)
+    upgrader = subprocess.Popen([script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert upgrader.stdin
+    assert upgrader.stdout
+    assert upgrader.stdout.readline() == "held\n"
+    argv = [sys.executable, "-m", "caasctl", "init-node", "--phase", "packages", "--yes", *profile()]
+    waits: list[str] = []
+    with subprocess.Popen(argv, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as started:
+        assert started.stderr
+        for line in started.stderr:
+            if "lock" in line:
+                waits.append(line.strip())
+                upgrader.stdin.write("\n")
+                upgrader.stdin.flush()
+        assert started.stdout
+        out = started.stdout.read()
+    upgrader.kill()
+    upgrader.wait()
+    return {"rc": started.returncode, "out": out, "waits": waits, "after": state(), "hook": Path("/hook").read_text()}
+
+
+def full() -> dict[str, Any]:
+    """Dpkg finds no room where it unpacks; then there is."""
+    Path("/opt/cni").mkdir(parents=True)
+    libc = ctypes.CDLL(None, use_errno=True)  # the tree has no mount
+    assert libc.mount(b"tmpfs", b"/opt/cni", b"tmpfs", 0, b"size=4k,nr_inodes=2") == 0, os.strerror(ctypes.get_errno())
+    before, first = state(), init_node("--yes")
+    assert libc.umount(b"/opt/cni") == 0, os.strerror(ctypes.get_errno())
+    return {"before": before, "first": first, "again": init_node("--yes"), "after": state()}
+
+
 CASES: dict[str, Callable[[], dict[str, Any]]] = {
     "converge": converge,
     "removal": removal,
     "killed": killed,
     "needed": needed,
     "there": there,
+    "busy": busy,
+    "full": full,
+    "unreached": lambda: refused(packages__kubernetes__uri="https://packages.invalid/deb/"),
     "wrong-key": lambda: refused(packages__kubernetes__fingerprint=f"'{'AB' * 20}'"),
     "no-fingerprint": lambda: refused(packages__kubernetes__fingerprint='""'),
     "no-version": lambda: refused(kubernetes__version="v1.36.9"),

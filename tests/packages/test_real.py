@@ -65,7 +65,7 @@ def test_what_is_missing_is_installed_and_held(converged: dict[str, Any]) -> Non
         ("kubelet", "kubeadm", "kubectl"), "1.36.4-1.1 installed"
     )
     assert {"containerd", "runc", "cri-tools", "kubernetes-cni", "iptables"} <= after["packages"].keys()
-    assert after["held"] == ["containerd", "kubeadm", "kubectl", "kubelet"]
+    assert after["held"] == ["containerd", "kubeadm", "kubectl", "kubelet", "runc"]
     assert "/etc/apt/keyrings/caasctl-kubernetes.gpg" in after["files"]
 
 
@@ -83,8 +83,37 @@ def test_an_interrupted_installation_is_finished(repository: Path) -> None:
     assert found["half"], "the kill came too late to prove anything"
     assert found["again"]["rc"] == 0, found["again"]
     assert found["after"]["packages"]["kubelet"] == "1.36.4-1.1 installed"
-    assert found["after"]["held"] == ["containerd", "kubeadm", "kubectl", "kubelet"]
+    assert found["after"]["held"] == ["containerd", "kubeadm", "kubectl", "kubelet", "runc"]
     assert "nothing had to change" in found["third"]["out"]
+
+
+def test_a_host_that_upgrades_itself_is_waited_for(repository: Path) -> None:
+    found = drive("busy", repository)
+    assert found["rc"] == 0, found
+    assert (
+        "waits up to 5 minutes: Could not get lock /var/lib/apt/lists/lock. It is held by process" in found["waits"][0]
+    )
+    assert "lock-frontend" in found["waits"][1]
+    assert found["after"]["packages"]["kubelet"] == "1.36.4-1.1 installed"
+    assert set(found["hook"].splitlines()) == {"mode=l frontend=noninteractive"}
+
+
+def test_where_dpkg_finds_no_room_it_is_said_and_gone_on_with(repository: Path) -> None:
+    found = drive("full", repository)
+    assert found["first"]["rc"] == 3, found["first"]
+    assert "No space left on device" in " ".join(found["first"]["out"].split())
+    assert found["again"]["rc"] == 0, found["again"]
+    assert {found["after"]["packages"][name].split()[-1] for name in KUBERNETES} == {"installed"}
+
+
+def test_a_repository_out_of_reach_is_no_version_that_is_lacking(repository: Path) -> None:
+    found = drive("unreached", repository)
+    said = " ".join(found["run"]["out"].split())
+    assert found["run"]["rc"] == 3, found["run"]
+    assert "none that it has read has kubelet, kubeadm, kubectl" in said
+    assert "Could not resolve 'packages.invalid'" in said
+    assert "spec.proxy" in said
+    assert found["after"]["packages"] == found["before"]["packages"]
 
 
 def test_another_key_is_refused_and_nothing_is_left(repository: Path) -> None:

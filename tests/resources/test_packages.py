@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from tests.crashing import CrashingHost, Killed
 
 from caasctl.host import LiveHost
-from caasctl.model import CaasError
-from caasctl.protocol import Absent, Done, Known, State, Unknown
+from caasctl.model import CaasError, CommandError
+from caasctl.protocol import Absent, Completed, Done, Known, State, Unknown
 from caasctl.resources.files import File
+from caasctl.resources.packages.locked import patiently
 from caasctl.resources.packages.release import Release
 from caasctl.resources.packages.repository import AptRepository
 from caasctl.resources.packages.transaction import AptHolds, AptLists, AptPackages
@@ -214,6 +215,43 @@ def test_a_key_that_is_none_is_said(tmp_path: Path, text: str | None, said: str)
     with pytest.raises(CaasError, match=said):
         one.apply(host, one.look(host))
     assert not (tmp_path / "etc/apt").exists()
+
+
+class Locked(LiveHost):
+    """Each command ends as apt does for a lock, as often as it is told; says what it was asked and what is said of it."""
+
+    def __init__(self, root: str, times: int, why: str) -> None:
+        super().__init__(root)
+        self.left, self.why, self.ran, self.told = times, why, 0, list[str]()
+
+    def execute(self, *argv: str, timeout_s: float = 120.0, direct: tuple[str, ...] | None = None) -> Completed:
+        self.ran += 1
+        self.left -= 1
+        if self.left >= 0:
+            raise CommandError(
+                f"`{argv[0]}` failed with exit status 100", cause=f"Reading...\n{self.why}\nE: more", fix="x"
+            )
+        return Completed(argv, 0)
+
+    def say(self, line: str) -> None:
+        self.told.append(line)
+
+
+@pytest.mark.parametrize(
+    "why",
+    [
+        "E: Could not get lock /var/lib/apt/lists/lock. It is held by process 7 (apt-get)",
+        "dpkg: error: dpkg frontend lock was locked by another process with pid 7",
+    ],
+)
+def test_a_lock_is_waited_for_and_anything_else_is_not(tmp_path: Path, why: str) -> None:
+    held = Locked(str(tmp_path), 1, why)
+    patiently(held, "apt-get", "update", timeout_s=1, poll_s=0.01)
+    assert (held.ran, held.told) == (2, [f"waits up to 5 minutes: {why.removeprefix('E: ')}"])
+    for host, wait_s in ((Locked(str(tmp_path), 9, why), 0.0), (Locked(str(tmp_path), 9, "E: no such lock"), 300.0)):
+        with pytest.raises(CommandError):
+            patiently(host, "apt-get", "update", timeout_s=1, wait_s=wait_s, poll_s=0.01)
+        assert (host.ran, host.told) == (1, [])
 
 
 STATUS = "Package: kubelet\nStatus: {} ok {}\nVersion: 1.36.4-1.1\n\n"

@@ -36,7 +36,7 @@ __all__ = [
 ]
 READS: tuple[type, ...] = (OsRelease, Packages, Tools, HostTools, ContainerdBinaries, RuncBinaries)  # of `installs`
 KUBERNETES, DOCKER = "kubernetes", "docker"  # repositories; "" is the distribution's own
-HELD = ("kubelet", "kubeadm", "kubectl", "containerd", "containerd.io")
+HELD = ("kubelet", "kubeadm", "kubectl", "containerd", "containerd.io", "runc")
 _DEBIANS, _FEDORAS = ("debian", "ubuntu"), ("rhel", "fedora", "centos")
 _PROJECT = "https://pkgs.k8s.io/core:/stable:/v"
 _DOCKER = "https://download.docker.com/linux"

@@ -14,6 +14,7 @@ from caasctl.report.visible import one_line
 
 QUIET_S = 0.3  # what is shorter needs no words on a terminal
 TICK_S = 1.0
+LONGEST = 200  # characters of a line in a pipe
 PLAIN_EVERY_S = 10.0
 CLEAR = "\r\x1b[K"
 
@@ -55,7 +56,7 @@ class Progress:
             self._thread.start()
 
     def hear(self, line: str) -> None:
-        """A line of output of what runs; a terminal shows the last one."""
+        """A line of output of what runs; the last one is shown."""
         with self._guard:
             self._last = one_line(line)
 
@@ -82,13 +83,15 @@ class Progress:
                 if self._live:
                     self._draw(ran_s)
                 elif ran_s >= self._every_s * 0.9:
-                    self._put(f"still running: {self._title} ({ran_s:.0f} s)\n")
+                    self._put(f"still running: {crop(self._said(ran_s), LONGEST)}\n")
             pause = TICK_S if self._live else self._every_s
 
     def _draw(self, ran_s: float) -> None:
-        said = f"{self._title} ({ran_s:.0f} s)" + (f": {self._last}" if self._last else "")
-        self._put(CLEAR + crop(said, self._width() - 1))
+        self._put(CLEAR + crop(self._said(ran_s), self._width() - 1))
         self._drawn = True
+
+    def _said(self, ran_s: float) -> str:
+        return f"{self._title} ({ran_s:.0f} s)" + (f": {self._last}" if self._last else "")
 
     def _wipe(self) -> None:
         if self._drawn:

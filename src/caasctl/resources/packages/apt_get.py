@@ -8,12 +8,13 @@ from urllib.parse import quote
 
 from caasctl.model import CaasError, CommandError
 from caasctl.protocol import Reader, Writer
+from caasctl.resources.packages.locked import WAIT_S, patiently
 from caasctl.syntax.packages import Package, apt
 from caasctl.syntax.packages.apt import Simulation
 
 _LOOK_S = 60.0
 _UPDATE_S, _INSTALL_S = 600.0, 3600.0
-_LOCK_S = 300  # whoever holds dpkg's lock may be upgrading the host
+_ANY = ("-o", "APT::Update::Error-Mode=any")  # else a repository that cannot be reached is a warning, and exit code 0
 _QUIET = ("-o", "Dpkg::Use-Pty=0")
 _INSTALL = (
     "-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold", "--no-install-recommends", "--fix-broken", "--yes",
@@ -65,22 +66,14 @@ def update(host: Writer, folder: str = "") -> None:
     if folder:
         host.write(f"{LOCAL}.list", f"deb [trusted=yes] file:{quote(folder)} ./\n".encode())
         host.write(f"{LOCAL}/lists/partial/none", b"")
-    host.execute(
-        "apt-get",
-        *only(folder),
-        *_QUIET,
-        "-o",
-        f"DPkg::Lock::Timeout={_LOCK_S}",
-        "update",
-        timeout_s=_UPDATE_S,
-        direct=(),
-    )
+    patiently(host, "apt-get", *only(folder), *_QUIET, *_ANY, "update", timeout_s=_UPDATE_S, direct=())
 
 
 def install(host: Writer, versions: Mapping[str, str], folder: str = "") -> None:
     """One transaction; what an interrupted one left unconfigured is finished first. Raises CommandError."""
-    lock = ("-o", f"DPkg::Lock::Timeout={_LOCK_S}")
-    host.execute(
+    lock = ("-o", f"DPkg::Lock::Timeout={WAIT_S:.0f}")
+    patiently(
+        host,
         "apt-get",
         *only(folder),
         *_QUIET,
@@ -101,9 +94,19 @@ def interrupted(host: Reader) -> bool:
 def configure(host: Writer) -> None:
     """Finishes what dpkg was interrupted in; what waits for packages that were not unpacked yet is the installation's."""
     try:
-        host.execute("dpkg", "--force-confdef", "--force-confold", "--configure", "-a", timeout_s=_INSTALL_S)
+        patiently(host, "dpkg", "--force-confdef", "--force-confold", "--configure", "-a", timeout_s=_INSTALL_S)
     except CommandError as error:
         host.say(f"dpkg cannot finish it yet: {error.cause.splitlines()[-1] if error.cause else error.problem}")
+
+
+def complete(host: Writer, folder: str = "") -> None:
+    """Installs what unpacked packages depend on and lack: apt does that for no package that is named. Raises CaasError, Unreadable."""
+    steps, cannot = simulated(host, {}, folder)
+    if why := refused(steps, cannot):
+        raise why
+    if steps.install:
+        host.say(f"first what unpacked packages lack: {', '.join(step.name for step in steps.install)}")
+        install(host, {}, folder)
 
 
 def refused(found: Simulation, cannot: str) -> CaasError | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from caasctl.model import CaasError, CommandError, Unreadable
 from caasctl.protocol import Done, Known, Outcome, Reader, State, Undo, Unknown, Writer
 from caasctl.resources.packages import apt_get
+from caasctl.resources.packages.locked import patiently
 from caasctl.resources.packages.there import installed, kin, missing, path_of
 from caasctl.syntax.packages import Package
 
@@ -15,6 +16,7 @@ _CURRENT, _OLD = "read", "to be read anew"
 _HELD, _LOOSE, _OTHER = "held", "not held", "no package"
 _RULE = "simulated first, and what apt would remove or downgrade is refused"
 _INTERRUPTED = "interrupted, "
+_MARK_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class AptLists:
             failed = error
         lacking = apt_get.offer(host, missing(host, self.packages), self.folder).lacking
         if lacking and failed:
-            raise failed
+            raise _unreached(lacking, failed)
         if lacking:
             raise _lacks(self.packages, lacking)
         if failed:
@@ -102,6 +104,7 @@ class AptPackages:
         if apt_get.interrupted(host) or any(_INTERRUPTED in line for line in _by_name(now).values()):
             host.say("dpkg was interrupted: what it unpacked is configured first")
             apt_get.configure(host)
+        apt_get.complete(host, self.folder)
         absent = missing(host, self.packages)
         if absent:
             chosen = self._chosen(host, absent)
@@ -165,7 +168,7 @@ class AptHolds:
         return Known("", parts=((self.name, Known("".join(lines))),))
 
     def apply(self, host: Writer, now: State) -> Outcome:
-        host.execute("apt-mark", "hold", *self._loose(now))
+        patiently(host, "apt-mark", "hold", *self._loose(now), timeout_s=_MARK_S)
         return Done()
 
     def undo(self, now: State) -> Undo:
@@ -224,6 +227,15 @@ def _would(host: Reader, absent: list[Package], folder: str) -> str:
         raise why
     said = (("install", steps.install), ("upgrade", steps.upgrade))
     return "".join(f"would {verb} {step.name} {step.version}\n" for verb, listed in said for step in listed)
+
+
+def _unreached(lacking: Mapping[str, tuple[str, ...]], failed: CommandError) -> CaasError:
+    return CaasError(
+        f"apt cannot read all repositories, and none that it has read has {', '.join(lacking)}",
+        cause=failed.cause,
+        fix="see that this host reaches them: its DNS servers and routes, a firewall, spec.proxy in the profile; "
+        "`apt-get update` shows what apt says. For a host without a way out there is `caasctl airgap`",
+    )
 
 
 def _lacks(packages: tuple[Package, ...], lacking: Mapping[str, tuple[str, ...]]) -> CaasError:

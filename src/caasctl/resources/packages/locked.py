@@ -1,0 +1,37 @@
+"""What waits for whoever holds a lock of apt or dpkg: apt's own option knows dpkg's locks alone, and dpkg waits for none."""
+
+from __future__ import annotations
+
+import re
+import time
+
+from caasctl.model import CommandError
+from caasctl.protocol import Writer
+
+WAIT_S = 300.0  # whoever holds one may be upgrading the host
+# apt 2.6: `E: Could not get lock /var/lib/apt/lists/lock. It is held by process 1 (apt-get)`; dpkg 1.21: `dpkg: error: dpkg frontend
+# lock was locked by another process with pid 1`
+_HELD = re.compile(r"Could not get lock [^\n]*|[^\n]*locked by another process[^\n]*|Unable to lock directory [^\n]*")
+
+
+def patiently(
+    host: Writer,
+    *argv: str,
+    timeout_s: float,
+    direct: tuple[str, ...] | None = None,
+    wait_s: float = WAIT_S,
+    poll_s: float = 2.0,
+) -> None:
+    """Runs the command again as long as it ends for a lock, and says who holds it. Raises CommandError, for a lock too once wait_s are over."""
+    until = time.monotonic() + wait_s
+    while True:
+        try:
+            host.execute(*argv, timeout_s=timeout_s, direct=direct)
+        except CommandError as error:
+            held = _HELD.search(error.cause)
+            if held is None or time.monotonic() >= until:
+                raise
+            host.say(f"waits up to {wait_s / 60:.0f} minutes: {held[0]}")
+            time.sleep(poll_s)
+        else:
+            return
