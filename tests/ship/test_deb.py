@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from pathlib import Path
 
@@ -70,6 +71,22 @@ def test_its_manual_is_a_page_that_man_shows(host: Root) -> None:
     assert "EXIT STATUS" in shown.stdout
     assert max(map(len, shown.stdout.splitlines())) <= 80
     assert "caasctl (8)" in host.sh("sh", "-c", "mandb -q; whatis caasctl")
+
+
+def test_its_documents_are_where_debian_has_them_and_a_page_s_neighbours_are_there(host: Root) -> None:
+    """For a host without a way out to the project's pages."""
+    place = "/usr/share/doc/caasctl"
+    listed = host.sh("dpkg", "-L", "caasctl").splitlines()
+    assert {f"{place}/{name}" for name in ("README.md", "copyright", "changelog.gz", "changelog.Debian.gz")} <= {
+        *listed
+    }
+    assert any(name.startswith(f"{place}/examples/ansible/roles/caasctl/") for name in listed)
+    pages = [name for name in listed if name.startswith(f"{place}/docs/") and name.endswith(".md")]
+    assert f"{place}/docs/reference/phases.md" in pages
+    for page in pages:
+        for target in re.findall(r"\]\(([^)#:]+\.md)[^)]*\)", host.sh("cat", page)):
+            assert posixpath.normpath(f"{posixpath.dirname(page)}/{target}") in listed, (page, target)
+    assert "## Unreleased" in host.sh("zcat", f"{place}/changelog.gz")
 
 
 @pytest.mark.parametrize(("words", "at", "found"), [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from tests.vm.machine import Machine
 
 pytestmark = [pytest.mark.root, pytest.mark.vm, pytest.mark.slow]
 SUITES = ("bookworm", "trixie")
-DEB = "/root/caasctl.deb"
+DEB, PYZ = "/root/caasctl.deb", "/root/caasctl.pyz"
 
 
 def copy(machine: Machine, source: Path, target: str) -> None:
@@ -48,6 +49,15 @@ def test_it_judges_and_plans_a_booted_node(machine: Machine) -> None:
     assert planned.rc in {0, 4}, planned.text
     assert "/etc/sysctl.d/zz-caasctl.conf" in planned.text
     assert steps.differences(before, steps.manifest(machine)) == []
+
+
+@pytest.mark.minutes(3)
+def test_the_zipapp_judges_it_alike_with_the_node_s_own_python(machine: Machine, tmp_path: Path) -> None:
+    copy(machine, build(tmp_path)[".pyz"], PYZ)
+    whole = json.loads(machine.run(f"python3 {PYZ} preflight -o json {steps.PROFILE}").out)
+    theirs = json.loads(machine.run(f"caasctl preflight -o json {steps.PROFILE}").out)
+    levels = [{(one["id"], one["subject"], one["level"]) for one in found["results"]} for found in (whole, theirs)]
+    assert levels[0] == levels[1] != set()
 
 
 @pytest.mark.minutes(2)
