@@ -107,6 +107,11 @@ def package(folder: Path, name: str, version: str, depends: str = "", path: str 
 def sign(folder: Path) -> str:
     """Packages, Release, InRelease and Release.key of all packages in the folder; returns the key's fingerprint."""
     (folder / "Packages").write_text(_run("dpkg-scanpackages", "--multiversion", ".", cwd=folder))
+    return signed(folder)
+
+
+def signed(folder: Path) -> str:
+    """The same of a folder that has its Packages."""
     data = (folder / "Packages").read_bytes()
     (folder / "Release").write_text(
         "Origin: stand-in\nLabel: stand-in\nDate: Thu, 26 Nov 2026 00:00:00 UTC\nAcquire-By-Hash: no\n"
