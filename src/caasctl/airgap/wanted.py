@@ -58,6 +58,7 @@ def items(
         *(Item(PACKAGE, one.name, one.version, repositories.get(one.repository, distribution)) for one in found.packages),
         *(Item(REPOSITORY, one.name, source=f"{one.uri} {one.suite}", why_unknown="" if one.fingerprint else unsigned(one.setting))
           for one in found.repositories),
+        *(Item(REPOSITORY, f"{one.name}'s key", source=one.key) for one in found.repositories),
         *(Item(FILE, one.name, source=one.source, sha256=one.sha256) for one in found.downloads),
         *_helm(profile), *_kata(profile), *_chart(profile), *_images(profile, kubeadm, cilium),
     )  # fmt: skip

@@ -47,6 +47,8 @@ def _text(items: Sequence[Item], target: Target, profile: str, paper: Paper) -> 
             if item.fix:
                 paper.hang(["    "], f"fix: {item.fix}", 6)
             last = item.source
+        if kind == PACKAGE and found:
+            paper.hang(["  "], "and what these depend on, as apt tells `airgap pack`", 4)
     unknown = sum(bool(item.why_unknown) for item in items)
     if unknown:
         paper.blank()
