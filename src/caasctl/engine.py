@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import date, datetime, timezone
+from datetime import datetime, timezone
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
@@ -128,6 +128,6 @@ def _waive(finding: Finding, profile: NodeProfile) -> Finding:
     waiver = next((w for w in profile.spec.waivers if w.check == finding.id), None)
     if waiver is None or finding.level not in (Level.FAIL, Level.WARN):
         return finding
-    if date.fromisoformat(waiver.expires) < datetime.now(timezone.utc).date():
+    if not profile.waives(finding.id, datetime.now(timezone.utc).date()):
         return replace(finding, found=f"{finding.found} (its waiver by {waiver.owner} expired on {waiver.expires})")
     return replace(finding, level=Level.WAIVED, waiver=waiver)

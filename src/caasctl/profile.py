@@ -6,6 +6,7 @@ A class's docstring says `key: meaning.` of each of its keys: docs/generate.py m
 from __future__ import annotations
 
 import dataclasses
+from datetime import date
 from typing import Any, Literal, Union
 
 from caasctl.model import Waiver
@@ -261,6 +262,12 @@ class NodeProfile:
     spec: Spec
     join: Union[Join, None] = None
     airgap: Union[Airgap, None] = None
+
+    def waives(self, check: str, today: date) -> bool:
+        """Whether the user lives with that check, until a date that is not past."""
+        return any(
+            waiver.check == check and date.fromisoformat(waiver.expires) >= today for waiver in self.spec.waivers
+        )
 
     @property
     def begins_cluster(self) -> bool:

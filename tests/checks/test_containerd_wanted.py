@@ -10,6 +10,7 @@ from caasctl.facts.containerd import ContainerdBinaries
 from caasctl.facts.kubernetes_tools import Packages
 from caasctl.facts.os_apt import AptOffers
 from caasctl.model import Level
+from caasctl.needs.containerd import refusal
 from caasctl.profile_load import load
 
 NONE: tuple[object, ...] = (ContainerdBinaries(), release("debian", "13"))
@@ -53,6 +54,16 @@ def test_what_would_be_installed_is_judged(settings: tuple[str, ...], level: Lev
     found = only(wanted_version, *NONE, TRIXIE, profile=load("single-node", settings))
     assert (found.level, said in found.found) == (level, True)
     assert found.yours is (level is Level.FAIL)
+
+
+def test_the_check_and_the_installation_name_the_same_way_out() -> None:
+    profile = load("single-node", ("kubernetes.version=v1.38.0",))
+    found = only(wanted_version, *NONE, TRIXIE, profile=profile)
+    refused = refusal(profile, {"containerd": "1.7.24~ds1-6+b4"})
+    assert found.fix
+    assert refused
+    assert found.fix.text in refused.fix
+    assert found.cause in refused.cause
 
 
 def test_it_is_silent_where_nothing_is_known_or_installed() -> None:

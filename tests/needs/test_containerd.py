@@ -10,7 +10,7 @@ from caasctl import profile_load
 from caasctl.facts.gpu import PciFunction, PciFunctions
 from caasctl.facts.kata import KataTree, KataTrees
 from caasctl.model import Facts
-from caasctl.needs.containerd import handler, pause_tag, wanted
+from caasctl.needs.containerd import BETTER, handler, pause_tag, refusal, wanted
 from caasctl.syntax.containerd.wanted import Handler
 
 CONFIGS = "/opt/kata/share/defaults/kata-containers"
@@ -95,3 +95,28 @@ def test_a_pause_image_of_the_profile_is_taken_as_it_is() -> None:
     assert wanted(Facts(), profile_load.load()).sandbox_image == "registry.k8s.io/pause:3.10.2"
     own = profile_load.load(settings=["containerd.sandboxImage=example.test/pause:9"])
     assert wanted(Facts(), own).sandbox_image == "example.test/pause:9"
+
+
+SAYS_NO = "waivers=[{{check: containerd.wanted, reason: a trial, owner: me, expires: '{}'}}]"
+
+
+@pytest.mark.parametrize(
+    ("settings", "chosen", "problem"),
+    [
+        (("kubernetes.version=v1.38.0",), {"containerd": "1.6.20~ds1-1+b1"}, "containerd 1.6.20~ds1-1+b1 does not go with Kubernetes 1.38"),
+        (("kubernetes.version=v1.38.0",), {"containerd.io": "1:1.7.29-1"}, "containerd.io 1.7.29-1 does not go with Kubernetes 1.38"),
+        (("kubernetes.version=v1.38.0", SAYS_NO.format("2020-01-31")), {"containerd": "1.7.2"}, "containerd 1.7.2 does not go with Kubernetes 1.38"),
+        (("kubernetes.version=v1.38.0", SAYS_NO.format("2999-01-31")), {"containerd": "1.7.2"}, ""),
+        (("kubernetes.version=v1.38.0",), {"containerd": "2.3.1", "runc": "1.1.5"}, ""),
+        (("kubernetes.version=v1.38.0",), {"runc": "1.1.5", "containerd": "rubbish"}, ""),
+        (("kubernetes.version=v1.36.4",), {"containerd": "1.6.20~ds1-1+b1"}, ""),  # it runs, and containerd.supported warns of it
+    ],
+)  # fmt: skip
+def test_what_apt_chose_is_refused_where_the_check_would_fail(
+    settings: tuple[str, ...], chosen: dict[str, str], problem: str
+) -> None:
+    found = refusal(profile_load.load(settings=settings), chosen)
+    assert (found.problem if found else "") == problem
+    if found:
+        assert "no fallback since 1.38" in found.cause
+        assert BETTER in found.fix

@@ -81,6 +81,12 @@ def removal() -> dict[str, Any]:
     return refused()
 
 
+def seen_before() -> dict[str, Any]:
+    """Apt's lists are there already, and tell a dry run what a real one would install."""
+    run("apt-get", "-qq", "update")
+    return refused(kubernetes__version="v1.38.0")
+
+
 def killed() -> dict[str, Any]:
     """apt and its dpkg die with their caasctl in the middle; the same command again finishes."""
     started = subprocess.Popen([sys.executable, "-m", "caasctl", "init-node", "--phase", "packages", "--yes", *profile()],
@@ -213,6 +219,8 @@ CASES: dict[str, Callable[[], dict[str, Any]]] = {
     "wrong-key": lambda: refused(packages__kubernetes__fingerprint=f"'{'AB' * 20}'"),
     "no-fingerprint": lambda: refused(packages__kubernetes__fingerprint='""'),
     "no-version": lambda: refused(kubernetes__version="v1.36.9"),
+    "new-kubernetes": lambda: refused(kubernetes__version="v1.38.0"),
+    "seen-before": seen_before,
     "off": lambda: refused(packages__install="off"),
 }
 

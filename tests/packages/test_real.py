@@ -152,6 +152,20 @@ def test_what_apt_would_remove_is_refused_by_name(tmp_path: Path) -> None:
     assert found["after"]["packages"] == found["before"]["packages"]
 
 
+def test_a_containerd_that_cannot_serve_this_kubernetes_is_not_installed(tmp_path: Path) -> None:
+    """Debian's 1.6.20: with lists that are empty no check can tell before they are read; with lists one does."""
+    (tmp_path / "fingerprint").write_text(apt_node.repository(tmp_path, versions=("1.38.0",)))
+    for case, rc, words in (("new-kubernetes", 3, "does not go with Kubernetes 1.38"), ("seen-before", 1, "with Kubernetes 1.38")):  # fmt: skip
+        found = drive(case, tmp_path)
+        said = " ".join(found["run"]["out"].split())
+        assert found["run"]["rc"] == rc, found["run"]
+        assert words in said
+        assert "no fallback since 1.38" in said
+        assert "spec.packages.containerd: {from: docker}" in said
+        assert found["after"]["packages"] == found["before"]["packages"]
+    assert "no fallback since 1.38" in " ".join(found["plan"]["out"].split())
+
+
 def test_undo_leaves_what_something_else_needs_now(tmp_path: Path) -> None:
     apt_node.package(tmp_path, "mine", "1", depends="iptables")
     (tmp_path / "fingerprint").write_text(apt_node.repository(tmp_path))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -318,6 +319,57 @@ def test_the_distributions_containerd_in_the_place_of_dockers_is_named_and_held(
     assert wanted == Known("", parts=(("packages:holds", Known("containerd.io no package\ncontainerd held\n")),))
     plant(tmp_path, "/var/lib/dpkg/status", status.format("hold"))
     assert holds.look(host) == wanted == holds.target(wanted)
+
+
+RUNTIME = (Package("containerd", "", "", "containerd"),)
+
+
+class Offering(LiveHost):
+    """A tree whose apt has one containerd on offer; commands that would change it are only counted."""
+
+    def __init__(self, root: str, *, lists: bool = True) -> None:
+        super().__init__(root)
+        self.lists, self.ran = lists, list[str]()
+
+    def query(self, *argv: str, timeout_s: float = 5.0) -> Completed:
+        if argv[0] == "apt-cache":
+            return Completed(
+                argv, 0, " containerd | 1.6.20~ds1-1+b1 | file:/srv bookworm/main amd64 Packages\n" * self.lists
+            )
+        assert argv[:2] == ("apt-get", "--simulate"), argv
+        return Completed(argv, 0, "Inst containerd (1.6.20~ds1-1+b1 Debian:12/stable [amd64])\n")
+
+    def execute(self, *argv: str, timeout_s: float = 120.0, direct: tuple[str, ...] | None = None) -> Completed:
+        self.ran.append(argv[0])
+        return Completed(argv, 0)
+
+    def say(self, line: str) -> None:
+        """Nobody listens."""
+
+
+def no_1_6(chosen: Mapping[str, str]) -> CaasError | None:
+    old = chosen.get("containerd", "").startswith("1.6")
+    return CaasError("containerd 1.6 does not do", cause="it is old", fix="name another") if old else None
+
+
+def test_what_apt_chose_is_judged_before_anything_is_installed(tmp_path: Path) -> None:
+    host, packages = Offering(str(tmp_path), lists=False), AptPackages(RUNTIME, judge=no_1_6)
+    now = packages.look(host)
+    assert isinstance(now, Known)
+    assert packages.target(now) != now
+    host.lists = True  # as the lists are read anew
+    with pytest.raises(CaasError, match=r"containerd 1\.6 does not do"):
+        packages.apply(host, now)
+    assert host.ran == []
+    assert AptPackages(RUNTIME).apply(host, now) == Done()
+    assert host.ran == ["apt-get"]
+
+
+def test_a_look_that_sees_the_lists_says_so_too(tmp_path: Path) -> None:
+    host = Offering(str(tmp_path))
+    with pytest.raises(CaasError, match=r"containerd 1\.6 does not do"):
+        AptPackages(RUNTIME, judge=no_1_6).look(host)
+    assert "would install containerd 1.6.20" in repr(AptPackages(RUNTIME).look(host))
 
 
 LINES = st.sampled_from(

@@ -10,12 +10,11 @@ from caasctl.facts.kubernetes_tools import Packages
 from caasctl.facts.os import OsRelease
 from caasctl.facts.os_apt import AptOffers
 from caasctl.model import Check, Facts, Finding, Fix, FixKind, check, failed, passed, warned
+from caasctl.needs.containerd import BETTER, pair
 from caasctl.needs.packages import wanted
 from caasctl.profile import NodeProfile
-from caasctl.syntax import versions
 
 _OF_RELEASE = re.compile(r"containerd-(?:static-)?v?(\d+\.\d+\.\d+)")
-_NUMBER = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
 
 
 @check(
@@ -33,20 +32,15 @@ def wanted_version(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     if facts[ContainerdBinaries].paths or profile.spec.packages.install == "off":
         return
     told, where = _told(facts, profile)
-    number = _NUMBER.search(told)
-    if number is None:
+    found = pair(told, profile)
+    if found is None:
         return
-    version, minor = (int(number[1]), int(number[2]), int(number[3] or 0)), profile.spec.kubernetes.minor
-    said = f"{told} ({where}) with Kubernetes {versions.text(minor)}"
-    cannot, doubts = versions.containerd_cannot_run(version, minor), versions.containerd_doubts(version, minor)
-    fix = Fix("in the profile: spec.packages.containerd: {from: docker} with its fingerprint, or {from: tarball} with a release of"
-              " containerd 2.3 and its sha256", FixKind.EDIT)  # fmt: skip
-    if cannot:
-        yield failed(said, wanted="containerd 2.3", fix=fix, cause=cannot)
-    elif doubts:
-        yield warned(
-            said, wanted="a tested pair with support: containerd 2.3", fix=fix, cause=f"It should run, but {doubts}."
-        )
+    said, fix = f"{found.version} ({where}) with Kubernetes {found.kubernetes}", Fix(BETTER, FixKind.EDIT)
+    if found.cannot:
+        yield failed(said, wanted="containerd 2.3", fix=fix, cause=found.cannot)
+    elif found.doubts:
+        yield warned(said, wanted="a tested pair with support: containerd 2.3", fix=fix,
+                     cause=f"It should run, but {found.doubts}.")  # fmt: skip
     else:
         yield passed(said)
 
@@ -74,7 +68,7 @@ def _told(facts: Facts, profile: NodeProfile) -> tuple[str, str]:
         return (named[1] if named else spec.version), "the profile"
     name = next((p.name for p in wanted(profile, facts[OsRelease], "").packages if p.program == "containerd"), "")
     found = offers.versions.get(name, ()) if offers else ()
-    return (found[0].partition(":")[2] or found[0], f"package {name}") if found else ("", "")
+    return (found[0], f"package {name}") if found else ("", "")
 
 
 CHECKS: tuple[Check, ...] = (wanted_version,)

@@ -1,14 +1,19 @@
-"""What containerd should be told: the pause image of the Kubernetes version, and the handlers on the Kata tree that is there."""
+"""Which containerd goes with a Kubernetes, and what it should be told: the pause image, the handlers on the Kata tree that is there."""
 
 from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
 
 from caasctl.facts.containerd import ContainerdVersion
 from caasctl.facts.containerd_config import ContainerdConfig
 from caasctl.facts.gpu import PciFunctions
 from caasctl.facts.kata import SHIM, KataTree, KataTrees
-from caasctl.model import Facts
+from caasctl.model import CaasError, Facts
 from caasctl.profile import AUTO, NodeProfile
-from caasctl.syntax import kata_release
+from caasctl.syntax import kata_release, versions
 from caasctl.syntax.containerd.imports import merged
 from caasctl.syntax.containerd.registries import CERTS, Registry, with_certs
 from caasctl.syntax.containerd.tables import DROP_IN, cri
@@ -17,6 +22,58 @@ from caasctl.syntax.containerd.wanted import Handler, Wanted
 # Tags that kubeadm's own list names (`kubeadm config images list`); the newest is used for what is newer than the table.
 PAUSE = {(1, 33): "3.10", (1, 34): "3.10.1", (1, 35): "3.10.1", (1, 36): "3.10.2", (1, 37): "3.10.2"}
 NEWEST_KNOWN = max(PAUSE)
+BETTER = (
+    "in the profile: spec.packages.containerd: {from: docker} with its fingerprint, or {from: tarball} with a release of"
+    " containerd 2.3 and its sha256"
+)
+_CHECK = "containerd.wanted"
+_NUMBER = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A containerd that would be installed with the profile's Kubernetes. version: without epoch. kubernetes: 1.36.
+
+    cannot: why they do not work together, a sentence, "" where they do. doubts: what speaks against them, in clauses.
+    """
+
+    version: str
+    kubernetes: str
+    cannot: str
+    doubts: str
+
+
+def pair(told: str, profile: NodeProfile) -> Pair | None:
+    """told: a version as a package or a release has it; None where it is none."""
+    version = told.rpartition(":")[2]
+    number = _NUMBER.search(version)
+    if number is None:
+        return None
+    found, minor = (int(number[1]), int(number[2]), int(number[3] or 0)), profile.spec.kubernetes.minor
+    return Pair(
+        version,
+        versions.text(minor),
+        versions.containerd_cannot_run(found, minor),
+        versions.containerd_doubts(found, minor),
+    )
+
+
+def refusal(profile: NodeProfile, chosen: Mapping[str, str]) -> CaasError | None:
+    """Why the packages that apt chose are not installed, None where they may be. chosen: package -> version.
+
+    The check containerd.wanted says the same, where apt's lists are there for it; a waiver of it is one of this, too.
+    """
+    if profile.waives(_CHECK, datetime.now(timezone.utc).date()):
+        return None
+    for name in ("containerd", "containerd.io"):
+        found = pair(chosen.get(name, ""), profile)
+        if found and found.cannot:
+            return CaasError(
+                f"{name} {found.version} does not go with Kubernetes {found.kubernetes}",
+                cause=f"it is what apt has on offer, and it was not installed: {found.cannot}",
+                fix=f"{BETTER}; then run the same command again",
+            )
+    return None
 
 
 def wanted(facts: Facts, profile: NodeProfile) -> Wanted:

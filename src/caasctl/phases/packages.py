@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from urllib.parse import urlsplit
 
 from caasctl import formats
@@ -27,6 +28,7 @@ from caasctl.facts.os_restarts import UnattendedPackages
 from caasctl.facts.os_system import Disk
 from caasctl.facts.os_upgrades import AutoUpgrades
 from caasctl.model import HEADER, Facts
+from caasctl.needs import containerd
 from caasctl.needs.network import proxy
 from caasctl.needs.packages import HELD, Download, Package, Repository, Wanted, manager, wanted
 from caasctl.profile import NodeProfile
@@ -67,7 +69,7 @@ def desired(facts: Facts, profile: NodeProfile) -> Iterator[Resource]:
     yield from repositories
     folder = profile.airgap.packages if profile.airgap else ""
     yield AptLists(want.packages, after=tuple(one.name for one in repositories), folder=folder)
-    yield AptPackages(want.packages, folder=folder)
+    yield AptPackages(want.packages, folder=folder, judge=partial(containerd.refusal, profile))
     if profile.spec.packages.hold:
         yield AptHolds(tuple(package for package in want.packages if package.name in HELD))
     yield from (_release(one) for one in want.downloads)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from caasctl.model import CaasError, CommandError, Unreadable
 from caasctl.protocol import Done, Known, Outcome, Reader, State, Undo, Unknown, Writer
@@ -59,9 +59,16 @@ class AptLists:
         return Undo(nothing="apt's lists are what the repositories hold")
 
 
+# Package -> version that apt chose; why these may not be installed, None where they may
+Judge = Callable[[Mapping[str, str]], CaasError | None]
+
+
 @dataclass(frozen=True)
 class AptPackages:
-    """What is not there, in one transaction of exact versions; what is there stays as it is, whatever its version."""
+    """What is not there, in one transaction of exact versions; what is there stays as it is, whatever its version.
+
+    judge: pure; asked before anything is installed.
+    """
 
     packages: tuple[Package, ...]
     after: tuple[str, ...] = ()
@@ -69,6 +76,7 @@ class AptPackages:
     reboots: bool = False
     name: str = "packages:apt"
     folder: str = ""  # of the flat repository that alone is asked
+    judge: Judge = field(default=lambda _: None, compare=False)
 
     def look(self, host: Reader) -> State:
         """parts: a line for each package that is there. text: `would install NAME VERSION` and so on, as far as apt tells today."""
@@ -76,7 +84,7 @@ class AptPackages:
             lines = {package.name: _line(host, package) for package in self.packages}
             absent = [package for package in self.packages if not lines[package.name]]
             there = Known("".join(filter(None, lines.values())))
-            return Known(_would(host, absent, self.folder) if absent else "", parts=((self.name, there),))
+            return Known(_would(host, absent, self.folder, self.judge) if absent else "", parts=((self.name, there),))
         except Unreadable as unreadable:
             return Unknown(str(unreadable))
 
@@ -134,7 +142,7 @@ class AptPackages:
         found = apt_get.offer(host, absent, self.folder)
         if found.lacking:
             raise _lacks(self.packages, found.lacking)
-        why = apt_get.refused(*apt_get.simulated(host, found.chosen, self.folder))
+        why = self.judge(found.chosen) or apt_get.refused(*apt_get.simulated(host, found.chosen, self.folder))
         if why:
             raise why
         return dict(found.chosen)
@@ -213,8 +221,8 @@ def _wanted(package: Package, chosen: str, folder: str) -> str:
     return f"{package.name} {chosen or package.version or 'as offered'}, of {of}\n"
 
 
-def _would(host: Reader, absent: list[Package], folder: str) -> str:
-    """What apt would do, a line each. Raises CaasError where it would take something away; "" before its lists tell."""
+def _would(host: Reader, absent: list[Package], folder: str, judge: Judge) -> str:
+    """What apt would do, a line each; "" before its lists tell. Raises CaasError where it would take something away, or by `judge`."""
     try:
         found = apt_get.offer(host, absent, folder)
         if not found.chosen:
@@ -222,7 +230,7 @@ def _would(host: Reader, absent: list[Package], folder: str) -> str:
         steps, cannot = apt_get.simulated(host, found.chosen, folder)
     except Unreadable:  # another host's tree; the real run asks again
         return ""
-    why = apt_get.refused(steps, "" if found.lacking else cannot)
+    why = judge(found.chosen) or apt_get.refused(steps, "" if found.lacking else cannot)
     if why:
         raise why
     said = (("install", steps.install), ("upgrade", steps.upgrade))
