@@ -808,6 +808,9 @@ each a_stat \
 	'/etc/systemd/system/k3s.service' \
 	'/etc/systemd/system/rke2-agent.service' \
 	'/etc/systemd/system/rke2-server.service' \
+	'/etc/systemd/system/snap.k8s.containerd.service' \
+	'/etc/systemd/system/snap.k8s.k8sd.service' \
+	'/etc/systemd/system/snap.k8s.kubelet.service' \
 	'/etc/systemd/system/snap.microk8s.daemon-containerd.service' \
 	'/etc/systemd/system/snap.microk8s.daemon-kubelite.service' \
 	'/etc/udev/rules.d/*.rules' \
@@ -820,6 +823,9 @@ each a_stat \
 	'/lib/systemd/system/k3s.service' \
 	'/lib/systemd/system/rke2-agent.service' \
 	'/lib/systemd/system/rke2-server.service' \
+	'/lib/systemd/system/snap.k8s.containerd.service' \
+	'/lib/systemd/system/snap.k8s.k8sd.service' \
+	'/lib/systemd/system/snap.k8s.kubelet.service' \
 	'/lib/systemd/system/snap.microk8s.daemon-containerd.service' \
 	'/lib/systemd/system/snap.microk8s.daemon-kubelite.service' \
 	'/opt/bin/cilium' \
@@ -879,6 +885,9 @@ each a_stat \
 	'/run/systemd/system/k3s.service' \
 	'/run/systemd/system/rke2-agent.service' \
 	'/run/systemd/system/rke2-server.service' \
+	'/run/systemd/system/snap.k8s.containerd.service' \
+	'/run/systemd/system/snap.k8s.k8sd.service' \
+	'/run/systemd/system/snap.k8s.kubelet.service' \
 	'/run/systemd/system/snap.microk8s.daemon-containerd.service' \
 	'/run/systemd/system/snap.microk8s.daemon-kubelite.service' \
 	'/run/systemd/timesync/synchronized' \
@@ -904,6 +913,7 @@ each a_stat \
 	'/snap/bin/helm' \
 	'/snap/bin/ip' \
 	'/snap/bin/iptables' \
+	'/snap/bin/k8s' \
 	'/snap/bin/kubeadm' \
 	'/snap/bin/kubectl' \
 	'/snap/bin/kubelet' \
@@ -922,6 +932,9 @@ each a_stat \
 	'/sys/fs/cgroup/system.slice/kubelet.service' \
 	'/sys/fs/cgroup/system.slice/rke2-agent.service' \
 	'/sys/fs/cgroup/system.slice/rke2-server.service' \
+	'/sys/fs/cgroup/system.slice/snap.k8s.containerd.service' \
+	'/sys/fs/cgroup/system.slice/snap.k8s.k8sd.service' \
+	'/sys/fs/cgroup/system.slice/snap.k8s.kubelet.service' \
 	'/sys/fs/cgroup/system.slice/snap.microk8s.daemon-containerd.service' \
 	'/sys/fs/cgroup/system.slice/snap.microk8s.daemon-kubelite.service' \
 	'/sys/fs/cgroup/systemd/system.slice' \
@@ -933,6 +946,9 @@ each a_stat \
 	'/sys/fs/cgroup/systemd/system.slice/kubelet.service' \
 	'/sys/fs/cgroup/systemd/system.slice/rke2-agent.service' \
 	'/sys/fs/cgroup/systemd/system.slice/rke2-server.service' \
+	'/sys/fs/cgroup/systemd/system.slice/snap.k8s.containerd.service' \
+	'/sys/fs/cgroup/systemd/system.slice/snap.k8s.k8sd.service' \
+	'/sys/fs/cgroup/systemd/system.slice/snap.k8s.kubelet.service' \
 	'/sys/fs/cgroup/systemd/system.slice/snap.microk8s.daemon-containerd.service' \
 	'/sys/fs/cgroup/systemd/system.slice/snap.microk8s.daemon-kubelite.service' \
 	'/sys/fs/cgroup/unified/system.slice' \
@@ -944,6 +960,9 @@ each a_stat \
 	'/sys/fs/cgroup/unified/system.slice/kubelet.service' \
 	'/sys/fs/cgroup/unified/system.slice/rke2-agent.service' \
 	'/sys/fs/cgroup/unified/system.slice/rke2-server.service' \
+	'/sys/fs/cgroup/unified/system.slice/snap.k8s.containerd.service' \
+	'/sys/fs/cgroup/unified/system.slice/snap.k8s.k8sd.service' \
+	'/sys/fs/cgroup/unified/system.slice/snap.k8s.kubelet.service' \
 	'/sys/fs/cgroup/unified/system.slice/snap.microk8s.daemon-containerd.service' \
 	'/sys/fs/cgroup/unified/system.slice/snap.microk8s.daemon-kubelite.service' \
 	'/sys/module' \
@@ -992,6 +1011,9 @@ each a_stat \
 	'/usr/lib/systemd/system/k3s.service' \
 	'/usr/lib/systemd/system/rke2-agent.service' \
 	'/usr/lib/systemd/system/rke2-server.service' \
+	'/usr/lib/systemd/system/snap.k8s.containerd.service' \
+	'/usr/lib/systemd/system/snap.k8s.k8sd.service' \
+	'/usr/lib/systemd/system/snap.k8s.kubelet.service' \
 	'/usr/lib/systemd/system/snap.microk8s.daemon-containerd.service' \
 	'/usr/lib/systemd/system/snap.microk8s.daemon-kubelite.service' \
 	'/usr/local/bin/cilium' \
@@ -1028,6 +1050,9 @@ each a_stat \
 	'/usr/local/lib/systemd/system/k3s.service' \
 	'/usr/local/lib/systemd/system/rke2-agent.service' \
 	'/usr/local/lib/systemd/system/rke2-server.service' \
+	'/usr/local/lib/systemd/system/snap.k8s.containerd.service' \
+	'/usr/local/lib/systemd/system/snap.k8s.k8sd.service' \
+	'/usr/local/lib/systemd/system/snap.k8s.kubelet.service' \
 	'/usr/local/lib/systemd/system/snap.microk8s.daemon-containerd.service' \
 	'/usr/local/lib/systemd/system/snap.microk8s.daemon-kubelite.service' \
 	'/usr/local/runtime-rs/bin/containerd-shim-kata-v2' \
@@ -1088,6 +1113,7 @@ each a_stat \
 	'/var/lib/rancher/rke2' \
 	'/var/lib/rancher/rke2/agent/etc/containerd' \
 	'/var/lib/rpm' \
+	'/var/snap/k8s' \
 	'/var/snap/microk8s' \
 	'/var/snap/microk8s/current/args/containerd.toml'
 each an_lstat \

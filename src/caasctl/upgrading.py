@@ -37,6 +37,7 @@ _UPGRADES = {
     "rke2": "https://docs.rke2.io/upgrade",
     "k0s": "https://docs.k0sproject.io/stable/upgrade/",
     "microk8s": "https://microk8s.io/docs/upgrading",
+    "Canonical Kubernetes": "https://documentation.ubuntu.com/canonical-kubernetes/latest/snap/howto/upgrades/",
 }
 _ALSO = ("kubernetes.certificates",)
 # All that the plan and its refusals read; what else a host has is no matter of an upgrade

@@ -47,6 +47,29 @@ def test_each_distribution_has_its_own_way_of_going() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("cluster", "said", "fix"),
+    [
+        (
+            OtherCluster("microk8s", snaps=("/var/lib/snapd/snaps/microk8s_1.snap",)),
+            "microk8s is installed, and does not run now: /var/lib/snapd/snaps/microk8s_1.snap",
+            ("snap remove --purge microk8s   #", "microk8s kubectl drain NODE", "or leave this host to it"),
+        ),
+        (
+            OtherCluster("Canonical Kubernetes", ("snap.k8s.kubelet.service",), running=True, remove="/snap/bin/k8s", snaps=("/var/lib/snapd/snaps/k8s_4096.snap",)),
+            "Canonical Kubernetes runs: snap.k8s.kubelet.service, /var/lib/snapd/snaps/k8s_4096.snap",
+            ("snap remove --purge k8s   #", "k8s kubectl drain NODE", "k8s remove-node NODE", "/etc/containerd", "/opt/cni/bin", "or leave this host to it"),
+        ),
+    ],
+)  # fmt: skip
+def test_a_cluster_in_a_snap_is_drained_then_purged_and_it_is_said_what_goes(
+    cluster: OtherCluster, said: str, fix: tuple[str, ...]
+) -> None:
+    found = only(other_cluster, Cluster(), OtherClusters((cluster,)), *BARE)
+    assert (found.level, found.yours, found.found) == (Level.FAIL, True, said)
+    assert [part for part in fix if part not in text(found)] == []
+
+
 def test_a_distribution_of_which_only_data_is_left_is_in_nobody_s_way() -> None:
     found = only(other_cluster, OTHERS, OtherClusters(), *BARE)
     assert (found.level, found.found) == (

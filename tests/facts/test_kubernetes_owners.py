@@ -35,6 +35,29 @@ def test_an_empty_tree_has_none_of_them(tmp_path: Path) -> None:
             ("/etc/systemd/system/snap.microk8s.daemon-kubelite.service", "/snap/bin/microk8s"),
             OtherCluster("microk8s", ("snap.microk8s.daemon-kubelite.service",), remove="/snap/bin/microk8s"),
         ),
+        (
+            ("/var/lib/snapd/snaps/microk8s_1.snap", "/var/lib/snapd/snaps/microk8s-tools_1.snap"),
+            OtherCluster("microk8s", snaps=("/var/lib/snapd/snaps/microk8s_1.snap",)),
+        ),
+        (
+            (
+                "/var/lib/snapd/snaps/k8s_4096.snap",
+                "/snap/bin/k8s",
+                "/etc/systemd/system/snap.k8s.kubelet.service",
+                f"{SLICE}/snap.k8s.k8sd.service/cgroup.procs",
+            ),
+            OtherCluster(
+                "Canonical Kubernetes",
+                ("snap.k8s.kubelet.service",),
+                running=True,
+                remove="/snap/bin/k8s",
+                snaps=("/var/lib/snapd/snaps/k8s_4096.snap",),
+            ),
+        ),
+        (
+            ("/var/lib/snapd/snaps/k8s_x1.snap",),
+            OtherCluster("Canonical Kubernetes", snaps=("/var/lib/snapd/snaps/k8s_x1.snap",)),
+        ),
         (("/usr/local/bin/k0s", "/var/lib/k0s/x"), OtherCluster("k0s", remove="/usr/local/bin/k0s")),
     ],
 )

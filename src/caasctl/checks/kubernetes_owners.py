@@ -16,7 +16,17 @@ _ENDPOINT = re.compile(r"--container-runtime-endpoint[= ](\S+)")
 _SERVICES = ("kubelet", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "etcd")
 
 
-_REMOVE = {"k0s": "k0s stop && k0s reset", "microk8s": "snap remove --purge microk8s"}  # others bring a program for it
+_FIRST = "with all its pods and volumes: move what is needed first"
+_SNAP = (
+    "takes its pods, volumes, images, certificates and datastore{}; or leave this host to it, and make another the node"
+)
+_REMOVE = {  # others bring a program for it
+    "k0s": f"k0s stop && k0s reset   # {_FIRST}",
+    "microk8s": "snap remove --purge microk8s   # first `microk8s kubectl drain NODE`, then `microk8s leave`; "
+    + _SNAP.format(""),
+    "Canonical Kubernetes": "snap remove --purge k8s   # first, on another node of it: `k8s kubectl drain NODE`, `k8s remove-node NODE`; "
+    + _SNAP.format(", and its /etc/containerd, /var/lib/containerd and /opt/cni/bin"),
+}
 
 
 @check(
@@ -25,11 +35,11 @@ _REMOVE = {"k0s": "k0s stop && k0s reset", "microk8s": "snap remove --purge micr
     reads=(Cluster, OtherClusters, *READS),
     why="Two Kubernetes on one host share ports 6443 and 10250, /etc/cni/net.d and the firewall: one of them does not start.",
     fix="Take the other one down with its own program, or give this one another host.",
-    source="documentation of k3s, RKE2, k0s and MicroK8s, uninstalling",
+    source="documentation of k3s, RKE2, k0s, MicroK8s and Canonical Kubernetes, uninstalling",
     gates=("packages", "containerd", "kubeadm"),
 )
 def other_cluster(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
-    """Units, programs and folders of k3s, rke2, k0s and microk8s; files of a cluster on a host without its kubelet."""
+    """Units, programs, snaps and folders of k3s, rke2, k0s, microk8s and Canonical Kubernetes; files of a cluster on a host without its kubelet."""
     others, clusters = facts[Cluster].others, facts[OtherClusters]
     names = dict.fromkeys((*(name for name, _ in others), *(cluster.name for cluster in clusters.clusters)))
     for name in names:
@@ -58,14 +68,14 @@ def _other(name: str, paths: tuple[str, ...], cluster: OtherCluster | None) -> F
                       cause="They do no harm but for the room that they take, and hold the keys of the cluster that was.",
                       fix=Fix(f"look whether anybody needs them, then: rm -r {' '.join(paths)}", FixKind.EDIT))  # fmt: skip
     state = "runs" if cluster.running else "is installed, and does not run now"
-    where = ", ".join((*cluster.units, *paths)) or cluster.remove
-    remove = _REMOVE.get(name) or cluster.remove
+    where = ", ".join((*cluster.units, *cluster.snaps, *paths)) or cluster.remove
+    remove = _REMOVE.get(name) or (f"{cluster.remove}   # {_FIRST}" if cluster.remove else "")
     return failed(
         f"{name} {state}: {where}",
         wanted="no other Kubernetes",
         subject=name,
         cause=f"{name} brings its own kubelet, containerd and network, and holds ports 6443 and 10250.",
-        fix=Fix(f"{remove}   # with all its pods and volumes: move what is needed first")
+        fix=Fix(remove)
         if remove
         else Fix(f"systemctl disable --now {' '.join(cluster.units)}, and remove it as it was installed", FixKind.EDIT),
     )

@@ -29,6 +29,7 @@ _OTHERS = (
     ("rke2", "/etc/rancher/rke2"),
     ("rke2", "/var/lib/rancher/rke2"),
     ("microk8s", "/var/snap/microk8s"),
+    ("Canonical Kubernetes", "/var/snap/k8s"),
     ("k0s", "/etc/k0s"),
     ("k0s", "/var/lib/k0s"),
 )

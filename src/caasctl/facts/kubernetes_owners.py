@@ -24,7 +24,13 @@ _DISTRIBUTIONS = {  # units, and what takes it down
         ("snap.microk8s.daemon-kubelite.service", "snap.microk8s.daemon-containerd.service"),
         ("/snap/bin/microk8s",),
     ),
+    "Canonical Kubernetes": (
+        ("snap.k8s.kubelet.service", "snap.k8s.containerd.service", "snap.k8s.k8sd.service"),
+        ("/snap/bin/k8s",),
+    ),
 }
+_SNAP_FOLDER = "/var/lib/snapd/snaps"
+_SNAP_OF = {"microk8s": "microk8s", "Canonical Kubernetes": "k8s"}
 _SNAPS = re.compile(
     r"^(kubelet|kubeadm|kubectl|helm|docker|kube-apiserver|kube-controller-manager|kube-scheduler|kube-proxy|etcd)_\w+\.snap$"
 )
@@ -35,23 +41,24 @@ _RUNTIMES = {"CRI-O": "crio.service", "cri-dockerd": "cri-docker.service"}
 class OtherCluster:
     """A distribution of Kubernetes with its own way of installing. units: those that are there. running: one of them.
 
-    remove: the program that takes it down, "" where it is not there.
+    remove: the program that takes it down, "" where it is not there. snaps: files of its snap, of one that is disabled too.
     """
 
     name: str
     units: tuple[str, ...] = ()
     running: bool = False
     remove: str = ""
+    snaps: tuple[str, ...] = ()
 
     @property
     def installed(self) -> bool:
         """Whether more is left of it than data."""
-        return bool(self.units or self.remove)
+        return bool(self.units or self.remove or self.snaps)
 
 
 @dataclass(frozen=True)
 class OtherClusters:
-    """Those of which a unit or a program is there."""
+    """Those of which a unit, a program or a snap is there."""
 
     clusters: tuple[OtherCluster, ...] = ()
 
@@ -92,11 +99,17 @@ def _clusters(host: Reader) -> Iterator[OtherCluster]:
         there = tuple(unit for unit in units if has_unit(host, unit))
         used = name != "k0s" or bool(there) or host.stat("/var/lib/k0s") is not None  # its program alone does nothing
         remove = next((path for path in programs if host.stat(path)), "") if used else ""
-        yield OtherCluster(name, there, any(runs(host, unit) for unit in units), remove)
+        yield OtherCluster(name, there, any(runs(host, unit) for unit in units), remove, _snaps_of(host, name))
+
+
+def _snaps_of(host: Reader, name: str) -> tuple[str, ...]:
+    snap = _SNAP_OF.get(name)
+    files = (host.list(_SNAP_FOLDER) or ()) if snap else ()
+    return tuple(f"{_SNAP_FOLDER}/{file}" for file in files if re.fullmatch(rf"{snap}_\w+\.snap", file))
 
 
 def read_snaps(host: Reader) -> Snaps:
-    found = (_SNAPS.match(name) for name in host.list("/var/lib/snapd/snaps") or ())
+    found = (_SNAPS.match(name) for name in host.list(_SNAP_FOLDER) or ())
     return Snaps(tuple(dict.fromkeys(said[1] for said in found if said)))
 
 
