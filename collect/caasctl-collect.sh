@@ -484,6 +484,7 @@ each a_file \
 	'/usr/local/sbin/docker' \
 	'/usr/sbin/grub-mkconfig' \
 	'/var/lib/caasctl/reboot.json' \
+	'/var/lib/dpkg/arch' \
 	'/var/lib/dpkg/status' \
 	'/var/lib/kubelet/config.yaml' \
 	'/var/lib/kubelet/device-plugins/kubelet_internal_checkpoint' \
@@ -814,6 +815,8 @@ each a_stat \
 	'/etc/systemd/system/snap.microk8s.daemon-containerd.service' \
 	'/etc/systemd/system/snap.microk8s.daemon-kubelite.service' \
 	'/etc/udev/rules.d/*.rules' \
+	'/lib/ld-linux-aarch64.so.1' \
+	'/lib/ld64.so.1' \
 	'/lib/modules/*/modules.dep' \
 	'/lib/systemd/system/cri-docker.service' \
 	'/lib/systemd/system/crio.service' \
@@ -828,6 +831,8 @@ each a_stat \
 	'/lib/systemd/system/snap.k8s.kubelet.service' \
 	'/lib/systemd/system/snap.microk8s.daemon-containerd.service' \
 	'/lib/systemd/system/snap.microk8s.daemon-kubelite.service' \
+	'/lib64/ld-linux-x86-64.so.2' \
+	'/lib64/ld64.so.2' \
 	'/opt/bin/cilium' \
 	'/opt/bin/conntrack' \
 	'/opt/bin/crictl' \
@@ -1296,6 +1301,7 @@ if [ -z "$ROOT" ]; then
 	ask 6 systemctl show -p LoadState,ActiveState,UnitFileState,ActiveEnterTimestampMonotonic -- kubelet.service
 	ask 6 systemctl show -p LoadState,ActiveState,UnitFileState,ActiveEnterTimestampMonotonic -- swapfile.swap
 	ask 6 systemctl show -p NeedDaemonReload -- caasctl-gpu.service
+	ask 6 uname -m
 fi
 
 say "caasctl-collect: writing"

@@ -27,7 +27,7 @@ from caasctl.facts import kata_host
 from caasctl.facts import os as system
 from caasctl.host import LiveHost
 from caasctl.host.safety import UnsafeError, mended
-from caasctl.model import CaasError, FactUnread, RefusedError, Unreadable
+from caasctl.model import CaasError, Exit, FactUnread, RefusedError, Unreadable
 from caasctl.profile import Airgap, ImageFile, NodeProfile
 from caasctl.profile_packages import TarballSpec
 from caasctl.protocol import Reader
@@ -37,8 +37,14 @@ Say = Callable[[str], None]
 _SHOWN = 12
 
 
+class UntoldError(CaasError):
+    """Nothing tells what the host is that is meant."""
+
+    exit_code = Exit.UNDETERMINED
+
+
 def target_of(host: Reader) -> Target:
-    """The host that is meant, as far as it decides what is needed. Raises Unreadable."""
+    """The host that is meant, as far as it decides what is needed. Raises Unreadable, UntoldError."""
     probes = [
         probe for probe in (*system.PROBES, *kata_host.PROBES) if probe.fact in (system.OsRelease, kata_host.Machine)
     ]
@@ -46,6 +52,9 @@ def target_of(host: Reader) -> Target:
     try:
         return Target(facts[system.OsRelease], facts[kata_host.Machine].word)
     except FactUnread as unread:
+        if unread.kind is kata_host.Machine:
+            raise UntoldError("which processor that host has cannot be told", cause=unread.reason,
+                              fix="record the host where it runs, as root: `caasctl facts --record FILE.tar.gz`, then here: --facts FILE.tar.gz") from unread  # fmt: skip
         path, _, why = unread.reason.partition(": ")
         raise Unreadable(path, why or "was not looked at") from unread
 

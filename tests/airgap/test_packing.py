@@ -10,7 +10,7 @@ import pytest
 
 from caasctl import commands, hidden, packing
 from caasctl.airgap import lacking
-from caasctl.model import CaasError
+from caasctl.model import CaasError, Exit
 from caasctl.syntax.packages import Repository
 
 HOSTS = Path(__file__).parents[1] / "hosts"
@@ -31,6 +31,32 @@ def test_another_distribution_is_refused_before_there_is_a_folder(tmp_path: Path
         assert "cannot be packed" in found.problem
         assert ("dnf" in found.fix) == has
     assert not (tmp_path / "out").exists()
+
+
+DISK = {"etc/os-release": 'ID=debian\nVERSION_ID="12"\nVERSION_CODENAME=bookworm\n',
+        "var/lib/dpkg/status": "Package: dpkg\nStatus: install ok installed\nArchitecture: arm64\nVersion: 1.21.22\n"}  # fmt: skip
+
+
+def disk(root: Path, files: dict[str, str]) -> commands.Session:
+    for path, text in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+    return commands.Session("single-node", (), None, str(root))
+
+
+def test_the_list_for_a_mounted_disk_is_of_its_own_architecture(tmp_path: Path) -> None:
+    found, target = packing.listed(disk(tmp_path, DISK))
+    assert target.architecture == "arm64"
+    assert {"kubelet", "containerd"} <= {item.name for item in found}
+
+
+def test_a_disk_that_does_not_tell_its_architecture_is_said_in_words(tmp_path: Path) -> None:
+    with pytest.raises(CaasError) as caught:
+        packing.listed(disk(tmp_path, {"etc/os-release": DISK["etc/os-release"]}))
+    assert caught.value.exit_code is Exit.UNDETERMINED
+    assert caught.value.problem == "which processor that host has cannot be told"
+    assert "neither dpkg nor a loader" in caught.value.cause
+    assert "--facts" in caught.value.fix
 
 
 def test_a_path_is_not_taken_for_a_secrets_key(tmp_path: Path) -> None:

@@ -174,8 +174,31 @@ def test_the_machine_is_told_by_the_kernel_or_by_uname(tmp_path: Path) -> None:
     assert kata_host.read_machine(bundle(tmp_path / "b", {}, [uname])) == Machine("x86_64")
     with pytest.raises(Unreadable):
         kata_host.read_machine(bundle(tmp_path / "c", {}, [uname | {"stdout": ""}]))
-    with pytest.raises(Unreadable):
+    with pytest.raises(Unreadable, match=r"the processor's architecture: .* neither dpkg nor a loader"):
         kata_host.read_machine(tree(tmp_path / "d", {"/etc/x": ""}))
+
+
+DPKG = "Package: bash\nArchitecture: all\n\nPackage: dpkg\nStatus: install ok installed\nArchitecture: {}\nVersion: 1.21.22\n\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "name"),
+    [
+        ({"/var/lib/dpkg/status": DPKG.format("arm64"), "/lib64/ld-linux-x86-64.so.2": "x"}, "aarch64"),
+        ({"/var/lib/dpkg/status": DPKG.format("ppc64el")}, "ppc64le"),
+        ({"/var/lib/dpkg/status": "", "/var/lib/dpkg/arch": "amd64\narm64\n"}, "x86_64"),
+        ({"/lib64/ld-linux-x86-64.so.2": "x"}, "x86_64"),
+        ({"/lib/ld-linux-aarch64.so.1": "x"}, "aarch64"),
+        ({"/lib/ld-linux-aarch64.so.1": "x", "/lib64/ld-linux-x86-64.so.2": "x"}, ""),
+    ],
+)
+def test_a_disk_tells_its_machine_by_dpkg_or_by_its_loader(tmp_path: Path, files: dict[str, str], name: str) -> None:
+    host = tree(tmp_path, files)
+    if name:
+        assert kata_host.read_machine(host) == Machine(name)
+    else:
+        with pytest.raises(Unreadable):
+            kata_host.read_machine(host)
 
 
 def test_zstd_is_found_where_it_is(tmp_path: Path) -> None:

@@ -8,10 +8,24 @@ from dataclasses import dataclass
 from caasctl.model import Unreadable
 from caasctl.protocol import FileKind, Probe, Reader
 from caasctl.syntax import kata_release
+from caasctl.syntax.debian.stanzas import stanzas
 
 _OPEN_KVM = ("dd", "if=/dev/kvm", "of=/dev/null", "count=0", "status=none")  # opens it and reads nothing
 _SIZE = re.compile(r"(?:^|,)size=(?P<number>\d+)(?P<unit>[kmg%]?)", re.IGNORECASE)
 _TRANSPORTS = (("vmw_vsock_vmci_transport",), ("vmw_vsock_virtio_transport", "hv_sock"))
+_DPKG = "/var/lib/dpkg"
+_DPKG_WORDS = {
+    "amd64": "x86_64",
+    "arm64": "aarch64",
+    "ppc64el": "ppc64le",
+    "i386": "i686",
+}  # where uname has another word
+_LOADERS = {  # of glibc, for each processor that Kata and Kubernetes have releases for
+    "/lib64/ld-linux-x86-64.so.2": "x86_64",
+    "/lib/ld-linux-aarch64.so.1": "aarch64",
+    "/lib64/ld64.so.2": "ppc64le",
+    "/lib/ld64.so.1": "s390x",
+}
 _KIB = {"": 1 / 1024, "k": 1, "m": 1024, "g": 1024 * 1024}
 
 
@@ -144,11 +158,27 @@ def read_shm(host: Reader) -> Shm:
 
 
 def read_machine(host: Reader) -> Machine:
-    """The kernel tells since 6.1; before, and under another name, uname does."""
-    name = (host.read("/proc/sys/kernel/arch") or "").strip() or host.query("uname", "-m").stdout.strip()
+    """The kernel tells since 6.1; before, and under another name, uname does; of a disk, what is installed on it."""
+    name = (host.read("/proc/sys/kernel/arch") or "").strip() or _by_uname(host) or _by_disk(host)
     if not name:
-        raise Unreadable("uname -m", "says nothing")
+        raise Unreadable("the processor's architecture", "uname says nothing, and neither dpkg nor a loader in /lib and /lib64 tells it")  # fmt: skip
     return Machine(name)
+
+
+def _by_uname(host: Reader) -> str:
+    """What it says; "" of a tree, too, for which no command speaks."""
+    try:
+        return host.query("uname", "-m").stdout.strip()
+    except Unreadable:
+        return ""
+
+
+def _by_disk(host: Reader) -> str:
+    """Dpkg's own package is of the architecture that is native; /var/lib/dpkg/arch has that first. "" where loaders are of two."""
+    own = next((one for one in stanzas(host.read(f"{_DPKG}/status") or "") if one.get("package") == "dpkg"), {})
+    word = own.get("architecture") or (host.read(f"{_DPKG}/arch") or "").partition("\n")[0].strip()
+    loaders = [name for path, name in _LOADERS.items() if host.stat(path)]
+    return _DPKG_WORDS.get(word, word) or (loaders[0] if len(loaders) == 1 else "")
 
 
 def read_zstd(host: Reader) -> Zstd:
