@@ -12,7 +12,11 @@ from caasctl.needs import packages
 from caasctl.needs.packages import Wanted, manager, wanted
 
 BOOKWORM = OsRelease("debian", (), "12", "Debian GNU/Linux 12", "bookworm")
-MINT = OsRelease("linuxmint", ("ubuntu", "debian"), "22", "Linux Mint 22", "wilma")
+MINT = OsRelease("linuxmint", ("ubuntu", "debian"), "22", "Linux Mint 22", "wilma", ("ubuntu", "noble"))
+LMDE = OsRelease("linuxmint", ("debian",), "6", "LMDE 6 (faye)", "faye", ("debian", "bookworm"))
+OWN_BUILD = OsRelease("ourlinux", ("ubuntu", "debian"), "24.04", "Our Linux", "noble")
+RASPBIAN = OsRelease("raspbian", ("debian",), "12", "Raspbian GNU/Linux 12 (bookworm)", "bookworm")
+JAMMY = OsRelease("ubuntu", ("debian",), "22.04", "Ubuntu 22.04.5 LTS", "jammy")
 ROCKY = OsRelease("rocky", ("rhel", "centos", "fedora"), "9.4", "Rocky Linux 9.4")
 FEDORA = OsRelease("fedora", (), "42", "Fedora 42")
 SHA = "0123456789ABCDEF" * 4
@@ -69,6 +73,22 @@ def test_dockers_containerd_brings_its_runc() -> None:
         ("stable",),
     )
     assert docker.key == "https://download.docker.com/linux/debian/gpg"
+
+
+@pytest.mark.parametrize(
+    ("on", "folder", "suite"),
+    [
+        (MINT, "ubuntu", "noble"),
+        (LMDE, "debian", "bookworm"),
+        (OWN_BUILD, "ubuntu", "noble"),
+        (RASPBIAN, "debian", "bookworm"),
+        (JAMMY, "ubuntu", "jammy"),
+    ],
+)
+def test_dockers_repository_is_that_of_what_a_distribution_is_built_on(on: OsRelease, folder: str, suite: str) -> None:
+    (docker,) = (one for one in _wanted("packages.containerd.from=docker", on=on).repositories if one.name == "docker")
+    assert (docker.uri, docker.suite) == (f"https://download.docker.com/linux/{folder}/", suite)
+    assert docker.key == f"https://download.docker.com/linux/{folder}/gpg"
 
 
 def test_tarballs_take_the_place_of_packages() -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from caasctl.model import Unreadable
 from caasctl.protocol import FileKind, Probe, Reader
-from caasctl.syntax import kernel
+from caasctl.syntax import kernel, os_release
 
 INITIAL_PID_NAMESPACE = "pid:[4026531836]"  # the kernel numbers its first one so (PROC_PID_INIT_INO)
 _CGROUP_HINTS = {"/docker": "docker", "/kubepods": "kubernetes", "/libpod": "podman", "/lxc": "lxc"}
@@ -20,7 +20,7 @@ _CGROUP_HINTS = {"/docker": "docker", "/kubepods": "kubernetes", "/libpod": "pod
 class OsRelease:
     """/etc/os-release. id: debian. id_like: the distributions it descends from. version_id: 12 or 22.04, "" if rolling.
 
-    codename: bookworm, as repositories name it; "" where the distribution has none.
+    codename: bookworm, as repositories name it, "" for none. base: (ubuntu, noble) of a derivative that says so.
     """
 
     id: str
@@ -28,6 +28,7 @@ class OsRelease:
     version_id: str
     pretty: str
     codename: str = ""
+    base: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True)
@@ -110,14 +111,13 @@ class Privileges:
 
 
 def parse_os_release(text: str) -> OsRelease:
-    pairs = (line.strip().partition("=") for line in text.splitlines() if not line.startswith("#"))
-    values = {name: value.strip("\"'") for name, equals, value in pairs if equals}
+    values = os_release.fields(text)
     identity = values.get("ID", "").lower()
     if not identity:
         raise Unreadable("/etc/os-release", "names no ID")
-    likes = tuple(values.get("ID_LIKE", "").lower().split())
-    codename = values.get("VERSION_CODENAME", "")
-    return OsRelease(identity, likes, values.get("VERSION_ID", ""), values.get("PRETTY_NAME", identity), codename)
+    likes, codename = tuple(values.get("ID_LIKE", "").lower().split()), values.get("VERSION_CODENAME", "")
+    version, pretty = values.get("VERSION_ID", ""), values.get("PRETTY_NAME", identity)
+    return OsRelease(identity, likes, version, pretty, codename, os_release.base(values))
 
 
 def parse_release(text: str) -> Kernel:

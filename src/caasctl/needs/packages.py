@@ -214,9 +214,14 @@ def _kubernetes_repository(profile: NodeProfile, by: str) -> Repository:
 
 
 def _docker_repository(profile: NodeProfile, distribution: OsRelease, by: str) -> Repository:
-    name = distribution.id if distribution.id in (*_DEBIANS, *_FEDORAS) else {"apt": "debian", "dnf": "centos"}[by]
+    """Docker has none for derivatives: theirs is that of what they are built on."""
+    base, codename = distribution.base
+    near = (distribution.id, base, "ubuntu" if "ubuntu" in distribution.id_like else "")
+    name = next((one for one in near if one in (*_DEBIANS, *_FEDORAS)), {"apt": "debian", "dnf": "centos"}[by])
     spec, setting = profile.spec.packages.containerd.docker, "spec.packages.containerd.docker"
-    return _repository(DOCKER, spec, f"{_DOCKER}/{name}/", distribution.codename, ("stable",), "gpg", setting)
+    return _repository(
+        DOCKER, spec, f"{_DOCKER}/{name}/", codename or distribution.codename, ("stable",), "gpg", setting
+    )
 
 
 def _repository(
