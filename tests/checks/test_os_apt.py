@@ -57,6 +57,18 @@ def test_sources_of_this_release_and_of_vendors_pass(more: tuple[Source, ...]) -
     assert found.level is Level.PASS
 
 
+def test_a_derivative_has_suites_of_its_own_and_of_what_it_is_built_on() -> None:
+    own = Source(LIST, "http://packages.linuxmint.com", "wilma")
+    noble = Source(LIST, "http://archive.ubuntu.com/ubuntu", "noble-updates")
+    jammy = Source(LIST, "http://archive.ubuntu.com/ubuntu", "jammy")
+    mint = AptSources(True, "wilma", (own, noble), base="noble")
+    assert only(apt_sources, mint, *BARE).level is Level.PASS
+    (found,) = judge(apt_sources, replace(mint, sources=(own, noble, jammy)), *BARE)
+    assert (found.level, found.wanted) == (Level.FAIL, "suites of noble")
+    assert found.fix
+    assert "jammy becomes noble" in found.fix.text
+
+
 def test_a_source_that_moves_with_the_archive_passes() -> None:
     assert sources(main=replace(MAIN, suite="stable"))[0].level is Level.PASS
 

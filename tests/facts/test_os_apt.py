@@ -42,6 +42,12 @@ def test_a_tree_without_apt_and_one_with_sources(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
+def test_a_derivative_s_sources_are_of_its_base_too(tmp_path: Path) -> None:
+    mint = "ID=linuxmint\nID_LIKE='ubuntu debian'\nVERSION_CODENAME=wilma\nUBUNTU_CODENAME=noble\n"
+    plant(tmp_path, {"/etc/os-release": mint, "/etc/apt/x": ""})
+    assert SOURCES(LiveHost(str(tmp_path))) == AptSources(True, "wilma", base="noble")
+
+
 def test_heads_of_release_files() -> None:
     text = f"==> /a <==\n{IN_RELEASE}\n==> /b <==\nrubbish\n\n==> /c <==\nOrigin: X\nDate: no day\n"
     a, b, c = parse_heads(text)

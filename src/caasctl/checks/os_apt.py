@@ -45,8 +45,8 @@ def apt_sources(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
     yield from wrong
     if not wrong and _own(found):
         yield passed(", ".join(dict.fromkeys(source.suite for source in _own(found))))
-    elif not wrong and found.codename:
-        yield failed("no source of this distribution", wanted=f"a source with the suite {found.codename}", subject="distribution",
+    elif not wrong and found.archive:
+        yield failed("no source of this distribution", wanted=f"a source with the suite {found.archive}", subject="distribution",
                      cause="Nothing that the packages of a node depend on can be installed.", fix=_add(found))  # fmt: skip
 
 
@@ -101,8 +101,12 @@ def _of(suite: str, codename: str) -> bool:
     return suite == codename or suite.startswith((f"{codename}-", f"{codename}/"))
 
 
+def _is_own(found: AptSources, suite: str) -> bool:
+    return _of(suite, found.codename) or _of(suite, found.archive) or _moving(suite)
+
+
 def _own(found: AptSources) -> list[Source]:
-    return [source for source in found.sources if _of(source.suite, found.codename) or _moving(source.suite)]
+    return [source for source in found.sources if _is_own(found, source.suite)]
 
 
 def _moving(suite: str) -> bool:
@@ -111,14 +115,14 @@ def _moving(suite: str) -> bool:
 
 def _others(found: AptSources) -> Iterator[Finding]:
     """Suites of the archive that are neither of this release nor move with the archive."""
-    if not found.codename:
+    if not found.archive:
         return
     for source in dict.fromkeys(found.sources):
-        if _archive(source) and not _of(source.suite, found.codename) and not _moving(source.suite):
+        if _archive(source) and not _is_own(found, source.suite):
             said = f"{source.uri} {source.suite}"
-            yield failed(f"{said}, on a host of {found.codename}", wanted=f"suites of {found.codename}", subject=source.path,
+            yield failed(f"{said}, on a host of {found.codename}", wanted=f"suites of {found.archive}", subject=source.path,
                          cause="apt takes the newest of every package: what it installs may need another release's C library.",
-                         fix=Fix(f"in {source.path}: {source.suite} becomes {_same(source.suite, found.codename)}", FixKind.EDIT),
+                         fix=Fix(f"in {source.path}: {source.suite} becomes {_same(source.suite, found.archive)}", FixKind.EDIT),
                          evidence=(Evidence(source.path, said),))  # fmt: skip
 
 
@@ -128,7 +132,7 @@ def _same(suite: str, codename: str) -> str:
 
 
 def _add(found: AptSources) -> Fix:
-    return Fix(f"a source with the suite {found.codename} in /etc/apt/sources.list, then: apt-get update", FixKind.EDIT)
+    return Fix(f"a source with the suite {found.archive} in /etc/apt/sources.list, then: apt-get update", FixKind.EDIT)
 
 
 @check(

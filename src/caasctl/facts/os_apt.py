@@ -11,6 +11,7 @@ from email.utils import parsedate_to_datetime
 from caasctl.host import glob
 from caasctl.model import Unreadable
 from caasctl.protocol import Probe, Reader
+from caasctl.syntax import os_release
 from caasctl.syntax.containerd.host import programs
 from caasctl.syntax.debian import pins, sources
 from caasctl.syntax.debian.pins import Pin
@@ -19,7 +20,6 @@ from caasctl.syntax.debian.stanzas import stanzas
 from caasctl.syntax.packages import apt, openpgp
 
 ETC, LISTS = "/etc/apt", "/var/lib/apt/lists"
-_CODENAME = re.compile(r'^VERSION_CODENAME="?([\w-]+)', re.MULTILINE)
 _FORMATS = (".list", ".sources")
 _RUNTIMES = ("containerd", "containerd.io")
 _HEAD = 24  # lines: a signature's armour, then the fields; the sums come after them
@@ -29,6 +29,7 @@ _HEAD = 24  # lines: a signature's armour, then the fields; the sums come after 
 class AptSources:
     """there: the host has apt. codename: VERSION_CODENAME of /etc/os-release. sources: those enabled, in apt's order.
 
+    base: the codename of what a derivative is built on, whose archive it uses, "" for none.
     keys: fingerprints in the files that a Signed-By names, by path; keys_unread: those that hold none we can read, and why.
     keys_gone: paths that a Signed-By names and that are not there. folders_gone: those of file: and copy: sources.
     """
@@ -40,6 +41,12 @@ class AptSources:
     folders_gone: frozenset[str] = frozenset()
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     keys_unread: Mapping[str, str] = field(default_factory=dict)
+    base: str = ""
+
+    @property
+    def archive(self) -> str:
+        """The release that the archive's own packages are of."""
+        return self.base or self.codename
 
 
 @dataclass(frozen=True)
@@ -102,15 +109,16 @@ def read_sources(host: Reader) -> AptSources:
     found = tuple(source for path in paths for source in sources.parse(path, host.read(path) or ""))
     keys = {key for source in found for key in source.keyrings}
     read, unread = _keyrings(host, keys)
-    told = _CODENAME.search(host.read("/etc/os-release") or "")
+    told = os_release.fields(host.read("/etc/os-release") or "")
     return AptSources(
         True,
-        told[1] if told else "",
+        told.get("VERSION_CODENAME", ""),
         found,
         frozenset(key for key in keys if not _is_there(host, key)),
         frozenset(source.folder for source in found if source.folder and not _is_there(host, source.folder)),
         read,
         unread,
+        os_release.base(told)[1],
     )
 
 
