@@ -81,7 +81,9 @@ def files(recording: Path) -> None:
     aftermath.put(recording, "/proc/stat", f"cpu  0 0 0 0 0 0 0 0 0 0\nbtime {BOOTED}\n")
     status = recording / "root/var/lib/dpkg/status"
     stanzas = (f"Package: {name}\nStatus: hold ok installed\nVersion: {_VERSION}-1.1\n" for name in _TOOLS)
-    before = status.read_text().replace("Package: containerd\nStatus: install", "Package: containerd\nStatus: hold")
+    before = status.read_text()
+    for name in ("containerd", "runc"):
+        before = before.replace(f"Package: {name}\nStatus: install", f"Package: {name}\nStatus: hold")
     status.write_text("\n".join((before.rstrip("\n") + "\n", *stanzas)))
 
 
