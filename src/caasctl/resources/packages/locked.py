@@ -9,9 +9,10 @@ from caasctl.model import CommandError
 from caasctl.protocol import Writer
 
 WAIT_S = 300.0  # whoever holds one may be upgrading the host
+# Not `Could not open lock file`, which ends in `Unable to lock directory` too: a file system that is read-only does not pass.
 # apt 2.6: `E: Could not get lock /var/lib/apt/lists/lock. It is held by process 1 (apt-get)`; dpkg 1.21: `dpkg: error: dpkg frontend
 # lock was locked by another process with pid 1`
-_HELD = re.compile(r"Could not get lock [^\n]*|[^\n]*locked by another process[^\n]*|Unable to lock directory [^\n]*")
+_HELD = re.compile(r"Could not get lock [^\n]*|[^\n]*locked by another process[^\n]*")
 
 
 def patiently(
