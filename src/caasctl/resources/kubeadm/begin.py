@@ -14,7 +14,7 @@ from caasctl.resources.kubeadm import run, stage
 from caasctl.resources.kubeadm.member import Member, text_of
 from caasctl.syntax import kubeadm
 
-PROOF_S = 60.0
+PROOF_S = 180.0
 JOIN_FILE = f"{run.STAGE}/join.yaml"
 LOST_CLUSTER = "the cluster that began on this node, with etcd's data and so with every object that is in it"
 LOST_NODE = "this node's place in its cluster, with all pods that run here"
