@@ -167,7 +167,7 @@ def test_what_the_plan_has_just_seen_as_wanted_is_tidied_and_not_looked_at_again
     )
     planned = plan(host, phase := brings("one", wanted))
     looked = len(wanted.looks)
-    agreed = apply.settled(planned) if settled else frozenset[str]()
+    agreed = planning.settled(planned) if settled else frozenset[str]()
     made = apply.Run(host, PROFILE, ledger.Ledger(host, "run1"), print, lambda: False, settled=agreed)
     (report,) = made.phases((phase,), Facts())
     assert report.status is PhaseStatus.UNCHANGED
@@ -203,13 +203,41 @@ def test_what_a_change_left_too_busy_to_answer_is_asked_again(
     assert report.message == ("" if ends is PhaseStatus.CHANGED else cannot)
 
 
+@dataclass(frozen=True)
+class Late(Witness):
+    """Its command answers late the first times, before anything is changed."""
+
+    reasons: list[str] = field(default_factory=list)
+
+    def look(self, host: Reader) -> State:
+        return Unknown(self.reasons.pop(0)) if self.reasons else super().look(host)
+
+
+@pytest.mark.parametrize(
+    ("reason", "patience_s", "ends", "left"),
+    [
+        ("kubectl get: no answer in 15 s", 60.0, PhaseStatus.CHANGED, 0),
+        ("kubectl get: no answer in 15 s", 0.0, PhaseStatus.FAILED, 1),
+        ("helm: is not installed", 60.0, PhaseStatus.FAILED, 1),
+    ],
+)
+def test_what_does_not_answer_in_time_is_looked_at_again_and_what_cannot_is_not(
+    host: LiveHost, reason: str, patience_s: float, ends: PhaseStatus, left: int
+) -> None:
+    late = Late(reasons=[reason] * 2)
+    made = apply.Run(host, PROFILE, ledger.Ledger(host, "run1"), print, lambda: False, patience_s=patience_s)
+    (report,) = made.phases((brings("one", late),), Facts())
+    assert (report.status, len(late.reasons)) == (ends, left)
+    assert (reason in report.message) is (ends is PhaseStatus.FAILED)
+
+
 def test_nothing_is_settled_where_anybody_is_asked(host: LiveHost) -> None:
     host.write("/etc/a.conf", b"a")
     assert (
-        apply.settled(plan(host, brings("one", File("/etc/a.conf", "a")), brings("two", File("/etc/b.conf", "b"))))
+        planning.settled(plan(host, brings("one", File("/etc/a.conf", "a")), brings("two", File("/etc/b.conf", "b"))))
         == set()
     )
-    assert apply.settled(plan(host, brings("one", File("/etc/a.conf", "a")), brings("two"))) == {"one", "two"}
+    assert planning.settled(plan(host, brings("one", File("/etc/a.conf", "a")), brings("two"))) == {"one", "two"}
 
 
 def test_a_gate_sees_what_an_earlier_phase_has_changed_though_its_own_phase_does_not_ask(host: LiveHost) -> None:

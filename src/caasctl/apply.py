@@ -13,6 +13,7 @@ from caasctl.facts import PROBES
 from caasctl.faults import BugError, is_root, not_a_file
 from caasctl.host import LiveHost
 from caasctl.host.disk import SUFFIX
+from caasctl.host.processes import NO_ANSWER
 from caasctl.ledger import FOLDER, Ledger
 from caasctl.model import CaasError, Facts, FactUnread, Finding, Unreadable
 from caasctl.profile import NodeProfile
@@ -52,12 +53,6 @@ def run_id() -> str:
 def last_holder(host: Reader) -> str:
     """What the lock's last holder left in it; the same as long as nobody has held it since."""
     return host.read(LOCK) or ""
-
-
-def settled(planned: Sequence[PhaseReport]) -> frozenset[str]:
-    """The phases that a run need not look at again: all, where none has anything to do, for nobody is asked and no time goes by."""
-    as_wanted = all(report.status is PhaseStatus.UNCHANGED for report in planned)
-    return frozenset(report.id for report in planned) if as_wanted else frozenset()
 
 
 @dataclass
@@ -172,7 +167,7 @@ class Run:
         done: set[str] = set()
         reboot = ""
         for resource in resources:
-            now = resource.look(self.host)
+            now = self._look(resource)
             if isinstance(now, Unknown):
                 raise CaasError(
                     f"{resource.name} cannot be looked at",
@@ -201,6 +196,13 @@ class Run:
             done.add(resource.name)
             reboot = outcome.why if isinstance(outcome, NeedsReboot) else reboot
         return reboot
+
+    def _look(self, resource: Resource) -> State:
+        """Again for a while where a command did not answer in time: what was changed before may still be coming up."""
+        until = time.monotonic() + self.patience_s
+        while _late(now := resource.look(self.host)) and not self.stop() and time.monotonic() < until:
+            time.sleep(_POLL_S)
+        return now
 
     def _stopped(self, before: str, later: Sequence[Phase]) -> tuple[str, str]:
         """What a run that was stopped says, and how to go on or back."""
@@ -248,18 +250,22 @@ class Run:
             self.fresh = facts = engine.collect(RecordingHost(self.host), self.probes)
             desired = phase.desired(facts, self.profile)
             left = [c for c in planning.differ(self.host, phase, desired) if not c.resource.reboots]
-            unseen = bool(left) and all(isinstance(change.before, Unknown) for change in left)
-            if not unseen or self.stop() or time.monotonic() >= until:
+            late = bool(left) and all(_late(change.before) for change in left)
+            if not late or self.stop() or time.monotonic() >= until:
                 break
             time.sleep(_POLL_S)
         if left:
-            raise _not_as_written(left, unseen=unseen)
+            raise _not_as_written(left)
         return self.judged(facts)
 
 
-def _not_as_written(left: Sequence[Change], *, unseen: bool) -> CaasError:
+def _late(state: State) -> bool:
+    return isinstance(state, Unknown) and NO_ANSWER in state.reason
+
+
+def _not_as_written(left: Sequence[Change]) -> CaasError:
     names = ", ".join(change.resource.name for change in left)
-    if unseen:
+    if all(isinstance(change.before, Unknown) for change in left):
         return CaasError(f"whether {names} stayed as written cannot be seen", cause=_said(left[0]),
                          fix="mend that, then run the same command again: what is as wanted stays")  # fmt: skip
     return CaasError(

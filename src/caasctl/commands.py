@@ -128,7 +128,7 @@ class Session:
         facts = engine.collect(self.host, self.probes)
         found = engine.examine(facts, self.profile)
         planned = planning.plan(self.host, facts, self.profile, found, phases)
-        self._settled = apply.settled(planned)
+        self._settled = planning.settled(planned)
         return facts, self.report(
             [*words, "--dry-run"], verdicts.plan_exit(planned), found, planned, self._notes(words, facts), facts
         )

@@ -105,6 +105,12 @@ def plan(
     return tuple(planned)
 
 
+def settled(planned: Sequence[PhaseReport]) -> frozenset[str]:
+    """The phases that a run need not look at again: all, where none has anything to do, for nobody is asked and no time goes by."""
+    as_wanted = all(report.status is PhaseStatus.UNCHANGED for report in planned)
+    return frozenset(report.id for report in planned) if as_wanted else frozenset()
+
+
 def _plan_phase(
     host: Reader, facts: Facts, profile: NodeProfile, found: Sequence[Finding], phase: Phase
 ) -> PhaseReport:

@@ -24,6 +24,7 @@ ENVIRONMENT = {
 }  # fmt: skip
 # A small host that is asked too much at once answers nothing in time: a deadline begins once there is room
 _AT_ONCE = threading.BoundedSemaphore(max(3, os.cpu_count() or 1))
+NO_ANSWER = "no answer in"  # how the reason of a command begins that was ended at its deadline
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 
 
@@ -43,7 +44,7 @@ def _asked(argv: tuple[str, ...], timeout_s: float) -> Completed:
         raise Unreadable(argv[0], why(error)) from error
     with Running(process, out, err) as running:
         if not running.attend(timeout_s):
-            raise Unreadable(" ".join(argv), f"no answer in {timeout_s:.0f} s")
+            raise Unreadable(" ".join(argv), f"{NO_ANSWER} {timeout_s:.0f} s")
         return Completed(argv, process.returncode, out.text, err.text)
 
 
