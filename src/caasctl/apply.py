@@ -51,8 +51,11 @@ def run_id() -> str:
 
 
 def last_holder(host: Reader) -> str:
-    """What the lock's last holder left in it; the same as long as nobody has held it since."""
-    return host.read(LOCK) or ""
+    """What the lock's last holder left in it; the same as long as nobody has held it since. "?" for who may not read it."""
+    try:
+        return host.read(LOCK) or ""
+    except Unreadable:
+        return "?"
 
 
 @dataclass
@@ -169,11 +172,8 @@ class Run:
         for resource in resources:
             now = self._look(resource)
             if isinstance(now, Unknown):
-                raise CaasError(
-                    f"{resource.name} cannot be looked at",
-                    cause=now.reason,
-                    fix="mend that, then run the same command again: caasctl changes nothing that it cannot see",
-                )
+                raise CaasError(f"{resource.name} cannot be looked at", cause=now.reason,
+                                fix="mend that, then run the same command again: caasctl changes nothing that it cannot see")  # fmt: skip
             wanted = resource.target(now)
             because = tuple(name for name in resource.after if name in done)
             if now == wanted and not because:

@@ -65,11 +65,16 @@ class Seen:
 def see(host: Reader, address: str) -> Seen:
     """Helm and kubectl side by side: each is a start of a large program. Raises Unreadable where one or the API server does not answer."""
     with ThreadPoolExecutor(1) as beside:
-        there = beside.submit(obstacle, host, address)
-        release = _release(host)
-        said = _helm(host, "get", "values", NAME) if release.status else ""
-        found, what = there.result()
-    return Seen(release, helm_release.parse_values(said or "null"), cluster_health.agent(found), what)
+        told = beside.submit(_release_and_values, host)
+        found, what = obstacle(host, address)
+        release, values = told.result()
+    return Seen(release, values, cluster_health.agent(found), what)
+
+
+def _release_and_values(host: Reader) -> tuple[Release, dict[str, Any]]:
+    release = _release(host)
+    said = _helm(host, "get", "values", NAME) if release.status else ""
+    return release, helm_release.parse_values(said or "null")
 
 
 def obstacle(host: Reader, address: str) -> tuple[tuple[Item, ...], str]:
