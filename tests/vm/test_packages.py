@@ -67,7 +67,7 @@ def bare(boot: NewMachine, tmp_path_factory: pytest.TempPathFactory) -> tuple[Ma
     settings = {"uri": "file:///srv/k8s", "fingerprint": fingerprint, "key": "/srv/k8s/Release.key"}
     told = " ".join(f"--set packages.kubernetes.{name}={value}" for name, value in settings.items())
     assert machine.run("command -v containerd runc kubelet kubeadm kubectl crictl").out == ""
-    return machine, f"{steps.INIT} {told}"
+    return machine, f"{steps.INIT} {told} --set boot.iommu=off"  # which needs no other boot
 
 
 @pytest.mark.minutes(12)
