@@ -45,33 +45,30 @@ def _fetched(tree: Path) -> Path:
     if not debian.is_there(BASE):
         shutil.rmtree(BASE, ignore_errors=True)
         BASE.mkdir(parents=True)
-        _run(
-            "mmdebstrap",
-            "--quiet",
-            "--variant=apt",
-            f"--include={','.join(IN_BASE)}",
-            SUITE,
-            str(tree),
-            debian.mirror(),
-        )
+        bare(tree, IN_BASE)
         _folder_of_debian(tree)
         (BASE / "complete").write_text(SUITE)
     return tree
+
+
+def bare(tree: Path, packages: tuple[str, ...]) -> None:
+    """A tree of SUITE with apt and these. Raises Unavailable."""
+    run("mmdebstrap", "--quiet", "--variant=apt", f"--include={','.join(packages)}", SUITE, str(tree), debian.mirror())
 
 
 def _folder_of_debian(tree: Path) -> None:
     """The packages that tests install, with what they need, in the tree's own folder; its lists know nothing else."""
     download = ("apt-get", "-qq", "install", "--yes", "--download-only", "--no-install-recommends", *FROM_DEBIAN)
     shutil.copy("/etc/resolv.conf", tree / "etc/resolv.conf")
-    _run("chroot", str(tree), "apt-get", "-qq", "update")
-    _run("chroot", str(tree), *download)
+    run("chroot", str(tree), "apt-get", "-qq", "update")
+    run("chroot", str(tree), *download)
     folder = tree / "srv/debian"
     folder.mkdir()
     for deb in (tree / "var/cache/apt/archives").glob("*.deb"):
         shutil.move(deb, folder)
-    indices = folder / f"dists/{SUITE}/main/binary-{_run('dpkg', '--print-architecture').strip()}"
+    indices = folder / f"dists/{SUITE}/main/binary-{run('dpkg', '--print-architecture').strip()}"
     indices.mkdir(parents=True)
-    (indices / "Packages").write_text(_run("dpkg-scanpackages", "--multiversion", ".", cwd=folder))
+    (indices / "Packages").write_text(run("dpkg-scanpackages", "--multiversion", ".", cwd=folder))
     (tree / "etc/apt/sources.list").write_text(f"deb [trusted=yes] file:/srv/debian {SUITE} main\n")
     shutil.rmtree(tree / "var/lib/apt/lists")
 
@@ -100,13 +97,13 @@ def package(folder: Path, name: str, version: str, depends: str = "", path: str 
         program.parent.mkdir(parents=True)
         program.write_text(f"#!/bin/sh\n# stand-in of {name}\necho Kubernetes v{version.partition('-')[0]}\n")
         program.chmod(0o755)
-    _run("dpkg-deb", "--root-owner-group", "-Zgzip", "--build", str(root), str(folder / f"{name}_{version}_all.deb"))
+    run("dpkg-deb", "--root-owner-group", "-Zgzip", "--build", str(root), str(folder / f"{name}_{version}_all.deb"))
     shutil.rmtree(folder / "build")
 
 
 def sign(folder: Path) -> str:
     """Packages, Release, InRelease and Release.key of all packages in the folder; returns the key's fingerprint."""
-    (folder / "Packages").write_text(_run("dpkg-scanpackages", "--multiversion", ".", cwd=folder))
+    (folder / "Packages").write_text(run("dpkg-scanpackages", "--multiversion", ".", cwd=folder))
     return signed(folder)
 
 
@@ -129,17 +126,17 @@ def signed(folder: Path) -> str:
 def _signed_with(home: Path, folder: Path) -> str:
     gpg = ("gpg", "--homedir", str(home), "--batch", "--quiet", "--pinentry-mode", "loopback", "--passphrase", "")
     if not (folder / "Release.key").exists():
-        _run(*gpg, "--quick-generate-key", "stand-in", "rsa2048", "sign", "never")
-        (folder / "Release.key").write_text(_run(*gpg, "--armor", "--export"))
+        run(*gpg, "--quick-generate-key", "stand-in", "rsa2048", "sign", "never")
+        (folder / "Release.key").write_text(run(*gpg, "--armor", "--export"))
     (folder / "InRelease").unlink(missing_ok=True)
-    _run(*gpg, "--clearsign", "--output", str(folder / "InRelease"), str(folder / "Release"))
+    run(*gpg, "--clearsign", "--output", str(folder / "InRelease"), str(folder / "Release"))
     (folder / "Release").unlink()
-    listed = _run(*gpg, "--with-colons", "--fingerprint")
-    _run("gpgconf", "--homedir", str(home), "--kill", "all")
+    listed = run(*gpg, "--with-colons", "--fingerprint")
+    run("gpgconf", "--homedir", str(home), "--kill", "all")
     return listed
 
 
-def _run(*argv: str, cwd: Path | None = None) -> str:
+def run(*argv: str, cwd: Path | None = None) -> str:
     environment = _ENVIRONMENT | {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
     try:
         done = subprocess.run(argv, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,

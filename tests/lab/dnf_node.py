@@ -5,15 +5,13 @@ It has the paths of a Red Hat, and its os-release; what is installed in it comes
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 from pathlib import Path
 
 from tests.lab import debian
-from tests.lab.debian import Unavailable
+from tests.lab.apt_node import SUITE, bare, run
 
-BASE = debian.CACHE / "dnf-node" / "bookworm"
+BASE = debian.CACHE / "dnf-node" / SUITE
 IN_BASE = ("dnf", "rpm", "createrepo-c", "gnupg", "curl", "ca-certificates", "python3")
 # Docker's is asked for at $releasever/$basearch/stable; dnf takes the first from a package that provides it.
 DOCKERS, RELEASE = "containerd.io", "rocky-release"
@@ -24,7 +22,6 @@ STANDINS = ("kubelet", "kubeadm", "kubectl", "cri-tools", "kubernetes-cni")
 VERSIONS = ("1.36.1", "1.36.4", "1.36.9")
 OS_RELEASE = 'ID="rocky"\nID_LIKE="rhel centos fedora"\nVERSION_ID="9.6"\nPRETTY_NAME="Rocky Linux 9.6 (Blue Onyx)"\n'
 RPMS, KEY = "/srv/rpm", "/srv/rpm/key.asc"
-_DEADLINE_S = 900
 _SPEC = """Name: {name}
 Version: {version}
 Release: 150500.1.1
@@ -70,22 +67,14 @@ def fetch() -> Path:
     with debian.alone("dnf-node"):
         if not debian.is_there(BASE):
             _make(BASE / "tree")
-            (BASE / "complete").write_text("bookworm")
+            (BASE / "complete").write_text(SUITE)
     return BASE / "tree"
 
 
 def _make(tree: Path) -> None:
     shutil.rmtree(BASE, ignore_errors=True)
     BASE.mkdir(parents=True)
-    _run(
-        "mmdebstrap",
-        "--quiet",
-        "--variant=apt",
-        f"--include={','.join(IN_BASE)}",
-        "bookworm",
-        str(tree),
-        debian.mirror(),
-    )
+    bare(tree, IN_BASE)
     listed = [(name, version) for name in STANDINS for version in VERSIONS]
     listed += [(name, "1") for name in OF_THE_DISTRIBUTION]
     for name, version in (*listed, (DOCKERS, "2.2.6"), (RELEASE, "9.6")):
@@ -94,19 +83,9 @@ def _make(tree: Path) -> None:
         (tree / f"root/{name}-{version}.spec").write_text(spec)
     (tree / "root/sign.sh").write_text(f"OF_THE_DISTRIBUTION='{' '.join(OF_THE_DISTRIBUTION)}'\n{_SIGNED}")
     inside = 'mount -t proc proc "$0/proc" && mount --bind /dev "$0/dev" && exec chroot "$0" sh /root/sign.sh'
-    _run("unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", inside, str(tree))
+    run("unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", inside, str(tree))
     (tree / "etc/os-release").unlink()
     (tree / "etc/os-release").write_text(OS_RELEASE)
-
-
-def _run(*argv: str) -> None:
-    try:
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_DEADLINE_S,
-                              check=False, env={**os.environ, "LC_ALL": "C.UTF-8"})  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise Unavailable(f"{argv[0]}: {error}") from error
-    if done.returncode:
-        raise Unavailable(f"{argv[0]}: {(done.stderr.strip() or done.stdout.strip() or 'failed').splitlines()[-1]}")
 
 
 if __name__ == "__main__":
