@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from caasctl import __version__, commands, engine, planning, profile_load
+from caasctl.asked import RecordingHost
 from caasctl.bundle import BundleHost
 from caasctl.facts import DOCTOR_PROBES, PROBES
 from caasctl.phases import ORDER
 from caasctl.protocol import Completed, FileKind, Reader, Stat
-from caasctl.recording import RecordingHost
 
 T = TypeVar("T")
 TOP = Path(__file__).resolve().parents[1]

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from caasctl.asked import RecordingHost
 from caasctl.bundle import BundleHost
 from caasctl.host import LiveHost
 from caasctl.model import CaasError, Unreadable, UsageError
 from caasctl.protocol import FileKind
-from caasctl.recording import RecordingHost
 
 
 @pytest.fixture

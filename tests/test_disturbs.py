@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from caasctl import engine, profile_load
+from caasctl.asked import RecordingHost
 from caasctl.bundle import BundleHost
 from caasctl.facts import PROBES
 from caasctl.model import FactUnread, Unreadable
 from caasctl.phases import ORDER
 from caasctl.protocol import Phase, Probe, Resource
-from caasctl.recording import RecordingHost
 from caasctl.resources.files import owned_files
 from caasctl.resources.kernel import KernelModule, SwapOff, Sysctl
 from caasctl.syntax import sysctl

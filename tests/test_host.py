@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from caasctl.asked import RecordingHost
 from caasctl.bundle import BundleHost
 from caasctl.faults import cannot
 from caasctl.host import LiveHost, glob, user_file
 from caasctl.model import CaasError, CommandError, Unreadable, UsageError
 from caasctl.protocol import FileKind
-from caasctl.recording import RecordingHost
 
 
 @pytest.fixture

@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 
 from caasctl import engine, looking, profile_load
+from caasctl.asked import RecordingHost, silent
 from caasctl.bundle import BundleHost
 from caasctl.facts import DOCTOR_PROBES, PROBES
 from caasctl.model import CaasError, Exit, Finding, Unreadable
 from caasctl.protocol import Completed
-from caasctl.recording import Recording, RecordingHost
+from caasctl.recording import Recording
 from caasctl.report import recorded
 
 HOSTS = Path(__file__).resolve().parent / "hosts"
@@ -52,7 +53,7 @@ def test_a_recording_of_a_host_gives_the_same_findings(name: str, tmp_path: Path
             path.write_bytes(text)
     before = judged(BundleHost(str(tmp_path / "host")))
     taken = looking.recording(RecordingHost(BundleHost(str(tmp_path / "host"))))
-    taken.write(str(tmp_path / "again.tar.gz"))
+    taken.write(str(tmp_path / "again.tar.gz"), silent)
     assert seen(judged(BundleHost(str(tmp_path / "again.tar.gz")))) == seen(before, taken)
     assert public <= bool(taken.redaction.counts) or name in ("almost-nothing-readable", "hybrid-no-systemd")
     with tarfile.open(tmp_path / "again.tar.gz") as archive:
@@ -217,7 +218,7 @@ def test_of_too_much_output_the_oldest_of_the_largest_journal_is_left_out(tmp_pa
     taken.finish()
     out = io.StringIO()
     recorded.write(taken, "/tmp/r.tar.gz", out)
-    taken.write(str(tmp_path / "r"))
+    taken.write(str(tmp_path / "r"), silent)
     again = BundleHost(str(tmp_path / "r"))
     left = again.query("journalctl", "-k").stdout
     assert left.startswith('{"MESSAGE":"line ')

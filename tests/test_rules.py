@@ -62,6 +62,16 @@ PLANTED: dict[str, tuple[rules.Rule, str, str]] = {
     "SystemExit": (rules.only_the_command_line_exits, "src/caasctl/report/text.py", "raise SystemExit"),
     "typer.Exit": (rules.only_the_command_line_exits, "src/caasctl/engine.py", "raise typer.Exit(1)"),
     "from sys": (rules.only_the_command_line_exits, "src/caasctl/engine.py", "from sys import exit"),
+    "a dataclass": (
+        rules.frozen_dataclasses_are_the_project_s,
+        "src/caasctl/facts/os.py",
+        "from dataclasses import dataclass\n@dataclass(frozen=True)\nclass Kernel: ...",
+    ),
+    "a dataclass by its module": (
+        rules.frozen_dataclasses_are_the_project_s,
+        "src/caasctl/facts/os.py",
+        "import dataclasses\n@dataclasses.dataclass(frozen=True)\nclass Kernel: ...",
+    ),
     "print": (rules.only_the_ends_print, "src/caasctl/engine.py", "print('x')"),
 }
 
@@ -129,6 +139,7 @@ def test_what_a_rule_allows(tmp_path: Path) -> None:
         "src/caasctl/syntax/grub/menu.py": "from caasctl.syntax.grub import defaults",
         "src/caasctl/syntax/grub/__init__.py": "",
         "src/caasctl/cli/node.py": "import os, sys\nos.open(os.devnull, os.O_WRONLY)\nsys.exit(1)\nprint(1)",
+        "src/caasctl/ledger.py": "from caasctl.frozen import dataclass\n@dataclass(frozen=True)\nclass Line: ...",
         "src/caasctl/facts/os.py": "host.read('/x')\nhost.list('/x')\nhost.stat('/x')\nos.path.basename('/x')",
     }
     for path, text in allowed.items():

@@ -1,5 +1,6 @@
 """Start-up: an old Python gets a sentence instead of a traceback, hence in syntax that Python 2.7 can parse."""
 
+import gc
 import os
 import sys
 
@@ -17,6 +18,9 @@ def main():  # noqa: ANN201 - as above
         return 2
     os.umask(0o022)  # for the programs that it starts too: what they make is as after a boot, whatever the caller's is
     _fill_standard_streams()
+    gc.set_threshold(
+        50000
+    )  # what a command loads and reads stays until its end: to look for waste in it is a twentieth of its time
     from caasctl.cli import main as command_line  # noqa: PLC0415 - an old Python cannot parse it
 
     return command_line()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 
 from caasctl import engine, planning, rebooted
+from caasctl.asked import RecordingHost
 from caasctl.facts import PROBES
 from caasctl.faults import BugError, is_root, not_a_file
 from caasctl.host import LiveHost
@@ -32,7 +33,6 @@ from caasctl.protocol import (
     State,
     Unknown,
 )
-from caasctl.recording import RecordingHost
 from caasctl.resources.files import File, owned_files
 
 LOCK = "/run/caasctl/lock"

@@ -16,6 +16,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from caasctl import engine, hidden, profile_load, verdicts
+from caasctl.asked import RecordingHost
 from caasctl.bundle import BundleHost
 from caasctl.checks import ALL_CHECKS
 from caasctl.facts import PROBES
@@ -28,7 +29,6 @@ from caasctl.model import CaasError, Exit, Facts, Finding, Fix, ProfileError, Re
 from caasctl.named import empty_folder, names_in, not_empty
 from caasctl.profile import NodeProfile
 from caasctl.protocol import Phase, PhaseReport, PhaseStatus, Probe, Reader
-from caasctl.recording import RecordingHost
 
 if TYPE_CHECKING:
     from caasctl.pictures import Pictures

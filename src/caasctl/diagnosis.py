@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
+from caasctl.frozen import dataclass
 from caasctl.model import Finding
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 from caasctl import brought, doctor, engine, planning, undo_plan
@@ -18,6 +18,7 @@ from caasctl.facts import DOCTOR_PROBES
 from caasctl.facts.given import Given
 from caasctl.facts.kubernetes import Cluster
 from caasctl.facts.os_clock import Clock
+from caasctl.frozen import dataclass
 from caasctl.host.stream import STDIN, user_blocks
 from caasctl.model import CaasError, Exit, Facts, Finding, Level, Report, Unreadable
 from caasctl.needs import containerd_keys

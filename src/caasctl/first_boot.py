@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from caasctl import formats, hidden, profile_load
+from caasctl.frozen import dataclass
 from caasctl.model import CaasError, ProfileError, UsageError
 from caasctl.profile_packages import ProxySpec
 from caasctl.syntax.no_proxy import covered

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from caasctl.facts import PROBES
 from caasctl.facts import kubernetes_join as target
+from caasctl.frozen import dataclass
 from caasctl.host import LiveHost, user_file
 from caasctl.model import UsageError
 from caasctl.profile import Join, NodeProfile

@@ -6,13 +6,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from caasctl import commands, engine, planning, profile_load, undo_plan
+from caasctl.asked import RecordingHost, silent
 from caasctl.facts import DOCTOR_PROBES, PROBES
 from caasctl.model import CaasError, FactUnread, Unreadable
 from caasctl.phases import ORDER
-from caasctl.recording import Recording, RecordingHost, silent
 
 if TYPE_CHECKING:
     from caasctl.needs.gpu.inventory import Gpu
+    from caasctl.recording import Recording
 
 
 def gpus(session: commands.Session) -> tuple[tuple[Gpu, ...], tuple[str, ...]]:

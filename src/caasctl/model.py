@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import Enum, IntEnum
 from typing import Any, TypeVar
+
+from caasctl.frozen import dataclass
 
 T = TypeVar("T")
 P = TypeVar("P")
@@ -293,8 +295,6 @@ class Report:
     exit_code: Exit
     findings: tuple[Finding, ...] = ()
     phases: tuple[Any, ...] = ()  # protocol.PhaseReport, a layer above
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
     diagnosis: Any = None  # diagnosis.Diagnosis, of doctor
-    pictures: Callable[[], Any] | None = field(
-        default=None, compare=False
-    )  # makes pictures.Pictures, for who draws them
+    pictures: Callable[[], Any] | None = field(default=None, compare=False)  # makes pictures.Pictures, to be drawn

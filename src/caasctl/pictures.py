@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from caasctl.diagnosis import Link
+from caasctl.frozen import dataclass
 
 Whose = Literal["pods", "services", "host"]
 

@@ -9,6 +9,7 @@ import dataclasses
 from datetime import date
 from typing import Any, Literal, Union
 
+from caasctl.frozen import dataclass
 from caasctl.model import Waiver
 from caasctl.profile_packages import PackagesSpec, ProxySpec, RegistrySpec
 
@@ -16,14 +17,14 @@ AUTO = "auto"
 GPU_HANDLER = "kata-qemu-nvidia-gpu"  # the only one that passes GPUs through: docs/runtimes.md
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Metadata:
     """name: of the profile, shown in reports."""
 
     name: str
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Kubernetes:
     """version: vMAJOR.MINOR.PATCH. controlPlaneEndpoint: HOST or HOST:PORT that stays when control planes come and go.
 
@@ -51,7 +52,7 @@ class Kubernetes:
         return int(major), int(minor)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class NetworkSpec:
     """podCIDR: the pods' network, or `auto`, which keeps clear of all that this host knows; two of different families, with a
     comma between, are dual stack. serviceCIDR: the services' network, in the same words.
@@ -70,7 +71,7 @@ class NetworkSpec:
     avoid: tuple[str, ...] = ()
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class HugepagesSpec:
     """size: 2Mi or 1Gi. count: pages reserved at boot, on the whole host."""
 
@@ -78,7 +79,7 @@ class HugepagesSpec:
     count: int = 0
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Boot:
     """cgroup: the only version that today's kubelet runs on. iommu: `required` fails without a working IOMMU, `auto` only
     where a GPU is to be passed through, `off` leaves it alone. passthroughMode: `iommu=pt`, no translation of the host's
@@ -97,7 +98,7 @@ class Boot:
     trialBoot: Literal["auto", "off"] = "auto"
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class ContainerdSpec:
     """sandboxImage: `auto` is the pause image of the Kubernetes version in its image repository. defaultRuntime: the handler
     of pods without a runtimeClassName. registries: by a registry's name, as docker.io, the `mirrors` to ask before it (addresses,
@@ -109,7 +110,7 @@ class ContainerdSpec:
     registries: dict[str, RegistrySpec] = dataclasses.field(default_factory=dict)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class KataSpec:
     """source: the path or https address of a release's tarball, "" to take the tree that is there. sha256: of that file.
     prefix: where the tree is.
@@ -123,7 +124,7 @@ class KataSpec:
     annotations: tuple[str, ...] = ("enable_iommu", "kernel_params", "kernel_verity_params")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class GpuSelector:
     """vendor: 4 hex digits, without 0x. device: 4 hex digits. class: the first of its 6 hex digits, 03 is every display. address:
     a PCI address, as 0000:01:00.0.
@@ -135,7 +136,7 @@ class GpuSelector:
     address: str = ""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class DevicePluginSpec:
     """image: NVIDIA's sandbox device plugin as NAME@sha256:DIGEST, "" for none. imagePullSecrets: names of secrets that
     the user makes in its namespace.
@@ -145,7 +146,7 @@ class DevicePluginSpec:
     imagePullSecrets: tuple[str, ...] = ()
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class GpuSpec:
     """passthrough: `required` fails where no GPU can be passed through, `auto` passes those there are where a runtime starts
     guests, `off` leaves them to the host. select: which PCI functions are meant, those that fit all keys of any entry.
@@ -160,7 +161,7 @@ class GpuSpec:
     devicePlugin: DevicePluginSpec = dataclasses.field(default_factory=DevicePluginSpec)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class CiliumSpec:
     """version: of the chart. repository: where Helm finds it. chart: a name in `repository`, an address oci://..., or the path
     of a local chart (folder or .tgz).
@@ -180,14 +181,14 @@ class CiliumSpec:
     values: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class SmokeSpec:
     """image: of the pods of `caasctl smoke`, with busybox in it; "" is busybox from the cluster's image repository."""
 
     image: str = ""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Spec:
     """kubernetes: the cluster. role: what this node is in it. packages: where its programs come from. proxy: the way out of the
     host. network: its ranges. boot: what the kernel is started with. containerd: the container runtime. runtimes: the handlers that pods can ask for. kata: where Kata's tree is from. gpu:
@@ -214,7 +215,7 @@ class Spec:
     waivers: tuple[Waiver, ...] = ()
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Join:
     """How a node joins a cluster: from join-node's files, never from a profile. endpoint: HOST:PORT of the API server.
 
@@ -230,7 +231,7 @@ class Join:
     certificate_key: str = dataclasses.field(default="", repr=False)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class ImageFile:
     """An image in an air gap's folder. path: absolute. names: by which containerd keeps it."""
 
@@ -238,7 +239,7 @@ class ImageFile:
     names: tuple[str, ...]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Airgap:
     """Where all comes from on a host without a way out: from --airgap, never from a profile. folder: absolute. packages: its flat
     repository, "" for none. digest: SHA-256 that stands for all of the folder.
@@ -250,7 +251,7 @@ class Airgap:
     digest: str = ""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class NodeProfile:
     """apiVersion, kind: always this. metadata: what the profile is called. spec: what the node should be. join: how this node joins
     a cluster, for join-node only; no key of the YAML. airgap: the folder that all comes from; no key of the YAML either.

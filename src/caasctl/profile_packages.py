@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
+from caasctl.frozen import dataclass
 
-@dataclasses.dataclass(frozen=True)
+
+@dataclass(frozen=True)
 class RepositorySpec:
     """uri: of the repository, "" for the project's own. key: the https address or absolute path of the OpenPGP key that signs it,
     "" for the project's own. fingerprint: of that key, from whom you trust; without it the repository is not used.
@@ -22,7 +24,7 @@ class RepositorySpec:
         return "".join(self.fingerprint.split()).upper()
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class TarballSpec:
     """source: the path or https address of the file, "" for none. sha256: of that file."""
 
@@ -30,7 +32,7 @@ class TarballSpec:
     sha256: str = ""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class ContainerdPackagesSpec:
     """from: the distribution's package, containerd.io of Docker's repository, or containerd's release tarball. version: of
     containerd, as 2.2.1; "" for what the repository has, where that fits the cluster.
@@ -50,7 +52,7 @@ class ContainerdPackagesSpec:
     cni: TarballSpec = dataclasses.field(default_factory=TarballSpec)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class PackagesSpec:
     """install: `auto` installs what is not there, `off` takes what is there. hold: Kubernetes' packages and containerd are kept
     back from upgrades. kubernetes: the repository of kubelet, kubeadm and kubectl; one for each minor version. containerd:
@@ -64,7 +66,7 @@ class PackagesSpec:
     helm: TarballSpec = dataclasses.field(default_factory=TarballSpec)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class ProxySpec:
     """http: http://HOST:PORT of the proxy that apt, containerd and the kubelet go through for http addresses; "" for none.
     https: the same for https addresses; of either, http://USER:PASSWORD@HOST:PORT is never shown. noProxy: hosts, .domains, addresses and networks to reach without it; the cluster's own
@@ -76,7 +78,7 @@ class ProxySpec:
     noProxy: tuple[str, ...] = ()
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class RegistrySpec:
     """mirrors: addresses that containerd asks before the registry itself, in order. ca: absolute path of the certificate of the
     CA that the mirrors' certificates are from. overridePath: the addresses' path is the whole one of the API, without /v2.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol, Union
 
+from caasctl.frozen import dataclass
 from caasctl.model import Facts, Finding
 
 

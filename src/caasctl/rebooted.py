@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 from typing import Any
 
 from caasctl import formats
 from caasctl.facts.boot import CommandLine
 from caasctl.facts.boot_entries import BootEntries, BootEntry
+from caasctl.frozen import dataclass
 from caasctl.model import CaasError, Facts, Unreadable
 from caasctl.protocol import Change, Known, PhaseReport, PhaseStatus, Reader, State, Unknown, Writer
 from caasctl.syntax import grub_menu

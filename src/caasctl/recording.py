@@ -1,100 +1,25 @@
-"""RecordingHost asks a host each question once, remembers the answers, and can save them as a recorded host."""
+"""A recorded host while it is made: what was asked, without secrets, with other names for hardware and addresses, written whole."""
 
 from __future__ import annotations
 
 import os
 import tarfile
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from caasctl import __version__, formats
 from caasctl.bundle import MAX_OWN, SCHEMA_VERSION, unpack
 from caasctl.faults import cannot
-from caasctl.host import LiveHost, decode
+from caasctl.host import LiveHost
 from caasctl.model import CaasError, Unreadable, UsageError
-from caasctl.protocol import Completed, Reader, Stat
-from caasctl.redaction.hardware import IDENTITIES
+from caasctl.protocol import Completed, Stat
 from caasctl.redaction.leaks import Scan
 from caasctl.redaction.texts import Redaction
 from caasctl.redaction.written import LOGS, Part, in_file, part_of, source_of
-
-T = TypeVar("T")
-Say = Callable[[str], None]
-_Key = tuple[str, ...]
-
-
-def silent(_: str) -> None:
-    """For whom progress is not shown."""
-
-
-class RecordingHost:
-    """A Reader that asks `inner` each question once, remembers the answer, and can save all of them. Thread-safe."""
-
-    def __init__(self, inner: Reader) -> None:
-        self._inner = inner
-        self._answers: dict[_Key, object] = {}
-        self._locks: dict[_Key, threading.Lock] = {}
-        self._guard = threading.Lock()
-
-    def read_bytes(self, path: str) -> bytes | None:
-        return self._once(("read", path), lambda: self._inner.read_bytes(path))
-
-    def read(self, path: str) -> str | None:
-        data = self.read_bytes(path)
-        return None if data is None else decode(path, data)
-
-    def tail(self, path: str, size_bytes: int) -> str | None:
-        """A path has one size in caasctl: whoever asks for it first says how much of it is kept."""
-        return self._once(("tail", path), lambda: self._inner.tail(path, size_bytes))
-
-    def list(self, path: str) -> tuple[str, ...] | None:
-        return self._once(("list", path), lambda: self._inner.list(path))
-
-    def readlink(self, path: str) -> str | None:
-        return self._once(("link", path), lambda: self._inner.readlink(path))
-
-    def stat(self, path: str, *, follow: bool = True) -> Stat | None:
-        return self._once(("stat" if follow else "lstat", path), lambda: self._inner.stat(path, follow=follow))
-
-    def query(self, *argv: str, timeout_s: float = 5.0) -> Completed:
-        return self._once(("query", *argv), lambda: self._inner.query(*argv, timeout_s=timeout_s))
-
-    def _once(self, key: _Key, ask: Callable[[], T]) -> T:
-        with self._guard:
-            lock = self._locks.setdefault(key, threading.Lock())
-        with lock:
-            if key not in self._answers:
-                try:
-                    self._answers[key] = ask()
-                except Unreadable as unreadable:
-                    self._answers[key] = unreadable
-        answer: Any = self._answers[key]
-        if isinstance(answer, Unreadable):
-            raise answer
-        return answer  # type: ignore[no-any-return]
-
-    def recording(self, host_name: str, say: Say = silent) -> Recording:
-        """All that was asked, ready to be written: without secrets, and with other names for hardware and public addresses."""
-        recording = Recording(host_name)
-        say("hiding secrets")
-        for path in IDENTITIES:  # they stand in other programs' output, whether a probe asks for them or not
-            with suppress(Unreadable):
-                recording.redaction.hide(path, self._inner.read(path) or "")
-        for (kind, *what), answer in sorted(self._answers.items(), key=lambda item: item[0]):
-            recording.take(kind, what, answer)
-        say("giving addresses and hardware other names")
-        recording.finish()
-        return recording
-
-    def save(self, target: str, host_name: str) -> None:
-        """Writes the recording: a .tar.gz where `target` ends so, else a new directory. Raises CaasError."""
-        self.recording(host_name).write(target)
 
 
 class Recording:
@@ -185,7 +110,7 @@ class Recording:
             cut[name] = cut.get(name, 0) + gone
             longest["stdout"] = left
 
-    def write(self, target: str, say: Say = silent) -> None:
+    def write(self, target: str, say: Callable[[str], None]) -> None:
         """All or nothing: built in a new directory beside the target, looked through for secrets as it lies there, then renamed.
 
         Raises CaasError.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
+from caasctl.frozen import dataclass
 from caasctl.model import CaasError, Unreadable
 from caasctl.protocol import FileKind, Reader, Writer
 from caasctl.syntax import links, swap

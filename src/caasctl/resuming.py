@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 from typing import Any
 
 from caasctl import formats, rebooted
+from caasctl.frozen import dataclass
 from caasctl.host import processes
 from caasctl.model import HEADER, CaasError, CommandError, Exit, Unreadable, UsageError
 from caasctl.protocol import Reader, Writer

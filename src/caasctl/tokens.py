@@ -8,7 +8,7 @@ import secrets
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta, timezone
 
 from caasctl import apply, engine, formats, hidden
@@ -25,6 +25,7 @@ from caasctl.facts.kubernetes_api import ClusterApi
 from caasctl.facts.kubernetes_certificates import PKI, NodeCertificates
 from caasctl.facts.kubernetes_manifests import ControlPlane
 from caasctl.faults import is_root
+from caasctl.frozen import dataclass
 from caasctl.host import LiveHost
 from caasctl.interrupts import no_sudden_end
 from caasctl.model import CaasError, CommandError, Facts, Level, RefusedError, Unreadable, UsageError

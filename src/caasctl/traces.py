@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from caasctl.faults import word_of
+from caasctl.frozen import dataclass
 from caasctl.model import Unreadable
 from caasctl.protocol import FileKind, Reader
 from caasctl.syntax import links

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from caasctl import ledger
+from caasctl.frozen import dataclass
 from caasctl.ledger import FOLDER, Entry
 from caasctl.model import Unreadable
 from caasctl.protocol import Reader

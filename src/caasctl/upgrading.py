@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from caasctl import engine
 from caasctl.checks import ALL_CHECKS
@@ -25,6 +25,7 @@ from caasctl.facts.kubernetes_tools import Packages, Tools
 from caasctl.facts.os import Kernel
 from caasctl.facts.os_apt import AptSources
 from caasctl.facts.os_clock import Clock
+from caasctl.frozen import dataclass
 from caasctl.model import CaasError, Exit, Facts, FactUnread, Finding, Level, RefusedError, Report, UsageError
 from caasctl.needs.upgrade import packages, path, refusals, state, table
 from caasctl.needs.upgrade.path import Step

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from datetime import datetime
 
+from caasctl.frozen import dataclass
 from caasctl.model import CaasError
 
 

@@ -9,6 +9,7 @@ import pytest
 from tests.lab import pci_hosts, pci_tree
 from tests.lab.pci_tree import ACS_OFF, ACS_ON, GIB, MIB, Function, build, gpu, link, port, text
 
+from caasctl.asked import RecordingHost
 from caasctl.bundle import BundleHost
 from caasctl.facts.gpu_details import PciDetail, PciLink, read_details
 from caasctl.facts.gpu_host import parse_mounts, read_use
@@ -19,7 +20,6 @@ from caasctl.facts.gpu_memlock import Memlock
 from caasctl.facts.gpu_vfio import PROBES as VFIO
 from caasctl.facts.gpu_vfio import Holder, VfioNodes, idle
 from caasctl.host import LiveHost
-from caasctl.recording import RecordingHost
 from caasctl.syntax import pci
 from caasctl.syntax.pci import Bar, Port
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from caasctl.asked import RecordingHost
 from caasctl.bundle import BundleHost
 from caasctl.facts import kata, kata_host
 from caasctl.facts.kata import KataConfig, KataTree
 from caasctl.facts.kata_host import Kvm, KvmOpens, Machine, Shm, Vhost
 from caasctl.host import LiveHost
 from caasctl.model import Unreadable
-from caasctl.recording import RecordingHost
 
 BASE = "/opt/kata/share/defaults/kata-containers"
 SHIM = "/opt/kata/bin/containerd-shim-kata-v2"

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from caasctl.asked import RecordingHost
 from caasctl.bundle import BundleHost
 from caasctl.facts import kubernetes, kubernetes_tools
 from caasctl.facts.kubernetes import Cluster, Kubelet, StaticPods
 from caasctl.facts.kubernetes_tools import Packages, Tools
 from caasctl.host import LiveHost
 from caasctl.model import Unreadable
-from caasctl.recording import RecordingHost
 
 CONFIG = """apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration

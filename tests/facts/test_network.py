@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from caasctl.asked import RecordingHost
 from caasctl.bundle import BundleHost
 from caasctl.facts import network, network_routes
 from caasctl.facts.network import Address, Link, Links
 from caasctl.facts.network_routes import Route, Routes
 from caasctl.host import LiveHost
 from caasctl.model import Unreadable
-from caasctl.recording import RecordingHost
 
 IP_ADDR = """[{"ifindex":1,"ifname":"lo","flags":["LOOPBACK","UP","LOWER_UP"],"mtu":65536,"operstate":"UNKNOWN","addr_info":
 [{"family":"inet","local":"127.0.0.1","prefixlen":8,"scope":"host","label":"lo"},{"family":"inet6","local":"::1","prefixlen":128,

@@ -268,6 +268,17 @@ def only_the_ends_print(tree: Tree) -> Iterator[str]:
                 yield module.at(node, f"{said}: only cli/ and report/ print")
 
 
+def frozen_dataclasses_are_the_project_s(tree: Tree) -> Iterator[str]:
+    for module in tree.modules:
+        ours = "caasctl.frozen.dataclass" in {name for _, name in _imports(module)}
+        for node in (each for each in ast.walk(module.tree) if isinstance(each, ast.ClassDef)):
+            made = {ast.unparse(decorator) for decorator in node.decorator_list}
+            if "dataclasses.dataclass(frozen=True)" in made or ("dataclass(frozen=True)" in made and not ours):
+                yield module.at(
+                    node, f"{node.name}: the frozen dataclass is that of caasctl.frozen, which starts faster"
+                )
+
+
 RULES: tuple[Rule, ...] = (
     imports_go_down,
     every_module_has_a_layer,
@@ -280,4 +291,5 @@ RULES: tuple[Rule, ...] = (
     modules_say_what_they_are_for,
     only_the_command_line_exits,
     only_the_ends_print,
+    frozen_dataclasses_are_the_project_s,
 )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from caasctl.airgap.directory import PACKAGES, hashed
+from caasctl.frozen import dataclass
 from caasctl.host import LiveHost
 from caasctl.model import CaasError, Unreadable
 from caasctl.resources.packages.repository import AptRepository

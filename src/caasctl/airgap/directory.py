@@ -6,10 +6,11 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from typing import Any
 
 from caasctl import formats
+from caasctl.frozen import dataclass
 from caasctl.host import LiveHost
 from caasctl.model import CaasError, RefusedError, Unreadable
 from caasctl.protocol import FileKind, Stat

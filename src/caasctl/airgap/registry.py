@@ -5,16 +5,17 @@ Why caasctl does this itself is in docs/adr/0023. Source: OCI distribution-spec 
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from caasctl import remote
 from caasctl.formats import FormatError, parse_json
+from caasctl.frozen import dataclass
 from caasctl.model import CaasError
 from caasctl.syntax.image_name import Image
 
@@ -33,7 +34,7 @@ class Part:
     media: str
     digest: str
     size: int
-    data: bytes = field(default=b"", repr=False)
+    data: bytes = dataclasses.field(default=b"", repr=False)
 
 
 @dataclass(frozen=True)
@@ -50,14 +51,14 @@ class Found:
         return sum(part.size for part in self.parts)
 
 
-@dataclass
+@dataclasses.dataclass
 class Source:
     """base: address up to and with /v2. ca: PEM, "" for the system's. registry: whom a mirror is asked for."""
 
     base: str
-    ca: str = field(default="", repr=False)
+    ca: str = dataclasses.field(default="", repr=False)
     registry: str = ""
-    _token: str = field(default="", repr=False)
+    _token: str = dataclasses.field(default="", repr=False)
 
     @contextmanager
     def ask(self, path: str, headers: Mapping[str, str]) -> Iterator[remote.Reply]:

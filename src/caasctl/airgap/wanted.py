@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from caasctl.facts.os import OsRelease
+from caasctl.frozen import dataclass
 from caasctl.model import Unreadable
 from caasctl.needs import packages
 from caasctl.needs.cluster import smoke

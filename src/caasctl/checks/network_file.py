@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from caasctl.facts.given import KUBEADM, Given, GivenFiles, get, items, text
 from caasctl.facts.network import Links
 from caasctl.facts.network_routes import Routes
 from caasctl.formats.documents import Document, Path
+from caasctl.frozen import dataclass
 from caasctl.model import Check, Evidence, Facts, Finding, Fix, FixKind, check, failed, passed, warned
 from caasctl.needs.network import shown
 from caasctl.needs.network.taken import obstacles

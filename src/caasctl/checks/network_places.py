@@ -6,12 +6,12 @@ import ipaddress
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from caasctl.facts.cilium import CiliumLive
 from caasctl.facts.kubernetes_api import ClusterApi
 from caasctl.facts.kubernetes_live import LiveObjects
 from caasctl.facts.kubernetes_manifests import ControlPlane
+from caasctl.frozen import dataclass
 from caasctl.model import Check, Evidence, Facts, Finding, Fix, FixKind, check, failed, passed
 from caasctl.profile import NodeProfile
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from caasctl.diagnosis import Diagnosis, Line, Moment, Root, RuledOut, Says, Sign
 from caasctl.doctor import causes, further, hearing, matching
 from caasctl.doctor.rules import Rules
+from caasctl.frozen import dataclass
 from caasctl.model import Finding, Level
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from caasctl.diagnosis import Follow, Root, RuledOut, Says, Sign
 from caasctl.doctor.rules import Rules
+from caasctl.frozen import dataclass
 from caasctl.model import Evidence, Finding, Level
 
 _FAR = 3  # steps back from a complaint to what may have caused it: further off everything causes everything

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import accumulate, groupby
 from typing import NamedTuple
 
 from caasctl.diagnosis import Line, Sign
 from caasctl.doctor.phrases import GAP, Phrase, places, plain, shape, squeeze
 from caasctl.doctor.rules import TEXT, Rule
+from caasctl.frozen import dataclass
 from caasctl.hidden import masked, said
 from caasctl.model import Evidence, Finding, Level
 

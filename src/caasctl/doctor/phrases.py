@@ -8,8 +8,9 @@ number, `<6#>` one of six digits; `<a|b>` one of the words. There is nothing in 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
+
+from caasctl.frozen import dataclass
 
 GAP = 300  # characters of a squeezed text; "." stops at the line break that stands between records
 NAME = 63

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from caasctl import formats, shipped
 from caasctl.diagnosis import Says
 from caasctl.doctor.phrases import Phrase, phrase
+from caasctl.frozen import dataclass
 from caasctl.model import Fix, FixKind
 
 KIND = "symptoms"

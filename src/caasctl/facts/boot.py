@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from caasctl.frozen import dataclass
 from caasctl.host import glob
 from caasctl.model import MARK, Unreadable
 from caasctl.protocol import Probe, Reader

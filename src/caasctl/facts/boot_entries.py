@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from caasctl.frozen import dataclass
 from caasctl.host import glob
 from caasctl.protocol import Probe, Reader
 from caasctl.syntax import bls, cmdline, grub_menu

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from caasctl import formats
+from caasctl.frozen import dataclass
 from caasctl.model import MARK, Unreadable
 from caasctl.protocol import FileKind, Probe, Reader
 from caasctl.syntax.cdi.lint import Source

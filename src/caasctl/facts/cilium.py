@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from caasctl import formats
+from caasctl.frozen import dataclass
 from caasctl.kubectl import answer
 from caasctl.model import Unreadable
 from caasctl.protocol import Probe, Reader

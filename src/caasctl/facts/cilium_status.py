@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from caasctl import formats
 from caasctl.diagnosis import Line
+from caasctl.frozen import dataclass
 from caasctl.hidden import said
 from caasctl.model import Unreadable
 from caasctl.protocol import Probe, Reader

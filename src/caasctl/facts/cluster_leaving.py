@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from caasctl import formats, kubectl
+from caasctl.frozen import dataclass
 from caasctl.model import Unreadable
 from caasctl.protocol import Reader
 from caasctl.syntax.kubeadm import ADMIN, KUBELET_CONF

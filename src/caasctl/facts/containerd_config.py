@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from caasctl.formats import FormatError, parse_toml, parse_yaml
+from caasctl.frozen import dataclass
 from caasctl.host import glob
 from caasctl.model import MARK, Unreadable
 from caasctl.protocol import FileKind, Probe, Reader

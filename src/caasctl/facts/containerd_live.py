@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from caasctl.formats import FormatError, parse_json
+from caasctl.frozen import dataclass
 from caasctl.host import glob, unmasked
 from caasctl.model import Unreadable
 from caasctl.protocol import FileKind, Probe, Reader

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from caasctl.frozen import dataclass
 from caasctl.model import MARK, Unreadable
 from caasctl.protocol import Probe, Reader
 from caasctl.syntax.containerd import host as containerd_host

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from caasctl.frozen import dataclass
 from caasctl.host import glob
 from caasctl.protocol import Probe, Reader
 from caasctl.syntax.containerd import host as containerd_host

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from caasctl.frozen import dataclass
 from caasctl.profile import GpuSelector, GpuSpec
 from caasctl.protocol import Probe, Reader
 from caasctl.syntax.pci import DEVICES, full

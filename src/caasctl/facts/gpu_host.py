@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from caasctl.frozen import dataclass
 from caasctl.protocol import Probe, Reader
 from caasctl.syntax import pci
 

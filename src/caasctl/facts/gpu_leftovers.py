@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from caasctl.frozen import dataclass
 from caasctl.protocol import Probe, Reader
 
 # The driver's own; nvidiafb and nvidia_wmi_ec_backlight are the kernel's.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from caasctl.frozen import dataclass
 from caasctl.kubectl import answer
 from caasctl.model import Unreadable
 from caasctl.protocol import Probe, Reader

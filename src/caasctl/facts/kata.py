@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from caasctl.frozen import dataclass
 from caasctl.host import glob
 from caasctl.model import Unreadable
 from caasctl.protocol import FileKind, Probe, Reader

@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from caasctl import x509
 from caasctl.faults import is_root
+from caasctl.frozen import dataclass
 from caasctl.model import Unreadable
 from caasctl.protocol import Probe, Reader
 from caasctl.syntax.kubeadm import KUBECONFIG_WORDS, KUBECONFIGS, ask_kubeconfigs

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 
 from caasctl.diagnosis import Line
 from caasctl.formats import FormatError
+from caasctl.frozen import dataclass
 from caasctl.model import Unreadable
 from caasctl.protocol import Probe, Reader
 from caasctl.syntax import cri

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from caasctl import formats, remote
+from caasctl.frozen import dataclass
 from caasctl.model import CaasError, Unreadable
 from caasctl.profile import Join
 from caasctl.protocol import Probe, Reader

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import TypeVar
 
 from caasctl import kubectl
 from caasctl.diagnosis import Line
+from caasctl.frozen import dataclass
 from caasctl.model import Unreadable
 from caasctl.protocol import Probe, Reader
 from caasctl.syntax.kubeadm import ADMIN, KUBELET_CONF

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from caasctl.frozen import dataclass
 from caasctl.kubectl import answer
 from caasctl.protocol import Probe, Reader
 from caasctl.syntax.cluster.names import MANAGER

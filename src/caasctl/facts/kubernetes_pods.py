@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from caasctl import kubectl
 from caasctl.diagnosis import Line
+from caasctl.frozen import dataclass
 from caasctl.model import Unreadable
 from caasctl.protocol import Probe, Reader
 from caasctl.syntax.kubeadm import ADMIN

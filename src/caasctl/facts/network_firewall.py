@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from caasctl.frozen import dataclass
 from caasctl.host import glob
 from caasctl.model import Unreadable
 from caasctl.protocol import Completed, Probe, Reader

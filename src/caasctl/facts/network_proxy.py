@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
+from caasctl.frozen import dataclass
 from caasctl.host import glob, unmasked
 from caasctl.protocol import Probe, Reader
 

@@ -6,8 +6,8 @@ import gzip
 import re
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from caasctl.frozen import dataclass
 from caasctl.model import Unreadable
 from caasctl.protocol import FileKind, Probe, Reader
 from caasctl.syntax import kernel, os_release

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime, timezone
 
+from caasctl.frozen import dataclass
 from caasctl.protocol import Probe, Reader
 
 RTC = "/sys/class/rtc/rtc0/since_epoch"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 
 from caasctl.diagnosis import Line
+from caasctl.frozen import dataclass
 from caasctl.model import Unreadable
 from caasctl.protocol import Probe, Reader
 from caasctl.syntax.clock import now

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from caasctl.frozen import dataclass
 from caasctl.host import glob
 from caasctl.model import Unreadable
 from caasctl.protocol import Probe, Reader

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from caasctl.frozen import dataclass
 from caasctl.protocol import Probe, Reader
 
 ACCOUNTS = "/etc/passwd"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from caasctl import formats
+from caasctl.frozen import dataclass
 from caasctl.model import MARK, Unreadable
 from caasctl.protocol import FileKind, Probe, Reader
 from caasctl.syntax import kata_release, kubeadm

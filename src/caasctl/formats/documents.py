@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from caasctl import formats
 from caasctl.formats import FormatError
+from caasctl.frozen import dataclass
 
 Path = tuple[Any, ...]  # keys and places in lists, from the top of a document
 MOST_BYTES = 4 << 20
@@ -31,7 +32,7 @@ class Document:
     """data: as parsed. lines: key path -> line, counted from 1 through the whole file."""
 
     data: Any
-    lines: Mapping[Path, int] = field(default_factory=dict)
+    lines: Mapping[Path, int] = dataclasses.field(default_factory=dict)
 
     def line(self, *path: Any) -> int:
         """Where a key stands, or the nearest one above it that is known; 0 where nothing is."""
@@ -118,7 +119,7 @@ def _with_tab(text: str, what: str, error: FormatError) -> FormatError:
     )
 
 
-@dataclass
+@dataclasses.dataclass
 class _Open:
     """A mapping or list that is being read. at: its next place; key: the key whose value comes, None where a key comes."""
 

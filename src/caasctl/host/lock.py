@@ -9,11 +9,12 @@ import stat
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from typing import Any
 
 from caasctl.faults import StoppedError, cannot
+from caasctl.frozen import dataclass
 from caasctl.host.disk import place_of
 from caasctl.model import CaasError, LockedError
 

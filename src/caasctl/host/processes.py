@@ -8,9 +8,9 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from caasctl.faults import why
+from caasctl.frozen import dataclass
 from caasctl.host.running import Output, Running
 from caasctl.model import CommandError, Unreadable
 from caasctl.profile_packages import ProxySpec

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from caasctl.facts.containerd import ContainerdVersion
 from caasctl.facts.containerd_config import ContainerdConfig
 from caasctl.facts.gpu import PciFunctions
 from caasctl.facts.kata import SHIM, KataTree, KataTrees
+from caasctl.frozen import dataclass
 from caasctl.model import CaasError, Facts
 from caasctl.profile import AUTO, NodeProfile
 from caasctl.syntax import kata_release, versions

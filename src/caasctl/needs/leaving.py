@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from caasctl.facts.cluster_leaving import Leaving
+from caasctl.frozen import dataclass
 from caasctl.model import RefusedError
 from caasctl.syntax import kubeadm
 from caasctl.syntax.live.evictions import Kind, Moved, left

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from caasctl.facts.containerd import ContainerdBinaries, ContainerdProcess, ContainerdService, ContainerdVersion
 from caasctl.facts.containerd_config import ContainerdConfig, ContainerdEffective, CrictlConfig, Shims
@@ -15,6 +14,7 @@ from caasctl.facts.kata import KataTrees
 from caasctl.facts.network_proxy import Proxies
 from caasctl.facts.os_apt import AptSources
 from caasctl.formats import dump_yaml
+from caasctl.frozen import dataclass
 from caasctl.model import HEADER, MARK, Facts
 from caasctl.needs.containerd import registries, wanted
 from caasctl.needs.network import READS, proxied

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from caasctl import formats
 from caasctl.facts.boot import CommandLine
@@ -20,6 +19,7 @@ from caasctl.facts.network_routes import Routes
 from caasctl.facts.os import Modules
 from caasctl.facts.os_swap import Swap
 from caasctl.facts.ownership import GPU_DRACUT, GPU_HOOK, GPU_MODPROBE, GPU_MODULES, GPU_RULES, GPU_SCRIPT, GPU_UNIT
+from caasctl.frozen import dataclass
 from caasctl.model import HEADER, Facts
 from caasctl.needs.gpu import NVSWITCH, GpuGroup, groups, is_switch, presumed
 from caasctl.profile import NodeProfile

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from dataclasses import dataclass
 
+from caasctl.frozen import dataclass
 from caasctl.hidden import masked
 from caasctl.protocol import Absent, Change, Known, State, Unknown
 from caasctl.report.visible import visible

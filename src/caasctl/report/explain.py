@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import Protocol, TextIO, TypeVar
+from typing import TYPE_CHECKING, Protocol, TextIO, TypeVar
 
 from caasctl.diagnosis import Says
-from caasctl.doctor.rules import Rule, Rules
 from caasctl.model import Check, UsageError
 from caasctl.report.order import TOPICS, place
 from caasctl.report.paper import Paper, open_paper
+
+if TYPE_CHECKING:
+    from caasctl.doctor.rules import Rule, Rules
 
 VALUE = 12
 _SAYS = {

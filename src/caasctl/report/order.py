@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from caasctl.frozen import dataclass
 from caasctl.model import Finding, Level, Report
 from caasctl.protocol import PhaseReport
 

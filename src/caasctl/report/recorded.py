@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from caasctl.recording import Recording
-from caasctl.redaction.written import Part
 from caasctl.report.paper import open_paper
+
+if TYPE_CHECKING:
+    from caasctl.recording import Recording
+    from caasctl.redaction.written import Part
 
 _LARGEST = 3
 _TEXT = 14  # column

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 from caasctl.faults import BugError, word_of
+from caasctl.frozen import dataclass
 from caasctl.model import MARK, CaasError, Unreadable
 from caasctl.protocol import (
     IN_EFFECT,

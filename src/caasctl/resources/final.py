@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from caasctl.frozen import dataclass
 from caasctl.protocol import Outcome, Reader, Resource, State, Undo, Writer
 
 NOT_BACK = "a reset is not taken back: `caasctl init-node` makes the node again"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from caasctl.frozen import dataclass
 from caasctl.model import CommandError, Unreadable
 from caasctl.profile import ImageFile
 from caasctl.protocol import Done, Known, Outcome, Reader, State, Undo, Unknown, Writer

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from caasctl.frozen import dataclass
 from caasctl.model import Unreadable
 from caasctl.protocol import Absent, Done, Impossible, Known, Outcome, Reader, State, Undo, Unknown, Writer
 from caasctl.syntax import kernel, swap, sysctl

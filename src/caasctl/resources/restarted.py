@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from caasctl.frozen import dataclass
 from caasctl.model import CaasError, Unreadable
 from caasctl.protocol import IN_EFFECT, Absent, Known, Reader, State, Unknown, Writer
 

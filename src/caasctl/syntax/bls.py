@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from caasctl.frozen import dataclass
 
 _VARIABLE = re.compile(r"\$\{?(\w+)\}?")
 _RUNS = re.compile(r"(\d+)|([A-Za-z]+)")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from caasctl.frozen import dataclass
 from caasctl.profile import Boot
 
 HIERARCHY = "systemd.unified_cgroup_hierarchy"

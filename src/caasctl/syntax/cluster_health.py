@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from caasctl import formats
+from caasctl.frozen import dataclass
 from caasctl.model import Unreadable
 
 Item = Mapping[str, Any]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+from caasctl.frozen import dataclass
 
 # Each occurrence adds to the ones before it; every other name is last-wins.
 CUMULATIVE = frozenset(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
 from caasctl.formats import FormatError, parse_json
+from caasctl.frozen import dataclass
 
 ENDPOINT = ("--runtime-endpoint", "unix:///run/containerd/containerd.sock", "--timeout", "2s")
 # Only these words of a container's status: the rest holds environments of pods, and with them passwords.

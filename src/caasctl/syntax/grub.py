@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import chain
+
+from caasctl.frozen import dataclass
 
 NORMAL_ENTRIES = ("GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT")  # in the order in which they are written
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -124,13 +125,12 @@ def evaluate(files: Sequence[tuple[str, str]]) -> Evaluation:
     return Evaluation(values, tuple(state.assignments), tuple(state.odd), tuple(state.broken))
 
 
-@dataclass
 class _State:
-    values: dict[str, tuple[tuple[tuple[str, Origin], ...], tuple[Origin, ...]]] = field(default_factory=dict)
-    assignments: list[Assignment] = field(default_factory=list)
-    odd: list[Oddity] = field(default_factory=list)
-    broken: list[Oddity] = field(default_factory=list)
-    everything: list[Origin] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.values: dict[str, tuple[tuple[tuple[str, Origin], ...], tuple[Origin, ...]]] = {}
+        self.assignments: list[Assignment] = []
+        self.odd, self.broken = list[Oddity](), list[Oddity]()
+        self.everything: list[Origin] = []
 
     def take(self, path: str, text: str, statement: Sequence[_Token]) -> None:
         words = statement[1:] if statement[0].raw == "export" else statement

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from caasctl import formats
+from caasctl.frozen import dataclass
 from caasctl.model import Unreadable
 
 NOT_FOUND = "release: not found"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from caasctl.frozen import dataclass
 
 TOP = "opt/kata"  # what a release holds, and what its own files expect
 STAMP = ".caasctl.json"  # in a tree that caasctl unpacked, written last

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from caasctl import formats
+from caasctl.frozen import dataclass
 from caasctl.model import Unreadable
 
 GATEWAY, SSH_PEER = "default gateway", "SSH peer"

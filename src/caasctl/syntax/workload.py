@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
+
+from caasctl.frozen import dataclass
 
 Path = tuple[Any, ...]
 # Where the pod's own description stands in each kind.

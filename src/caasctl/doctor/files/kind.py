@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from caasctl.facts.given import Given
+from caasctl.frozen import dataclass
 from caasctl.profile import NodeProfile
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from caasctl.facts.gpu import PciFunction, PciFunctions
 from caasctl.facts.gpu_details import PciDetails
 from caasctl.facts.gpu_host import PciUse
 from caasctl.facts.network import Links
 from caasctl.facts.network_routes import Routes
+from caasctl.frozen import dataclass
 from caasctl.model import Facts
 from caasctl.profile import GpuSelector, NodeProfile
 from caasctl.syntax.pci import full, slot

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from caasctl.facts.gpu import PciFunction, PciFunctions
 from caasctl.facts.gpu_details import PciDetail, PciDetails, PciLink
@@ -12,6 +12,7 @@ from caasctl.facts.gpu_host import PciUse
 from caasctl.facts.gpu_vfio import VFIO, VfioNodes
 from caasctl.facts.network import Links
 from caasctl.facts.network_routes import Routes
+from caasctl.frozen import dataclass
 from caasctl.model import Facts
 from caasctl.needs.gpu import NVIDIA, NVSWITCH, VFIO_PCI, GpuGroup, groups, is_gpu, is_switch, selection
 from caasctl.profile import GpuSelector, NodeProfile

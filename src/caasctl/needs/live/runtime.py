@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from caasctl.facts.containerd_config import ContainerdEffective, Shims
 from caasctl.facts.kata import KataConfig, NamedKataConfigs
+from caasctl.frozen import dataclass
 from caasctl.model import Facts
 from caasctl.syntax.containerd.tables import Data, cri, table
 from caasctl.syntax.kata_release import USUAL

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from caasctl.facts.kubernetes_manifests import FOLDER, ControlPlane
 from caasctl.facts.network import Address, Link, Links
 from caasctl.facts.network_routes import Routes
+from caasctl.frozen import dataclass
 from caasctl.model import CaasError, Facts, FactUnread
 from caasctl.profile import AUTO, NodeProfile
 from caasctl.syntax.cidr import IPV4, IPV6, Network, parse

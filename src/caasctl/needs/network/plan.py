@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
+from caasctl.frozen import dataclass
 from caasctl.model import CaasError, Facts
 from caasctl.needs.network.live import Live, families, live_ranges
 from caasctl.needs.network.shares import mask_key, max_pods, share_setting

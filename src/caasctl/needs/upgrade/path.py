@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from caasctl.frozen import dataclass
 from caasctl.needs.upgrade import packages, table
 from caasctl.needs.upgrade.refusals import cilium_goal
 from caasctl.needs.upgrade.state import Now, minors_between, numbers

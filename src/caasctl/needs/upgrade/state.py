@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from caasctl import formats
@@ -18,6 +18,7 @@ from caasctl.facts.kubernetes_manifests import ControlPlane
 from caasctl.facts.kubernetes_pods import LivePods
 from caasctl.facts.kubernetes_tools import Packages, Tools
 from caasctl.facts.os_apt import AptSources
+from caasctl.frozen import dataclass
 from caasctl.model import Facts
 from caasctl.syntax.debian.sources import Source
 from caasctl.syntax.live.nodes import Node

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from caasctl.formats import FormatError, parse_json
+from caasctl.frozen import dataclass
 from caasctl.model import CommandError, Unreadable
 from caasctl.protocol import Absent, Done, Known, Outcome, Reader, State, Undo, Unknown, Writer
 from caasctl.resources.cluster import ask

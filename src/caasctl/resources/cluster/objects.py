@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 
+from caasctl.frozen import dataclass
 from caasctl.model import CommandError, RefusedError, Unreadable
 from caasctl.protocol import Absent, Done, Known, Outcome, Reader, Resource, State, Undo, Unknown, Writer
 from caasctl.resources.cluster import ask

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from caasctl.frozen import dataclass
 from caasctl.model import CaasError, Unreadable
 from caasctl.protocol import Writer
 from caasctl.resources.cluster import ask

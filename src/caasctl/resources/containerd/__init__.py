@@ -6,9 +6,9 @@ import hashlib
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from caasctl.formats import REMOVED, FormatError, dump_json, edit_toml, parse_json, parse_toml
+from caasctl.frozen import dataclass
 from caasctl.model import CaasError, CommandError, Unreadable
 from caasctl.protocol import IN_EFFECT, Completed, Known, Reader, State, Unknown, Writer
 from caasctl.syntax.containerd.host import UNIT

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from caasctl.frozen import dataclass
 from caasctl.protocol import IN_EFFECT, Known, Reader, State, Writer
 from caasctl.resources.containerd import STAGE, STAMP, ContainerdActivation, _show
 from caasctl.syntax.containerd.wanted import Wanted

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from caasctl.frozen import dataclass
 from caasctl.model import MARK, Unreadable
 from caasctl.protocol import FileKind, Outcome, Reader, Resource, State, Undo, Unknown, Writer
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from caasctl.frozen import dataclass
 from caasctl.model import CaasError, Unreadable
 from caasctl.protocol import Done, Impossible, Known, Outcome, Reader, State, Undo, Unknown, Writer
 from caasctl.resources.gpu import holders

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from caasctl import formats
+from caasctl.frozen import dataclass
 from caasctl.model import Unreadable
 from caasctl.protocol import IN_EFFECT, Absent, Done, Known, Outcome, Reader, State, Undo, Unknown, Writer
 from caasctl.syntax.cdi import passthrough

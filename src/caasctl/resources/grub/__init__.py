@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
+from caasctl.frozen import dataclass
 from caasctl.host import glob
 from caasctl.model import CaasError, CommandError, Unreadable
 from caasctl.protocol import IN_EFFECT, Absent, Known, Reader, State, Unknown, Writer

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from caasctl import formats
+from caasctl.frozen import dataclass
 from caasctl.model import HEADER, MARK, CaasError, Unreadable
 from caasctl.protocol import (
     IN_EFFECT,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
+from caasctl.frozen import dataclass
 from caasctl.model import RefusedError, Unreadable
 from caasctl.protocol import Reader
 from caasctl.syntax import cluster_health, helm_release

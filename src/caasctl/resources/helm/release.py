@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from caasctl.formats import dump_yaml
+from caasctl.frozen import dataclass
 from caasctl.model import CaasError, Unreadable
 from caasctl.protocol import Absent, Done, Known, Outcome, Reader, Resource, State, Undo, Unknown, Writer
 from caasctl.resources.helm import commands, refusals

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from caasctl import formats
+from caasctl.frozen import dataclass
 from caasctl.model import HEADER, CaasError, Unreadable
 from caasctl.protocol import Absent, Done, Known, Outcome, Reader, Resource, State, Undo, Unknown, Writer
 

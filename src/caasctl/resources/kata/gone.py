@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from caasctl.frozen import dataclass
 from caasctl.model import Unreadable
 from caasctl.protocol import Absent, Done, Known, Outcome, Reader, State, Undo, Unknown, Writer
 from caasctl.resources.kata.installation import DOWNLOADS, stamped

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from caasctl import formats, remote
 from caasctl.faults import word_of
+from caasctl.frozen import dataclass
 from caasctl.host.trees import PARTIAL
 from caasctl.model import CaasError, Unreadable
 from caasctl.protocol import Absent, Done, FileKind, Impossible, Known, Outcome, Reader, State, Undo, Unknown, Writer

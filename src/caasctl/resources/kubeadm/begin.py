@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from caasctl.formats import dump_yaml
+from caasctl.frozen import dataclass
 from caasctl.model import CaasError
 from caasctl.protocol import Done, Known, Outcome, Reader, State, Undo, Unknown, Writer
 from caasctl.resources.kubeadm import run, stage

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import secrets
-from dataclasses import dataclass
 
 from caasctl.formats import dump_yaml
+from caasctl.frozen import dataclass
 from caasctl.model import Unreadable
 from caasctl.protocol import Absent, Done, Known, Outcome, Reader, State, Undo, Unknown, Writer
 from caasctl.syntax import kubeadm

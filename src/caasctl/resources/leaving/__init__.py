@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 
 from caasctl import formats
+from caasctl.frozen import dataclass
 from caasctl.model import CaasError, CommandError, Unreadable
 from caasctl.protocol import Absent, Done, Known, Outcome, Reader, State, Undo, Unknown, Writer
 from caasctl.syntax.cluster import kubectl

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from urllib.parse import quote
 
+from caasctl.frozen import dataclass
 from caasctl.model import CaasError, CommandError
 from caasctl.protocol import Reader, Writer
 from caasctl.resources.packages.locked import WAIT_S, patiently

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from caasctl import remote
 from caasctl.faults import word_of
+from caasctl.frozen import dataclass
 from caasctl.host.trees import PARTIAL
 from caasctl.model import CaasError, Unreadable
 from caasctl.protocol import Absent, Done, Known, Outcome, Reader, State, Undo, Unknown, Writer

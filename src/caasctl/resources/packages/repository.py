@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from caasctl import remote
+from caasctl.frozen import dataclass
 from caasctl.model import CaasError, Unreadable
 from caasctl.protocol import Absent, Done, FileKind, Known, Outcome, Reader, State, Undo, Unknown, Writer
 from caasctl.resources.packages.own import OwnFile

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from caasctl.frozen import dataclass
 from caasctl.model import CaasError, CommandError, Unreadable
 from caasctl.protocol import Done, Known, Outcome, Reader, State, Undo, Unknown, Writer
 from caasctl.resources.packages import apt_get

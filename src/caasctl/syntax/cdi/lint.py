@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
+from caasctl.frozen import dataclass
 from caasctl.syntax.cdi.names import qualified
 from caasctl.syntax.cdi.passthrough import VFIO
 from caasctl.syntax.cdi.spec import Device, Spec

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from caasctl import formats
+from caasctl.frozen import dataclass
 from caasctl.syntax.cdi.edits import edits_problems, is_empty
 from caasctl.syntax.cdi.names import device_problem, kind_problem, qualified, quoted
 from caasctl.syntax.cdi.shape import SPEC, fitted, misfits

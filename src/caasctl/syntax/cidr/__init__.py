@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Union
+
+from caasctl.frozen import dataclass
 
 Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 IPV4, IPV6 = 4, 6

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
+from caasctl.frozen import dataclass
 from caasctl.syntax.cidr import IPV4, Network
 from caasctl.syntax.cidr.choice import MAX_DIFFERENCE
 from caasctl.syntax.cidr.obstacles import CGNAT, RESERVED, SITE_LOCAL, overlapping, private

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ipaddress
 from bisect import bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal
 
+from caasctl.frozen import dataclass
 from caasctl.syntax.cidr import Network
 
 Kind = Literal["network", "resolver", "server", "reserved"]

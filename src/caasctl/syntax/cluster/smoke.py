@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from caasctl.frozen import dataclass
 from caasctl.model import Finding, Fix, Level
 from caasctl.syntax.cluster.names import GPU_HANDLER
 from caasctl.syntax.cluster.pods import Trouble

@@ -6,8 +6,8 @@ import gzip
 import re
 import shlex
 import zlib
-from dataclasses import dataclass
 
+from caasctl.frozen import dataclass
 from caasctl.model import Unreadable
 from caasctl.protocol import FileKind, Reader
 from caasctl.syntax.containerd.imports import ConfigFile, config_file, load

@@ -6,11 +6,12 @@ import fnmatch
 import posixpath
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from typing import Any
 
 from caasctl.formats import FormatError, parse_toml
+from caasctl.frozen import dataclass
 from caasctl.syntax.containerd.tables import (
     CRI,
     CRI_IMAGES,

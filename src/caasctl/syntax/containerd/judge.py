@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from caasctl.frozen import dataclass
 from caasctl.syntax.containerd.tables import (
     CRI_TABLES,
     Cri,

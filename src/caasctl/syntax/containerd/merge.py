@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from caasctl.formats import Edits, dump_toml, edit_toml, parse_toml
+from caasctl.frozen import dataclass
 from caasctl.model import HEADER, CaasError
 from caasctl.syntax.containerd.imports import imports_path
 from caasctl.syntax.containerd.tables import (

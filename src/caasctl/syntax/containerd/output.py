@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from caasctl.frozen import dataclass
 from caasctl.syntax.containerd.tables import Data, Version, table
 
 _VERSION = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from caasctl.frozen import dataclass
 from caasctl.syntax.containerd.imports import ConfigFile, merged, with_defaults
 from caasctl.syntax.containerd.tables import Data, KeyPath, Version, leaves, runtimes_path, schema, table
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
 from caasctl.formats import FormatError, dump_toml, parse_toml
+from caasctl.frozen import dataclass
 from caasctl.model import HEADER
 from caasctl.syntax.containerd.tables import strings, table
 

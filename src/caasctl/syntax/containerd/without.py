@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from caasctl.formats import REMOVED, Edits, FormatError, edit_toml, parse_toml
+from caasctl.frozen import dataclass
 from caasctl.syntax.containerd.tables import DROP_IN, Data, places, runtimes_path, schema, strings, table
 
 _KEYS = frozenset(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from caasctl.frozen import dataclass
 from caasctl.syntax.debian.stanzas import stanzas
 
 _EVERYTHING = re.compile(r"(version|release [a-z]=|release|origin) ?\*$")

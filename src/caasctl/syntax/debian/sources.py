@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from caasctl.frozen import dataclass
 from caasctl.syntax.debian.stanzas import stanzas
 
 _LINE = re.compile(

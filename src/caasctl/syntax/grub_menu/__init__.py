@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
+
+from caasctl.frozen import dataclass
 
 _SECTION = re.compile(r"^### (BEGIN|END) (\S+) ###")
 _LINUX = re.compile(r"linux(?:16|efi)?")

@@ -7,9 +7,9 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from caasctl import formats
+from caasctl.frozen import dataclass
 from caasctl.model import UsageError
 from caasctl.syntax.join import kubeconfig as config_file
 from caasctl.syntax.join.kubeconfig import Access

@@ -6,10 +6,11 @@ import difflib
 import re
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from caasctl import formats
+from caasctl.frozen import dataclass
 from caasctl.model import UsageError
 from caasctl.profile import Join
 from caasctl.syntax.join import values

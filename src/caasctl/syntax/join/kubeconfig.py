@@ -6,10 +6,11 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from caasctl import formats, x509
+from caasctl.frozen import dataclass
 from caasctl.model import UsageError
 from caasctl.syntax.join import values
 

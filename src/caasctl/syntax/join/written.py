@@ -7,10 +7,11 @@ import binascii
 import re
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from caasctl.formats import dump_yaml
+from caasctl.frozen import dataclass
 from caasctl.model import MARK
 
 _OWN = re.compile(rf"# {MARK.capitalize()} token create\b")

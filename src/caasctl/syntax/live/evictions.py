@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import Any
 
+from caasctl.frozen import dataclass
 from caasctl.syntax.live.shape import Item, at, each, place, text, texts, whole
 
 _MIRROR = "kubernetes.io/config.mirror"

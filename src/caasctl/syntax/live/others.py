@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from caasctl.frozen import dataclass
 from caasctl.syntax.live.shape import Item, at, each, listed, place, text, texts, whole
 
 _DEFAULT = "storageclass.kubernetes.io/is-default-class"

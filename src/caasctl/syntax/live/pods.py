@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from caasctl.frozen import dataclass
 from caasctl.syntax.live.nodes import Condition, conditions
 from caasctl.syntax.live.shape import Item, at, each, message, place, text, texts, when, whole
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
+from caasctl.frozen import dataclass
 from caasctl.syntax.live.pods import Container, Event, Pod
 
 _PULLS = (

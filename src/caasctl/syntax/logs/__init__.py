@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from caasctl.formats import FormatError, parse_json
+from caasctl.frozen import dataclass
 
 LONGEST = 4096  # characters of a message; containerd logs its whole configuration in one
 _MOST = 4 * 1024 * 1024  # characters of all messages of a journal, the newest

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
+from caasctl.frozen import dataclass
 from caasctl.model import HEADER
 from caasctl.syntax.packages import Package, Repository
 
