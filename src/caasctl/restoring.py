@@ -9,6 +9,7 @@ from typing import Any
 from caasctl.frozen import dataclass
 from caasctl.model import CaasError, Unreadable
 from caasctl.protocol import FileKind, Reader, Writer
+from caasctl.resources.packages import locked
 from caasctl.syntax import links, swap
 from caasctl.syntax.packages import apt
 from caasctl.traces import Fate, Noted, There, digest, edited, fate, look, unreadable
@@ -125,7 +126,7 @@ def _purge(host: Writer, resource: str, names: tuple[str, ...], timeout_s: float
     while going := tuple(name for name in there if name not in kept):
         refused = apt.kept(host.query(*PURGE, "--simulate", *going, timeout_s=_DPKG_S).stderr)
         if not {*refused} - kept.keys():
-            host.execute(*PURGE, *going, timeout_s=timeout_s)
+            locked.patiently(host, *PURGE, *going, timeout_s=timeout_s)
             break
         kept.update(dict.fromkeys(refused))
     stay = f"; what something else needs now stays: {', '.join(kept)}" if kept else ""
@@ -148,7 +149,7 @@ def _nothing_left(host: Reader, argv: tuple[str, ...]) -> str:
 def _execute(host: Writer, argv: tuple[str, ...], timeout_s: float) -> None:
     """A unit that failed too often on the files that are gone now is refused its start until that is forgotten."""
     try:
-        host.execute(*argv, timeout_s=timeout_s)
+        locked.patiently(host, *argv, timeout_s=timeout_s)
     except CaasError:
         if argv[0] != "systemctl" or argv[1] not in _STARTS:
             raise

@@ -177,24 +177,46 @@ def busy() -> dict[str, Any]:
     script.write_text(UPGRADER)
     script.chmod(0o755)
     Path("/etc/apt/apt.conf.d/99hook").write_text(HOOK)
-    upgrader = subprocess.Popen([script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    before = state()
+    run = _beside_the_upgrader(0, "init-node", "--phase", "packages", "--yes", *profile())
+    found = {"before": before, "run": run, "after": state(), "hook": Path("/hook").read_text()}
+    return {**found, "undone": _beside_the_upgrader(1, "undo", "--yes"), "back": state()}
+
+
+def _beside_the_upgrader(past: int, *words: str) -> dict[str, Any]:
+    """Caasctl beside it; each wait of caasctl's ends by its lock. past: of the upgrader's locks that it is through with."""
+    upgrader = subprocess.Popen(
+        ["/usr/bin/unattended-upgrade"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     assert upgrader.stdin
     assert upgrader.stdout
-    assert upgrader.stdout.readline() == "held\n"
-    argv = [sys.executable, "-m", "caasctl", "init-node", "--phase", "packages", "--yes", *profile()]
     waits: list[str] = []
+
+    def held() -> None:
+        assert upgrader.stdout
+        assert upgrader.stdout.readline() == "held\n"
+
+    def let_go() -> None:
+        assert upgrader.stdin
+        upgrader.stdin.write("\n")
+        upgrader.stdin.flush()
+
+    held()
+    for _ in range(past):
+        let_go()
+        held()
+    argv = [sys.executable, "-m", "caasctl", *words]
     with subprocess.Popen(argv, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as started:
         assert started.stderr
         for line in started.stderr:
             if "lock" in line:
                 waits.append(line.strip())
-                upgrader.stdin.write("\n")
-                upgrader.stdin.flush()
+                let_go()
         assert started.stdout
         out = started.stdout.read()
     upgrader.kill()
     upgrader.wait()
-    return {"rc": started.returncode, "out": out, "waits": waits, "after": state(), "hook": Path("/hook").read_text()}
+    return {"rc": started.returncode, "out": out, "waits": waits}
 
 
 def full() -> dict[str, Any]:

@@ -50,6 +50,11 @@ def converged(repository: Path) -> dict[str, Any]:
     return drive("converge", repository)
 
 
+@pytest.fixture(scope="module")
+def busy(repository: Path) -> dict[str, Any]:
+    return drive("busy", repository)
+
+
 def test_a_plan_says_what_from_where_by_which_key(converged: dict[str, Any], repository: Path) -> None:
     said = converged["plan"]["out"]
     assert converged["planned"] == converged["before"]
@@ -87,15 +92,20 @@ def test_an_interrupted_installation_is_finished(repository: Path) -> None:
     assert "nothing had to change" in found["third"]["out"]
 
 
-def test_a_host_that_upgrades_itself_is_waited_for(repository: Path) -> None:
-    found = drive("busy", repository)
-    assert found["rc"] == 0, found
-    assert (
-        "waits up to 5 minutes: Could not get lock /var/lib/apt/lists/lock. It is held by process" in found["waits"][0]
-    )
-    assert "lock-frontend" in found["waits"][1]
-    assert found["after"]["packages"]["kubelet"] == "1.36.4-1.1 installed"
-    assert set(found["hook"].splitlines()) == {"mode=l frontend=noninteractive"}
+def test_a_host_that_upgrades_itself_is_waited_for(busy: dict[str, Any]) -> None:
+    assert busy["run"]["rc"] == 0, busy["run"]
+    waits = busy["run"]["waits"]
+    assert "waits up to 5 minutes: Could not get lock /var/lib/apt/lists/lock. It is held by process" in waits[0]
+    assert "lock-frontend" in waits[1]
+    assert busy["after"]["packages"]["kubelet"] == "1.36.4-1.1 installed"
+    assert set(busy["hook"].splitlines()) == {"mode=l frontend=noninteractive"}
+
+
+def test_undo_waits_for_it_too(busy: dict[str, Any]) -> None:
+    undone = busy["undone"]
+    assert undone["rc"] == 0, undone["out"]
+    assert "waits up to 5 minutes: dpkg: error: dpkg frontend lock was locked by another process" in undone["waits"][0]
+    assert busy["back"] == busy["before"]
 
 
 def test_where_dpkg_finds_no_room_it_is_said_and_gone_on_with(repository: Path) -> None:
