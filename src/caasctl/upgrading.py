@@ -75,8 +75,9 @@ def plan(session: Session, wanted: str) -> Plan:
     """Raises RefusedError, UnreadError."""
     facts = engine.collect(session.host, [probe for probe in (*PROBES, *DOCTOR_PROBES) if probe.fact in _READS])
     try:
+        _refuse_others(facts)
         if not state.is_node(facts):
-            raise _no_node(facts, wanted, session.settings)
+            raise _no_node(wanted, session.settings)
         now = replace(state.now(facts), mirror=session.profile.spec.packages.kubernetes.uri, options=session.settings)
     except FactUnread as unread:
         raise UnreadError(
@@ -91,12 +92,17 @@ def plan(session: Session, wanted: str) -> Plan:
     return Plan(replace(report, profile=""), now, wanted, steps)
 
 
-def _no_node(facts: Facts, wanted: str, options: str) -> RefusedError:
-    others = facts.get(OtherClusters)
-    other = next((one for one in (others.clusters if others else ()) if one.installed and one.name in _UPGRADES), None)
-    if other:
-        return RefusedError(f"this host is {other.name}'s, and no node of kubeadm's", cause=f"{other.name} brings Kubernetes itself, and there is no kubelet.conf",
-                            fix=f"{other.name} has its own upgrade: {_UPGRADES[other.name]}")  # fmt: skip
+def _refuse_others(facts: Facts) -> None:
+    """One that runs has the node, for some write a kubelet.conf where kubeadm does; one that does not may be a rest beside kubeadm's. Raises RefusedError."""
+    others, ours = facts.get(OtherClusters), state.is_node(facts)
+    for other in others.clusters if others else ():
+        if other.name in _UPGRADES and (other.running or not ours):
+            there = "its services run" if other.running else "there is no kubelet.conf"
+            raise RefusedError(f"this host is {other.name}'s, and no node of kubeadm's", cause=f"{other.name} brings Kubernetes itself, and {there}",
+                               fix=f"{other.name} has its own upgrade: {_UPGRADES[other.name]}")  # fmt: skip
+
+
+def _no_node(wanted: str, options: str) -> RefusedError:
     newest = table.newest(max(table.NEWEST))
     own = table.newest(minor(wanted) or (0, 0))
     known = wanted if own and state.numbers(wanted) <= state.numbers(own) else newest

@@ -494,6 +494,15 @@ def test_a_node_of_another_distribution_is_sent_to_that_one_s_own_upgrade() -> N
     assert "init-node" not in raised.value.fix
 
 
+def test_one_that_runs_has_the_node_though_a_kubelet_conf_is_there(tmp_path: Path) -> None:
+    snap: Edits = {**CONTAINERD_2, "/var/lib/snapd/snaps/k8s_4096.snap": [("", "squashfs")]}
+    assert plan(host(tmp_path / "rest", snap), "1.37.1").steps
+    runs = "/sys/fs/cgroup/system.slice/snap.k8s.kubelet.service/cgroup.procs"
+    with pytest.raises(RefusedError, match="Canonical Kubernetes's") as raised:
+        plan(host(tmp_path / "running", {**snap, runs: [("", "812")]}), "1.37.1")
+    assert "its services run" in raised.value.cause
+
+
 @pytest.mark.parametrize(
     ("text", "numbers"), [("v1.36.4", (1, 36, 4)), ("1.37", (1, 37)), ("x", ()), ("1.37.1-rc.0", (1, 37, 1))]
 )
