@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -35,6 +36,17 @@ def test_a_closed_stream_changes_no_exit_code(output: str, closed: str) -> None:
     assert (done.returncode, done.stderr) == (whole.returncode, "")
     if output == "json" and ">&-" not in closed.replace("2>&-", ""):
         assert json.loads(done.stdout)["summary"] == json.loads(whole.stdout)["summary"]
+
+
+@pytest.mark.parametrize(
+    ("line", "code"), [("preflight --check nonsense", 2), ("init-node --nonsense", 2), ("version", 0)]
+)
+def test_a_reader_of_stderr_that_left_changes_no_exit_code(line: str, code: int) -> None:
+    reader, stream = os.pipe()
+    os.close(reader)
+    done = subprocess.run([sys.executable, "-m", "caasctl", *line.split()], stderr=stream, check=False)
+    os.close(stream)
+    assert done.returncode == code
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ def main() -> int:
     """Runs the command line; returns the exit code. Errors reach the user as problem, cause and fix."""
     if "_CAASCTL_COMPLETE" in os.environ:
         _complete_without_rich()
-    sys.stdout = stream.heard(sys.stdout)
+    sys.stdout, sys.stderr = stream.heard(sys.stdout), stream.heard(sys.stderr)
     try:
         ended = app(standalone_mode=False)
         sys.stdout.flush()
