@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from tests.airgap import lab
 from tests.lab import debian, helm
+from tests.packages import test_airgap as bare
+from tests.packages.test_real import KUBERNETES
 from tests.standins.registry import Registry
 
 from caasctl import commands
@@ -110,6 +112,15 @@ def test_an_image_that_is_named_by_digest_keeps_it(packed: Path) -> None:
     said = [one["annotations"]["io.containerd.image.name"] for one in names["manifests"]]
     assert said[0] == "quay.io/cilium/cilium:v1.20.5"
     assert said[1] == f"quay.io/cilium/cilium@{names['manifests'][0]['digest']}"
+
+
+def test_a_bare_debian_without_a_network_installs_what_was_packed(packed: Path, tmp_path: Path) -> None:
+    shutil.copytree(packed, tmp_path / "air gap")
+    found = bare.drive(tmp_path)
+    assert found["first"]["rc"] == 0, found["first"]["out"] + found["first"]["err"]
+    there = found["after"]["packages"]
+    assert {there[name].split()[-1] for name in (*KUBERNETES, "containerd", "runc", "ethtool")} == {"installed"}
+    assert found["back"]["packages"] == found["before"]["packages"]
 
 
 def test_what_was_spoilt_is_fetched_again_and_nothing_else(made: lab.Lab, server: Registry, packed: Path) -> None:

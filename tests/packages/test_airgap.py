@@ -8,6 +8,7 @@ import subprocess
 import sysconfig
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.airgap import test_directory as folder
@@ -46,16 +47,22 @@ def packed(place: Path) -> None:
     folder.sums(place)
 
 
-def test_packages_come_from_the_folder_alone(tmp_path: Path) -> None:
-    (tmp_path / "fingerprint").write_text("")
-    tree()
-    (tmp_path / "air gap").mkdir()
-    packed(tmp_path / "air gap")
-    node = ("unshare", "-m", "-n", "-p", "-f", "--kill-child", "sh", str(HERE / "node.sh"), str(tree()), str(tmp_path),
+def drive(place: Path) -> dict[str, Any]:
+    """What comes of a bare Debian with the folder `place/air gap` and no network."""
+    (place / "fingerprint").write_text("")
+    node = ("unshare", "-m", "-n", "-p", "-f", "--kill-child", "sh", str(HERE / "node.sh"), str(tree()), str(place),
             str(TOP), sysconfig.get_path("purelib"), "python3", "-m", "tests.packages.airgap")  # fmt: skip
     done = subprocess.run(node, capture_output=True, text=True, check=False, timeout=580)
     assert done.returncode == 0, done.stderr[-3000:]
-    found = json.loads(done.stdout)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_packages_come_from_the_folder_alone(tmp_path: Path) -> None:
+    tree()
+    (tmp_path / "air gap").mkdir()
+    packed(tmp_path / "air gap")
+    found = drive(tmp_path)
     said = found["first"]["out"] + found["first"]["err"]
     assert found["first"]["rc"] == 0, said
     assert KUBERNETES | {"containerd", "runc"} <= set(found["after"]["packages"])
