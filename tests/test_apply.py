@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from caasctl import apply, engine, ledger, planning, profile_load, rebooted, ver
 from caasctl.facts.os import OsRelease
 from caasctl.facts.os_system import RebootPending
 from caasctl.formats import dump_json
+from caasctl.frozen import dataclass
 from caasctl.host import LiveHost, disk
 from caasctl.model import (
     Check,
@@ -229,6 +230,17 @@ def test_what_does_not_answer_in_time_is_looked_at_again_and_what_cannot_is_not(
     (report,) = made.phases((brings("one", late),), Facts())
     assert (report.status, len(late.reasons)) == (ends, left)
     assert (reason in report.message) is (ends is PhaseStatus.FAILED)
+
+
+def test_who_wants_out_meanwhile_is_not_told_of_a_failure(host: LiveHost) -> None:
+    late = Late(reasons=["kubectl get: no answer in 15 s"] * 2)
+    asked = [False, False, True]  # before the first look nobody wants out
+    made = apply.Run(
+        host, PROFILE, ledger.Ledger(host, "run1"), print, lambda: asked.pop(0) if len(asked) > 1 else asked[0]
+    )
+    (report,) = made.phases((brings("one", late),), Facts())
+    assert report.status is PhaseStatus.INTERRUPTED
+    assert report.message == "stopped as you asked, before witness"
 
 
 def test_nothing_is_settled_where_anybody_is_asked(host: LiveHost) -> None:

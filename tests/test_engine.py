@@ -151,6 +151,11 @@ def test_a_waiver_holds_until_it_expires_and_then_says_so() -> None:
     (held,) = engine.examine(facts, with_waiver("2999-01-01"), checks=[_check("a", FAILS)])
     (over,) = engine.examine(facts, with_waiver("2001-01-01"), checks=[_check("a", FAILS)])
     (fine,) = engine.examine(facts, with_waiver("2999-01-01"), checks=[_check("a")])
+    renewed = tuple(Waiver("os.a", "known", *of) for of in (("me", "2001-01-01"), ("she", "2999-01-01")))
+    (anew,) = engine.examine(
+        facts, replace(PROFILE, spec=replace(PROFILE.spec, waivers=renewed)), checks=[_check("a", FAILS)]
+    )
+    assert anew.waiver == renewed[1]
     assert (held.level, held.waiver and held.waiver.owner) == (Level.WAIVED, "me")
     assert over.level is Level.FAIL
     assert "expired on 2001-01-01" in over.found

@@ -197,6 +197,26 @@ def test_a_run_that_ended_but_lives_on_is_no_owner_of_what_its_child_still_does(
     assert f"pid {os.getpid()}: `caasctl init-node`" in said[0]
 
 
+def left(path: str) -> str | None:
+    with LiveHost().lock(path, "caasctl undo") as before:
+        return before
+
+
+def test_only_a_holder_that_came_to_its_end_is_one_that_changed_nothing_since(path: str) -> None:
+    """init-node takes its plan for what it finds where nobody has held the lock since it planned."""
+    assert left(path) == ""
+    with open(path) as file:
+        text = file.read()
+    assert left(path) == text
+    killed(path, "sh", "-c", "echo; exec sleep 0.1")
+    time.sleep(0.3)
+    assert left(path) is None
+    host = LiveHost()
+    with host.lock(path, "caasctl init-node"):
+        host.execute("sh", "-c", "sleep 1 >/dev/null 2>&1 & exit 0")
+    assert left(path) is None
+
+
 @pytest.mark.parametrize("text", ["", "pid 12: an older caasctl\n", "{", '{"x": 1}', "[]", "\0" * 100])
 def test_a_left_over_file_of_any_kind_blocks_nobody(tmp_path: Path, text: str) -> None:
     (tmp_path / "caasctl").mkdir()

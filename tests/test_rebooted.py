@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ import pytest
 from caasctl import apply, ledger, planning, profile_load, rebooted, verdicts
 from caasctl.facts.boot import CommandLine
 from caasctl.facts.boot_entries import BootEntries, BootEntry
+from caasctl.frozen import dataclass
 from caasctl.host import LiveHost
 from caasctl.model import Exit, Facts
 from caasctl.profile import NodeProfile

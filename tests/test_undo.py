@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import os
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from tests.lab.tree_shot import shot
 
 from caasctl import ledger, undo_plan, way_back
 from caasctl.formats import dump_json
+from caasctl.frozen import dataclass
 from caasctl.host import LiveHost, disk
 from caasctl.model import MARK, CaasError, CommandError, RefusedError
 from caasctl.protocol import IN_EFFECT, Change, Completed, Known, Reader, Resource, State, Writer
@@ -570,7 +572,7 @@ ACTS = st.lists(
 FIRST = st.dictionaries(st.sampled_from(PATHS), st.tuples(MODES, OWNERS), max_size=4)
 
 
-@dataclass
+@dataclasses.dataclass
 class Story:
     """A host, and what its user did. wanted: the files of before, each as the user left it, where he edited it."""
 

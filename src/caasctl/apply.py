@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from caasctl import engine, planning, rebooted
 from caasctl.asked import RecordingHost
 from caasctl.facts import PROBES
-from caasctl.faults import BugError, is_root, not_a_file
+from caasctl.faults import BugError, StoppedError, is_root, not_a_file
 from caasctl.host import LiveHost
 from caasctl.host.disk import SUFFIX
 from caasctl.host.processes import NO_ANSWER
@@ -118,8 +118,8 @@ class Run:
             return replace(report, status=PhaseStatus.BLOCKED, message=planning.held_back(stopping))
         try:
             report = self._made(phase, facts, report, changes)
-        except Interrupted as before:
-            said, fix = self._stopped(str(before), later)
+        except (Interrupted, StoppedError) as before:
+            said, fix = self._stopped(self.under_way or str(before), later)
             report = replace(report, status=PhaseStatus.INTERRUPTED, message=said, fix=fix)
         except FactUnread as unread:
             report = replace(
@@ -171,6 +171,8 @@ class Run:
         reboot = ""
         for resource in resources:
             now = self._look(resource)
+            if _late(now) and self.stop():
+                raise Interrupted(resource.name)
             if isinstance(now, Unknown):
                 raise CaasError(f"{resource.name} cannot be looked at", cause=now.reason,
                                 fix="mend that, then run the same command again: caasctl changes nothing that it cannot see")  # fmt: skip

@@ -125,9 +125,10 @@ def _unknown(check: Check, reason: str) -> Finding:
 
 
 def _waive(finding: Finding, profile: NodeProfile) -> Finding:
-    waiver = next((w for w in profile.spec.waivers if w.check == finding.id), None)
-    if waiver is None or finding.level not in (Level.FAIL, Level.WARN):
+    if finding.level not in (Level.FAIL, Level.WARN):
         return finding
-    if not profile.waives(finding.id, datetime.now(timezone.utc).date()):
-        return replace(finding, found=f"{finding.found} (its waiver by {waiver.owner} expired on {waiver.expires})")
-    return replace(finding, level=Level.WAIVED, waiver=waiver)
+    if waiver := profile.waiver(finding.id, datetime.now(timezone.utc).date()):
+        return replace(finding, level=Level.WAIVED, waiver=waiver)
+    past = [waiver for waiver in profile.spec.waivers if waiver.check == finding.id]
+    said = "".join(f" (its waiver by {waiver.owner} expired on {waiver.expires})" for waiver in past[-1:])
+    return replace(finding, found=f"{finding.found}{said}") if said else finding

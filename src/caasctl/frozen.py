@@ -1,7 +1,7 @@
 """The frozen dataclass of the project: the standard library's for a reader, for mypy and for `replace`, and cheaper to start.
 
 dataclasses compiles six methods for every class, which was a third of the time before a command looked at its host (ADR 26).
-Here a class has its `__init__` compiled alone, and shares the other five.
+Here a class has its `__init__` compiled alone, and shares the other five. What inherits from one is made by it too.
 """
 
 from __future__ import annotations

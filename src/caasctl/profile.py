@@ -264,11 +264,10 @@ class NodeProfile:
     join: Union[Join, None] = None
     airgap: Union[Airgap, None] = None
 
-    def waives(self, check: str, today: date) -> bool:
-        """Whether the user lives with that check, until a date that is not past."""
-        return any(
-            waiver.check == check and date.fromisoformat(waiver.expires) >= today for waiver in self.spec.waivers
-        )
+    def waiver(self, check: str, today: date) -> Union[Waiver, None]:
+        """By which the user lives with that check, until a date that is not past."""
+        named = (waiver for waiver in self.spec.waivers if waiver.check == check)
+        return next((waiver for waiver in named if date.fromisoformat(waiver.expires) >= today), None)
 
     @property
     def begins_cluster(self) -> bool:

@@ -112,13 +112,13 @@ class Writer(Reader, Protocol):
         """Removes a directory that is empty; nothing to do where it is not, or where there is none."""
 
     def execute(self, *argv: str, timeout_s: float = 120.0, direct: tuple[str, ...] | None = None) -> Completed:
-        """Runs a command that changes the host, its output shown as progress; raises CommandError unless it exits 0.
-
-        direct: for a command that is to use the proxies that caasctl was started with, what it must reach without them.
-        """
+        """Raises CommandError unless it exits 0; its output is progress. direct: what it reaches without caasctl's proxies, None: all."""
 
     def say(self, line: str) -> None:
         """Shows a line of progress, for what takes long and runs no command that speaks."""
+
+    def stops(self) -> bool:
+        """Whether the user wants out: for what waits, and would leave nothing half-way."""
 
 
 @dataclass(frozen=True)

@@ -183,14 +183,24 @@ def busy() -> dict[str, Any]:
     return {**found, "undone": _beside_the_upgrader(1, "undo", "--yes"), "back": state()}
 
 
-def _beside_the_upgrader(past: int, *words: str) -> dict[str, Any]:
-    """Caasctl beside it; each wait of caasctl's ends by its lock. past: of the upgrader's locks that it is through with."""
+def given_up() -> dict[str, Any]:
+    """Who waits for a lock presses Ctrl-C."""
+    script = Path("/usr/bin/unattended-upgrade")
+    script.write_text(UPGRADER)
+    script.chmod(0o755)
+    before = state()
+    run = _beside_the_upgrader(0, "init-node", "--phase", "packages", "--yes", *profile(), waits=False)
+    return {"before": before, "run": run, "after": state()}
+
+
+def _beside_the_upgrader(past: int, *words: str, waits: bool = True) -> dict[str, Any]:
+    """Caasctl beside it; each wait of caasctl's ends by its lock, or by Ctrl-C. past: of the upgrader's locks that it is through with."""
     upgrader = subprocess.Popen(
         ["/usr/bin/unattended-upgrade"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert upgrader.stdin
     assert upgrader.stdout
-    waits: list[str] = []
+    said: list[str] = []
 
     def held() -> None:
         assert upgrader.stdout
@@ -210,13 +220,13 @@ def _beside_the_upgrader(past: int, *words: str) -> dict[str, Any]:
         assert started.stderr
         for line in started.stderr:
             if "lock" in line:
-                waits.append(line.strip())
-                let_go()
+                said.append(line.strip())
+                let_go() if waits else started.send_signal(signal.SIGINT)
         assert started.stdout
         out = started.stdout.read()
     upgrader.kill()
     upgrader.wait()
-    return {"rc": started.returncode, "out": out, "waits": waits}
+    return {"rc": started.returncode, "out": out, "waits": said}
 
 
 def full() -> dict[str, Any]:
@@ -236,8 +246,10 @@ CASES: dict[str, Callable[[], dict[str, Any]]] = {
     "needed": needed,
     "there": there,
     "busy": busy,
+    "given-up": given_up,
     "full": full,
     "unreached": lambda: refused(packages__kubernetes__uri="https://packages.invalid/deb/"),
+    "no-release": lambda: refused(packages__kubernetes__uri="file:///srv/nothing"),
     "wrong-key": lambda: refused(packages__kubernetes__fingerprint=f"'{'AB' * 20}'"),
     "no-fingerprint": lambda: refused(packages__kubernetes__fingerprint='""'),
     "no-version": lambda: refused(kubernetes__version="v1.36.9"),

@@ -108,6 +108,14 @@ def test_undo_waits_for_it_too(busy: dict[str, Any]) -> None:
     assert busy["back"] == busy["before"]
 
 
+def test_who_waits_for_a_lock_may_give_up(repository: Path) -> None:
+    found = drive("given-up", repository)
+    assert found["run"]["rc"] == 130, found["run"]
+    assert "stopped as you asked, before packages:lists" in " ".join(found["run"]["out"].split())
+    assert len(found["run"]["waits"]) == 1
+    assert found["after"]["packages"] == found["before"]["packages"]
+
+
 def test_where_dpkg_finds_no_room_it_is_said_and_gone_on_with(repository: Path) -> None:
     found = drive("full", repository)
     assert found["first"]["rc"] == 3, found["first"]
@@ -124,6 +132,17 @@ def test_a_repository_out_of_reach_is_no_version_that_is_lacking(repository: Pat
     assert "Could not resolve 'packages.invalid'" in said
     assert "spec.proxy" in said
     assert found["after"]["packages"] == found["before"]["packages"]
+
+
+def test_a_repository_that_answers_and_is_none_is_not_called_out_of_reach(repository: Path) -> None:
+    found = drive("no-release", repository)
+    said = " ".join(found["run"]["out"].split())
+    assert found["run"]["rc"] == 3, found["run"]
+    assert (
+        "none that it has read has kubelet, kubeadm, kubectl, cri-tools: E: The repository 'file:/srv/nothing Release' does not have a Release file."
+        in said
+    )
+    assert "DNS" not in said
 
 
 def test_another_key_is_refused_and_nothing_is_left(repository: Path) -> None:

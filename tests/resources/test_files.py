@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.crashing import CrashingHost, Killed
 
+from caasctl.frozen import dataclass
 from caasctl.host import LiveHost
 from caasctl.model import CaasError
 from caasctl.protocol import IN_EFFECT, Absent, Done, Known, Reader, State, Unknown, Writer

@@ -236,11 +236,15 @@ def test_cloud_init_brings_caasctl_and_begins_the_node_once(built: dict[str, Pat
 
 @pytest.mark.root
 def test_a_package_is_installed_by_apt(built: dict[str, Path], tmp_path: Path) -> None:
+    """A source that is broken for good is said once, and waited for no longer."""
     host = root("trixie", tmp_path / "root")
-    host.put({"/srv/caasctl.deb": built[".deb"]})
+    (tmp_path / "broken").write_text("deb file:/srv/nothing ./\n")
+    host.put({"/srv/caasctl.deb": built[".deb"], "/etc/apt/sources.list.d/broken.list": tmp_path / "broken"})
     assert script(host, user_data("/srv/caasctl.deb", digest(built[".deb"])), tmp_path) == 2
     assert host.sh("dpkg-query", "-W", "-f", "${Status}", "caasctl") == "install ok installed"
-    assert "ended with exit code 2" in host.sh("cat", first_boot.LOG)
+    told = host.sh("cat", first_boot.LOG)
+    assert "ended with exit code 2" in told
+    assert told.count("does not have a Release file") == told.count("the package lists are as they were") == 1
 
 
 @pytest.mark.root

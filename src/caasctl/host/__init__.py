@@ -64,6 +64,7 @@ class LiveHost(Trees):
         self._disk = disk.Disk()
         self._secrets = Secrets()
         self._lock: Lock | None = None
+        self._stop = _never
         self._runs: tuple[str, float] | None = None
 
     def read_bytes(self, path: str) -> bytes | None:
@@ -176,6 +177,9 @@ class LiveHost(Trees):
     def say(self, line: str) -> None:
         self._progress(self.without(line))
 
+    def stops(self) -> bool:
+        return self._stop()
+
     def hide(self, secrets: Iterable[str] = (), texts: Iterable[str] = ()) -> None:
         """Remembers secrets, and those in the texts of files: nothing that this host says from now on holds them."""
         self._secrets.add(secrets)
@@ -197,14 +201,14 @@ class LiveHost(Trees):
     @contextmanager
     def lock(
         self, path: str, command: str, *, say: Progress | None = None, stop: Callable[[], bool] = _never
-    ) -> Iterator[str]:
+    ) -> Iterator[str | None]:
         """Holds the host's one lock; children inherit it. What a dead run left running is waited for until `stop`.
 
-        command: what holds it, as it was typed. Gives what its last holder left in it. Raises LockedError with the owner, StoppedError.
+        command: what holds it, as it was typed. Gives what its last holder left in it, as Lock.before. Raises LockedError with the owner, StoppedError.
         """
         from caasctl.host import lock  # noqa: PLC0415 - only when something is changed
 
-        self._lock = lock.take(self._inside(path), command, say or self._progress, stop)
+        self._lock, self._stop = lock.take(self._inside(path), command, say or self._progress, stop), stop
         try:
             yield self._lock.before
         finally:

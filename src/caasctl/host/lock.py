@@ -58,12 +58,16 @@ class Owner:
 
 
 class Lock:
-    """A lock that is held. fd: given to children that change things, so that they hold it too. before: what its last holder left."""
+    """A lock that is held. fd: given to children that change things, so that they hold it too.
 
-    def __init__(self, fd: int, command: str) -> None:
-        me = look(os.getpid())
+    before: what its last holder left in the file; None where that one died, or left something running: it may have changed the host.
+    """
+
+    def __init__(self, fd: int, command: str, *, waited: bool = False) -> None:
+        me, last = look(os.getpid()), _owner(fd)
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        self.fd, self.before = fd, os.pread(fd, SIZE, 0).decode("utf-8", "replace")
+        left = os.pread(fd, SIZE, 0).decode("utf-8", "replace")
+        self.fd, self.before = fd, None if waited or (left and not (last and last.ended)) else left
         self.owner = Owner(command[:_LONGEST], os.getpid(), me.ticks if me else 0, now)
         self._write()
 
@@ -99,9 +103,9 @@ def take(path: str, command: str, say: Callable[[str], None], stop: Callable[[],
         while True:
             fd = _opened(path)
             try:
-                _wait(fd, say, stop)
+                waited = _wait(fd, say, stop)
                 if _same(fd, path):  # else somebody removed the file meanwhile: a lock on it means nothing
-                    return Lock(fd, command)
+                    return Lock(fd, command, waited=waited)
             except BaseException:
                 os.close(fd)
                 raise
@@ -206,9 +210,11 @@ def _locked(fd: int) -> bool:
     return True
 
 
-def _wait(fd: int, say: Callable[[str], None], stop: Callable[[], bool]) -> None:
-    began, said_at = time.monotonic(), 0.0
+def _wait(fd: int, say: Callable[[str], None], stop: Callable[[], bool]) -> bool:
+    """Whether something of a dead run was still there to be waited for."""
+    began, said_at, waited = time.monotonic(), 0.0, False
     while not _locked(fd):
+        waited = True
         owner, now = _owner(fd), time.monotonic()
         if owner and owner.alive:
             raise LockedError("another caasctl run is changing this host", cause=str(owner),
@@ -223,6 +229,7 @@ def _wait(fd: int, say: Callable[[str], None], stop: Callable[[], bool]) -> None
             say(f"{_dead(owner)}: waits for {named(others(fd)) or 'what it began'}, at most {end - now:.0f} s more")
             said_at = now
         time.sleep(POLL_S)
+    return waited
 
 
 def _owner(fd: int) -> Owner | None:

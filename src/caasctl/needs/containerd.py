@@ -63,7 +63,7 @@ def refusal(profile: NodeProfile, chosen: Mapping[str, str]) -> CaasError | None
 
     The check containerd.wanted says the same, where apt's lists are there for it; a waiver of it is one of this, too.
     """
-    if profile.waives(_CHECK, datetime.now(timezone.utc).date()):
+    if profile.waiver(_CHECK, datetime.now(timezone.utc).date()):
         return None
     for name in ("containerd", "containerd.io"):
         found = pair(chosen.get(name, ""), profile)

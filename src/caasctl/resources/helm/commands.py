@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
+from threading import Thread
 from typing import Any
 
 from caasctl.frozen import dataclass
@@ -64,11 +65,19 @@ class Seen:
 
 def see(host: Reader, address: str) -> Seen:
     """Helm and kubectl side by side: each is a start of a large program. Raises Unreadable where one or the API server does not answer."""
-    with ThreadPoolExecutor(1) as beside:
-        told = beside.submit(_release_and_values, host)
-        found, what = obstacle(host, address)
-        release, values = told.result()
+    told: Future[tuple[Release, dict[str, Any]]] = Future()
+    # not of a pool, whose threads an interrupted plan would wait for
+    Thread(target=lambda: _answer(told, host), daemon=True).start()
+    found, what = obstacle(host, address)
+    release, values = told.result()
     return Seen(release, values, cluster_health.agent(found), what)
+
+
+def _answer(told: Future[tuple[Release, dict[str, Any]]], host: Reader) -> None:
+    try:
+        told.set_result(_release_and_values(host))
+    except Exception as error:  # noqa: BLE001 - it is raised where the answer is taken
+        told.set_exception(error)
 
 
 def _release_and_values(host: Reader) -> tuple[Release, dict[str, Any]]:

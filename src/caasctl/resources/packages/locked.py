@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 
+from caasctl.faults import StoppedError
 from caasctl.model import CommandError
 from caasctl.protocol import Writer
 
@@ -15,6 +16,11 @@ WAIT_S = 300.0  # whoever holds one may be upgrading the host
 _HELD = re.compile(r"Could not get lock [^\n]*|[^\n]*locked by another process[^\n]*")
 
 
+def held(error: CommandError) -> bool:
+    """Whether a command failed for a lock alone."""
+    return bool(_HELD.search(error.cause))
+
+
 def patiently(
     host: Writer,
     *argv: str,
@@ -23,16 +29,21 @@ def patiently(
     wait_s: float = WAIT_S,
     poll_s: float = 2.0,
 ) -> None:
-    """Runs the command again as long as it ends for a lock, and says who holds it. Raises CommandError, for a lock too once wait_s are over."""
+    """Runs the command again as long as it ends for a lock, and says who holds it.
+
+    Raises CommandError, for a lock too once wait_s are over, and StoppedError between two tries, where nothing runs.
+    """
     until = time.monotonic() + wait_s
     while True:
         try:
             host.execute(*argv, timeout_s=timeout_s, direct=direct)
         except CommandError as error:
-            held = _HELD.search(error.cause)
-            if held is None or time.monotonic() >= until:
+            lock = _HELD.search(error.cause)
+            if lock is None or time.monotonic() >= until:
                 raise
-            host.say(f"waits up to {wait_s / 60:.0f} minutes: {held[0]}")
+            if host.stops():
+                raise StoppedError(error.problem, cause=lock[0], fix="run the same command again") from error
+            host.say(f"waits up to {wait_s / 60:.0f} minutes: {lock[0]}")
             time.sleep(poll_s)
         else:
             return

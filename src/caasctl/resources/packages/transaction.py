@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import field
 
@@ -9,7 +10,7 @@ from caasctl.frozen import dataclass
 from caasctl.model import CaasError, CommandError, Unreadable
 from caasctl.protocol import Done, Known, Outcome, Reader, State, Undo, Unknown, Writer
 from caasctl.resources.packages import apt_get
-from caasctl.resources.packages.locked import patiently
+from caasctl.resources.packages.locked import held, patiently
 from caasctl.resources.packages.there import installed, kin, missing, path_of
 from caasctl.syntax.packages import Package
 
@@ -17,6 +18,10 @@ _CURRENT, _OLD = "read", "to be read anew"
 _HELD, _LOOSE, _OTHER = "held", "not held", "no package"
 _RULE = "simulated first, and what apt would remove or downgrade is refused"
 _INTERRUPTED = "interrupted, "
+_UNREACHED = re.compile(
+    r"Could not (?:resolve|connect|handshake)|Unable to connect|Cannot initiate|[Cc]onnection (?:failed|refused|reset|timed out)"
+    r"|Temporary failure|[Nn]o route|unreachable|timed out|did not end in|Proxy"
+)  # in apt's words of a fetch that failed
 _MARK_S = 60.0
 
 
@@ -49,7 +54,7 @@ class AptLists:
             failed = error
         lacking = apt_get.offer(host, missing(host, self.packages), self.folder).lacking
         if lacking and failed:
-            raise _unreached(lacking, failed)
+            raise failed if held(failed) else _unread(lacking, failed)
         if lacking:
             raise _lacks(self.packages, lacking)
         if failed:
@@ -238,12 +243,18 @@ def _would(host: Reader, absent: list[Package], folder: str, judge: Judge) -> st
     return "".join(f"would {verb} {step.name} {step.version}\n" for verb, listed in said for step in listed)
 
 
-def _unreached(lacking: Mapping[str, tuple[str, ...]], failed: CommandError) -> CaasError:
+def _unread(lacking: Mapping[str, tuple[str, ...]], failed: CommandError) -> CaasError:
+    said = [line for line in failed.cause.splitlines() if line.startswith(("E: ", "W: "))]
+    reach = (
+        "see that this host reaches them: its DNS servers and routes, a firewall, spec.proxy in the profile; "
+        "`apt-get update` shows what apt says. For a host without a way out there is `caasctl airgap`"
+    )
     return CaasError(
         f"apt cannot read all repositories, and none that it has read has {', '.join(lacking)}",
-        cause=failed.cause,
-        fix="see that this host reaches them: its DNS servers and routes, a firewall, spec.proxy in the profile; "
-        "`apt-get update` shows what apt says. For a host without a way out there is `caasctl airgap`",
+        cause="\n".join(said) or failed.cause,
+        fix=reach
+        if _UNREACHED.search(failed.cause)
+        else "mend what apt says, which `apt-get update` shows whole, then run the same command again",
     )
 
 
