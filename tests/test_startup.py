@@ -29,6 +29,14 @@ def test_a_command_without_work_loads_nothing_heavy(argv: list[str]) -> None:
     assert loaded_by(run) == []
 
 
+@pytest.mark.parametrize(("argv", "known"), [(["version"], 1), (["gpu", "--help"], 1), (["--help"], 19)], ids=str)
+def test_typer_gets_to_know_the_command_that_is_asked_for(argv: list[str], known: int) -> None:
+    code = f"import sys; sys.argv[1:] = {argv!r}\nfrom caasctl.cli import app, main\nassert main() == 0"
+    counted = "print(len(app.registered_commands) + len(app.registered_groups))"
+    done = subprocess.run([sys.executable, "-c", f"{code}\n{counted}"], capture_output=True, text=True, check=True)
+    assert int(done.stdout.splitlines()[-1]) == known
+
+
 def test_a_report_that_nobody_draws_loads_no_pictures() -> None:
     look = f"from caasctl.commands import Session\nreport = Session('single-node', (), {HOST!r}).preflight((), strict=False)"
     assert "caasctl.mapping" not in loaded_by(look)

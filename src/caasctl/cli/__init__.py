@@ -22,6 +22,8 @@ def main() -> int:
     """Runs the command line; returns the exit code. Errors reach the user as problem, cause and fix."""
     if "_CAASCTL_COMPLETE" in os.environ:
         _complete_without_rich()
+    else:
+        _know_only(sys.argv[1:2])
     sys.stdout, sys.stderr = stream.heard(sys.stdout), stream.heard(sys.stderr)
     try:
         ended = app(standalone_mode=False)
@@ -40,6 +42,18 @@ def main() -> int:
     except Exception as error:  # noqa: BLE001 - the last line of defence names itself
         return _say_unexpected(error)
     return ended if isinstance(ended, int) else Exit.OK
+
+
+def _know_only(words: list[str]) -> None:
+    """Typer looks at the parameters of every command that it knows, which is a third of a start: the one that is asked for is enough."""
+    commands = [one for one in app.registered_commands if _word(one) in words]
+    groups = [one for one in app.registered_groups if one.name in words]
+    if commands or groups:  # else it is help that is asked for, or a word that is none, to which the near ones are told
+        app.registered_commands, app.registered_groups = commands, groups
+
+
+def _word(command: typer.models.CommandInfo) -> str:
+    return str(command.name or getattr(command.callback, "__name__", ""))
 
 
 def _complete_without_rich() -> None:
