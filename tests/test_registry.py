@@ -66,7 +66,8 @@ def test_a_check_declares_the_facts_that_it_cannot_do_without(check: Check) -> N
 @each_probe
 def test_a_fact_is_frozen_and_described(probe: Probe) -> None:
     assert dataclasses.is_dataclass(probe.fact)
-    assert probe.fact.__dataclass_params__.frozen  # type: ignore[attr-defined]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        object.__new__(probe.fact).nothing = 1  # type: ignore[attr-defined]
     assert probe.fact.__doc__
     assert not probe.fact.__doc__.startswith(f"{probe.fact.__name__}(")  # the one that dataclass makes
 

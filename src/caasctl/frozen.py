@@ -30,7 +30,7 @@ __all__ = ["dataclass"]
 
 
 def _made(cls: type) -> Any:
-    cls.__doc__ = cls.__doc__ or cls.__name__  # without one dataclasses writes it, from the signature, at a cost
+    cls.__doc__ = cls.__doc__ or f"{cls.__name__}(...)"  # dataclasses would write it of the signature, at a cost
     for name, method in _SHARED.items():
         if cls.__dict__.get(name) is None:  # Python says None for the __hash__ of a class with an __eq__ of its own
             setattr(cls, name, method)
