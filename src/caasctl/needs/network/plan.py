@@ -13,7 +13,7 @@ from caasctl.needs.network.taken import obstacles
 from caasctl.profile import AUTO, NodeProfile
 from caasctl.syntax.cidr import IPV4, IPV6, Network, Ranges, parse, words
 from caasctl.syntax.cidr import judge as rules
-from caasctl.syntax.cidr.choice import first_free, pair, pod_candidates, service_candidates
+from caasctl.syntax.cidr.choice import first_free, pair, pod_candidates, pod_lengths, service_candidates
 from caasctl.syntax.cidr.judge import Use, Wrong
 from caasctl.syntax.cidr.obstacles import Obstacle, Taken
 
@@ -191,7 +191,7 @@ def _with_free(
         Range(pods.key, pods.use, "auto") if bad_pods else pods,
         Range(services.key, services.use, "auto") if bad_services else services,
     )
-    usable = {family: mask if pod_candidates(family, mask) else _MASKS[family] for family, mask in masks.items()}
+    usable = {family: mask if pod_lengths(family, mask) else _MASKS[family] for family, mask in masks.items()}
     for_pods, for_services = _blocks(*sought, order, usable, found)
     bad_pods, bad_services = (bad or _lacks(one) for bad, one in ((bad_pods, pods), (bad_services, services)))
     return _proposing(pods, for_pods, order, bad=bad_pods), _proposing(services, for_services, order, bad=bad_services)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import chain
 
 from caasctl.syntax.cidr import IPV4, IPV6, Network
 from caasctl.syntax.cidr.obstacles import Taken
@@ -37,19 +38,28 @@ def pod_lengths(family: int, mask: int) -> tuple[int, ...]:
 
 @lru_cache
 def pod_candidates(family: int, mask: int) -> tuple[Network, ...]:
-    lengths = pod_lengths(family, mask)
-    if family == IPV4:
-        return tuple(_slices(_BLOCKS_4, lengths))
-    hosts = (*(f"fd00:10:{n}" for n in _TENS), *(f"{prefix}:244" for prefix in _PREFIXES_6[1:]))
-    return tuple(_around(hosts, lengths))
+    return tuple(_for_pods(family, mask))
 
 
 @lru_cache
 def service_candidates(family: int) -> tuple[Network, ...]:
+    return tuple(_for_services(family))
+
+
+def _for_pods(family: int, mask: int) -> Iterator[Network]:
+    """One by one: of some 5,000 the first is free on most hosts."""
+    lengths = pod_lengths(family, mask)
     if family == IPV4:
-        return (*_slices(_SERVICE_BLOCKS_4, (16,)), *_slices(_BLOCKS_4, LENGTHS[4]))
+        return _slices(_BLOCKS_4, lengths)
+    hosts = (*(f"fd00:10:{n}" for n in _TENS), *(f"{prefix}:244" for prefix in _PREFIXES_6[1:]))
+    return _around(hosts, lengths)
+
+
+def _for_services(family: int) -> Iterator[Network]:
+    if family == IPV4:
+        return chain(_slices(_SERVICE_BLOCKS_4, (16,)), _slices(_BLOCKS_4, LENGTHS[4]))
     hosts = (*(f"fd00:10:{n}" for n in range(96, 112)), *(f"{prefix}:96" for prefix in _PREFIXES_6[1:]))
-    return tuple(_around(hosts, (_SERVICES_6,)))
+    return _around(hosts, (_SERVICES_6,))
 
 
 def _slices(blocks: Iterable[str], lengths: Iterable[int]) -> Iterator[Network]:
@@ -72,10 +82,10 @@ def first_free(candidates: Iterable[Network], taken: Taken) -> Network | None:
 
 def pair(family: int, mask: int, taken: Taken) -> tuple[Network | None, Network | None]:
     """The first block for pods that leaves one for services, and that one; what cannot be had is None."""
-    pods, services = pod_candidates(family, mask), service_candidates(family)
-    first, second = first_free(pods, taken), first_free(services, taken)
+    first, second = first_free(_for_pods(family, mask), taken), first_free(_for_services(family), taken)
     if first is None or second is None or not first.overlaps(second):
         return first, second
+    pods, services = pod_candidates(family, mask), service_candidates(family)
     left = [one for one in services if not taken.overlaps(one)]
     for one in (one for one in pods if not taken.overlaps(one)):
         other = next((service for service in left if not service.overlaps(one)), None)
