@@ -37,6 +37,15 @@ def test_typer_gets_to_know_the_command_that_is_asked_for(argv: list[str], known
     assert int(done.stdout.splitlines()[-1]) == known
 
 
+@pytest.mark.parametrize("module", ["rich", "caasctl.redaction", "caasctl.recording"])
+def test_a_report_into_a_pipe_needs_no_colours_and_records_nothing(module: str) -> None:
+    look = f"import sys; sys.argv[1:] = ['preflight', '--facts', {HOST!r}]\nfrom caasctl.__main__ import main\nmain()\n"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{look}print({module!r} in sys.modules)"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "False"
+
+
 def test_a_report_that_nobody_draws_loads_no_pictures() -> None:
     look = f"from caasctl.commands import Session\nreport = Session('single-node', (), {HOST!r}).preflight((), strict=False)"
     assert "caasctl.mapping" not in loaded_by(look)

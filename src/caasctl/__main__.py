@@ -18,9 +18,8 @@ def main():  # noqa: ANN201 - as above
         return 2
     os.umask(0o022)  # for the programs that it starts too: what they make is as after a boot, whatever the caller's is
     _fill_standard_streams()
-    gc.set_threshold(
-        50000
-    )  # what a command loads and reads stays until its end: to look for waste in it is a twentieth of its time
+    # What a command loads and reads stays until its end: to look for waste in it is a twentieth of its time.
+    gc.set_threshold(50000)
     from caasctl.cli import main as command_line  # noqa: PLC0415 - an old Python cannot parse it
 
     return command_line()
