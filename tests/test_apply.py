@@ -233,13 +233,13 @@ def test_what_does_not_answer_in_time_is_looked_at_again_and_what_cannot_is_not(
 
 
 def test_who_wants_out_meanwhile_is_not_told_of_a_failure(host: LiveHost) -> None:
-    late = Late(reasons=["kubectl get: no answer in 15 s"] * 2)
-    asked = [False, False, True]  # before the first look nobody wants out
+    late = Late(reasons=["kubectl get: no answer in 15 s"] * 9)
+    asked = [False, True]  # he decides while it is looked at again
     made = apply.Run(
         host, PROFILE, ledger.Ledger(host, "run1"), print, lambda: asked.pop(0) if len(asked) > 1 else asked[0]
     )
     (report,) = made.phases((brings("one", late),), Facts())
-    assert report.status is PhaseStatus.INTERRUPTED
+    assert (report.status, len(late.reasons)) == (PhaseStatus.INTERRUPTED, 7)
     assert report.message == "stopped as you asked, before witness"
 
 
