@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -395,3 +397,25 @@ def test_a_session_is_watched_on_whatever_port_ssh_listens(path: str, text: str,
     row = "   0: 020200C0:08AE 076433C6:9C40 01 00000000:00000000 00:00000000 00000000     0        0 1\n"
     (tmp_path / "proc/net/tcp").write_text("  sl  local_address rem_address   st\n" + row)
     assert [peer.address for peer, _ in lifeline.note(LiveHost(str(tmp_path))).seen] == ["198.51.100.7"]
+
+
+INTERRUPTED = """
+import time
+from caasctl.resources.helm import commands
+
+class Host:
+    def query(self, *argv, timeout_s=5.0):
+        if argv[0] == "helm":
+            time.sleep(60)
+        raise KeyboardInterrupt
+
+try:
+    commands.see(Host(), "10.0.0.1")
+except KeyboardInterrupt:
+    print("out")
+"""
+
+
+def test_who_interrupts_a_plan_does_not_wait_for_helm() -> None:
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, check=True, timeout=30)
+    assert done.stdout == "out\n"
