@@ -23,7 +23,7 @@ ENVIRONMENT = {
     "KUBECACHEDIR": "/run/caasctl/cache/kubectl", "HELM_CACHE_HOME": "/run/caasctl/cache/helm",  # else they leave theirs in root's home
 }  # fmt: skip
 # A small host that is asked too much at once answers nothing in time: a deadline begins once there is room
-_AT_ONCE = threading.BoundedSemaphore(max(3, os.cpu_count() or 1))
+_AT_ONCE = threading.BoundedSemaphore(max(2, os.cpu_count() or 1))
 NO_ANSWER = "no answer in"  # how the reason of a command begins that was ended at its deadline
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 

@@ -56,6 +56,6 @@ done
 mkdir -p /var/lib/standin/set
 cp -r /opt/standins/made/repository /var/lib/standin/
 echo 0 >/var/lib/standin/set/deadline
-echo 6 >/var/lib/standin/set/pace # an emulated processor is that much slower
+echo 15 >/var/lib/standin/set/pace # an emulated processor is that much slower, and has caasctl to run beside them
 cp -r "$material/units/." /usr/lib/systemd/system/
 cat "$material/dpkg-status" >>/var/lib/dpkg/status
