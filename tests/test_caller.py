@@ -172,3 +172,11 @@ def test_no_file_takes_the_place_of_a_closed_stream(closed: str, tmp_path: Path)
     texts = [path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file() and not path.is_symlink()]
     assert texts
     assert not any(b"recorded in" in text for text in texts)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("closed", ["<&-", "<&- >&-"])
+def test_without_a_standard_input_there_is_no_terminal_to_ask_on(closed: str) -> None:
+    shell = f'exec "$0" -m caasctl init-node {closed}'
+    done = subprocess.run(("sh", "-c", shell, sys.executable), env=BARE, check=False, cwd="/", capture_output=True, text=True)  # fmt: skip
+    assert (done.returncode, "there is no terminal to ask on" in done.stderr) == (2, True), done.stderr
