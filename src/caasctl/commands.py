@@ -38,6 +38,7 @@ STOPS = "stopping as soon as this step is done; the same command goes on from th
 _COMMAND = re.compile(r"caasctl (?:init-node|preflight|smoke)\b(?! --profile)")
 _AIRGAP = "--airgap"
 _PASTED = ("--profile", "--set", _AIRGAP)
+_FRESH_S = 10.0  # how long facts may be judged by: a question may stand for hours, and a lock be waited for
 LAST_REPORT = "/var/lib/caasctl/last-report.json"
 JOIN_NEXT = (
     "A worker is in no cluster before it joins one. On a control plane: `caasctl token create --out FILE`; with that file here: "
@@ -57,6 +58,7 @@ class Session:
         _refuse_waivers_of_nothing(self.profile)
         self.host = open_host(bundle, root)
         self.probes: tuple[Probe, ...] = PROBES
+        self._looked_at = self._start  # when the plan's facts were
         self._last = ""  # what the lock's holder before the plan left in it
         self._settled: frozenset[str] = frozenset()  # phases that the plan found as wanted
         self.started_by = ""  # what the lock's owner says of itself, beside its command
@@ -124,7 +126,7 @@ class Session:
         """The facts that a run starts from, and what it would do."""
         from caasctl import apply, planning  # noqa: PLC0415 - preflight looks only
 
-        self._last = apply.last_holder(self.host)
+        self._last, self._looked_at = apply.last_holder(self.host), time.monotonic()
         facts = engine.collect(self.host, self.probes)
         found = engine.examine(facts, self.profile)
         planned = planning.plan(self.host, facts, self.profile, found, phases)
@@ -150,6 +152,8 @@ class Session:
             through(self.profile.spec.proxy),
         ):
             self.still_agreed(host, facts)
+            if last != self._last or time.monotonic() - self._looked_at > _FRESH_S:
+                facts = engine.collect(RecordingHost(host), self.probes)
             settled = self._settled if last == self._last else frozenset()
             made = apply.Run(host, self.profile, ledger.Ledger(host, run), say, stop, self.probes, settled)
             reports = tuple(made.phases(phases, facts))

@@ -250,3 +250,16 @@ def test_right_after_a_boot_it_waits_for_the_api_server_that_is_on_its_way(host:
     host.sh("umount /proc/uptime /proc/stat")
     assert done.returncode == CONVERGED, said(done)
     assert "its API server does not answer yet: waiting for it" in said(done)
+
+
+def test_what_came_while_the_question_stood_is_seen_before_the_first_change(host: Host) -> None:
+    assert (
+        init(host, "--skip-phases", "kubeadm", "--skip-phases", "cilium", "--skip-phases", "cluster").returncode
+        == CONVERGED
+    )
+    command = f"{sys.executable} -m caasctl init-node --phase kubeadm {' '.join(SET)}"
+    other = "mkdir -p /etc/kubernetes/manifests; echo '{}' >/etc/kubernetes/manifests/kube-apiserver.yaml"
+    done = host.run("sh", "-c", f"(sleep 30; {other}; echo y; sleep 60) | script -qec '{command}' /dev/null")
+    assert "Make these changes? [y/N]: y" in said(done)
+    assert "kubernetes.leftovers" in said(done)
+    assert host.calls("kubeadm init") == []
