@@ -6,6 +6,7 @@ import hashlib
 import io
 import tarfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -148,6 +149,10 @@ def test_a_unit_goes_with_its_release_and_is_taken_down_first(tmp_path: Path) ->
     undo = release.undo(before)
     assert undo.first == (("systemctl", "disable", "--now", "--", "containerd.service"),)
     assert undo.files == {unit.path: None}
+    newer = replace(release, members=(File(unit.path, "[Service]\nRestart=always\n"),))
+    back = newer.undo(newer.look(host))  # one that ran before runs on
+    assert (back.first, back.files) == ((), {unit.path: (b"[Service]\n", 0o644)})
+    assert back.commands[-1] == ("systemctl", "try-restart", "--", "containerd.service")
 
 
 def repository(root: Path, *, key: str = "/srv/key", fingerprint: str = "AB" * 20) -> AptRepository:

@@ -84,13 +84,23 @@ class Release:
         for file in self.members:
             files.update(file.undo(was.get(file.path, Absent())).files or {})
         before = {path: was.get(path) for path, _ in self.links}
+        first, then = self._of_unit(new=any(was.get(file.path, Absent()) == Absent() for file in self.members))
         return Undo(
             files or None,
+            then,
             links={path: state.text if isinstance(state, Known) else None for path, state in before.items()},
             trees=(self.folder,) if was.get(self.folder) == Absent() else (),
             folders=(OPT, self.download.to),
-            first=(("systemctl", "disable", "--now", "--", self.unit),) if self.unit else (),
+            first=first,
         )
+
+    def _of_unit(self, *, new: bool) -> tuple[tuple[tuple[str, ...], ...], tuple[tuple[str, ...], ...]]:
+        """(what comes before the files are back, what after): a unit that was there before runs on, with its own program again."""
+        if not self.unit:
+            return (), ()
+        if new:
+            return (("systemctl", "disable", "--now", "--", self.unit),), ()
+        return (), (("systemctl", "daemon-reload"), ("systemctl", "try-restart", "--", self.unit))
 
     def _bring(self, host: Writer) -> None:
         """Fetched, hashed, unpacked beside, and only then under its name. Raises CaasError, Unreadable."""
