@@ -127,6 +127,22 @@ def test_who_waited_for_a_lock_file_that_was_removed_meanwhile_is_not_let_in_bes
     assert "`the winner`" in caught.value.cause
 
 
+def test_a_plan_is_refused_while_another_run_is_at_work_and_no_longer(path: str) -> None:
+    for left in ("", "?", "{}", "[]"):
+        lock.refuse_held(left)
+    with LiveHost().lock(path, "caasctl init-node"):
+        lock.refuse_held(Path(path).read_text())  # its own
+    run = subprocess.Popen((sys.executable, "-c", HOLD, path, "sh", "-c", "echo held; sleep 300"), stdout=subprocess.PIPE, text=True)  # fmt: skip
+    assert run.stdout
+    assert run.stdout.readline() == "held\n"
+    with pytest.raises(LockedError, match="another caasctl run") as caught:
+        lock.refuse_held(Path(path).read_text())
+    assert "at 2/5 boot: file:/etc/x" in caught.value.cause
+    run.kill()
+    run.communicate()
+    lock.refuse_held(Path(path).read_text())  # what it left running is the run's to wait for
+
+
 # -- the dead ----------------------------------------------------------------------------------------------------------
 def test_an_owner_who_is_dead_with_all_that_he_began_blocks_nobody(path: str) -> None:
     run = killed(path, "sh", "-c", "echo; exec sleep 0.3")

@@ -77,6 +77,11 @@ class Session:
         )
         return shlex.join([*self._named, *(word for pair in pairs for word in pair)])
 
+    @property
+    def is_here(self) -> bool:
+        """Whether it is about this host, not about a recording or a tree."""
+        return not {"--facts", "--root"} & set(self._options)
+
     def joins(self, token_file: str | None, discovery_file: str | None) -> None:
         """Makes this the session of a node that joins the cluster that the files name. Raises UsageError."""
         not_empty("--token-file", token_file)
@@ -85,7 +90,7 @@ class Session:
 
         told = joining.read(token_file, discovery_file, self.profile)
         self.profile = replace(self.profile, join=told.join)
-        self.probes = told.probes(here=not {"--facts", "--root"} & set(self._options))
+        self.probes = told.probes(here=self.is_here)
         self._options += told.words
 
     def airgapped(self, folder: str | None, say: Say) -> None:
@@ -123,10 +128,14 @@ class Session:
         return self.report(words, verdicts.preflight_exit(found, strict=strict), found, facts=facts)
 
     def plan(self, phases: Sequence[Phase], words: Sequence[str] = ("init-node",)) -> tuple[Facts, Report]:
-        """The facts that a run starts from, and what it would do."""
+        """The facts that a run starts from, and what it would do. Raises LockedError: what another run is at is no plan of ours."""
         from caasctl import apply, planning  # noqa: PLC0415 - preflight looks only
 
         self._last, self._looked_at = apply.last_holder(self.host), time.monotonic()
+        if self.is_here:
+            from caasctl.host import lock  # noqa: PLC0415 - as above
+
+            lock.refuse_held(self._last)
         facts = engine.collect(self.host, self.probes)
         found = engine.examine(facts, self.profile)
         planned = planning.plan(self.host, facts, self.profile, found, phases)

@@ -114,6 +114,13 @@ def take(path: str, command: str, say: Callable[[str], None], stop: Callable[[],
         raise cannot("lock", path, error, place_of(path)) from error
 
 
+def refuse_held(left: str) -> None:
+    """Raises LockedError where what is left in the lock's file is of a run that goes on, and not this one's own."""
+    owner = _parsed(left)
+    if owner and owner.alive and owner.pid != os.getpid():
+        raise _held(owner)
+
+
 def look(pid: int) -> Process | None:
     """None where there is no such process that we may see."""
     try:
@@ -217,8 +224,7 @@ def _wait(fd: int, say: Callable[[str], None], stop: Callable[[], bool]) -> bool
         waited = True
         owner, now = _owner(fd), time.monotonic()
         if owner and owner.alive:
-            raise LockedError("another caasctl run is changing this host", cause=str(owner),
-                              fix="wait for it to end; the lock goes with its process")  # fmt: skip
+            raise _held(owner)
         end = began + _patience_s(owner, began)
         if stop():
             raise StoppedError("stopped while waiting for what a dead run left running: nothing was changed", cause=named(others(fd)),
@@ -234,11 +240,20 @@ def _wait(fd: int, say: Callable[[str], None], stop: Callable[[], bool]) -> bool
 
 def _owner(fd: int) -> Owner | None:
     """None where the file says nothing: nobody wrote into it yet, or not caasctl."""
+    return _parsed(os.pread(fd, SIZE, 0))
+
+
+def _parsed(left: str | bytes) -> Owner | None:
     try:
-        found: dict[str, Any] = json.loads(os.pread(fd, SIZE, 0))
+        found: dict[str, Any] = json.loads(left)
         return Owner(**found)
     except (ValueError, TypeError):
         return None
+
+
+def _held(owner: Owner) -> LockedError:
+    return LockedError("another caasctl run is changing this host", cause=str(owner),
+                       fix="wait for it to end; the lock goes with its process")  # fmt: skip
 
 
 def _patience_s(owner: Owner | None, now: float) -> float:

@@ -18,7 +18,7 @@ ADMIN = "/etc/kubernetes/admin.conf"
 NAME, NAMESPACE = "cilium", "kube-system"
 WHERE = ("--namespace", NAMESPACE, "--kubeconfig", ADMIN)
 TIMEOUT_S = 300  # of one operation of Helm
-_QUERY_S = 15.0
+_QUERY_S = 30.0  # helm has no time-out of its own, and reads every revision with its values and manifests
 _WORKLOADS = ("daemonset/cilium", "deployment/cilium-operator", "deployment/coredns")
 
 
