@@ -82,10 +82,12 @@ class LeaveSession(ResetSession):
     def _from_the_beginning(self, seen: Leaving) -> tuple[Phase, ...]:
         deletes = seen.admin and not seen.silent
         source = seen.kubeconfig if deletes else ""
-        first: list[Resource] = [Final(Parting(seen.name, source, seen.plane))]
+        first: list[Resource] = []
         if self._wish.drain and deletes:
             drained = Drained(seen.name, seen.kubeconfig, self._wish.flags, self._wish.wait_s)
             first.append(Final(drained, needs.lost(seen)))
+        # Behind the drain: one that fails leaves no copy of an administrator's credentials
+        first.append(Final(Parting(seen.name, source, seen.plane)))
         return (
             _phase("leave-drain", "Its pods on other nodes, as far as their budgets let them", first),
             *ORDER,

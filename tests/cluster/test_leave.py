@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shlex
 import subprocess
@@ -304,6 +305,43 @@ def test_a_cluster_that_is_gone_when_the_node_object_is_to_go_is_said_with_the_c
     assert done.returncode == FAILED, said(done)
     assert "kubectl delete node node1" in said(done)
     assert not host.path("/etc/kubernetes/kubelet.conf").exists()
+
+
+def test_a_host_that_is_not_the_node_of_its_name_is_refused_before_anything_is_counted_by_it(host: Host) -> None:
+    joined_plane(host)
+    make(host, *plane("node2"))
+    told = {"status": {"nodeInfo": {"bootID": "0-another"}}}
+    host.sh(f"kubectl --kubeconfig {OTHER} patch node node1 --type merge -p {shlex.quote(json.dumps(told))}")
+    done = leave(host, *FLAGS)
+    assert done.returncode == REFUSED, said(done)
+    assert "is another machine" in said(done)
+    assert "its boot ID is 0-another" in said(done)
+    untouched(host)
+    host.sh(f"kubectl --kubeconfig {OTHER} delete node node1")
+    done = leave(host, *FLAGS)
+    assert done.returncode == REFUSED, said(done)
+    assert "has no node node1" in said(done)
+    assert host.calls("kubeadm reset") == []
+
+
+def test_a_drain_that_fails_leaves_no_copy_of_credentials_and_the_copy_needs_no_other_file(host: Host) -> None:
+    worker(host)
+    flat = json.loads(host.sh(f"kubectl --kubeconfig {OTHER} config view --raw --flatten -o json"))
+    (user,) = flat["users"]
+    for key in ("client-certificate", "client-key"):
+        host.write(f"{ELSEWHERE}/{key}", base64.b64decode(user["user"].pop(f"{key}-data")).decode())
+        user["user"][key] = key
+    host.write(f"{ELSEWHERE}/relative.conf", yaml.safe_dump(flat))
+    make(host, pod("web"), budget("web-stays", "web"))
+    assert (
+        host.caasctl("leave", "--yes", "--timeout", "5s", "--kubeconfig", f"{ELSEWHERE}/relative.conf").returncode
+        == FAILED
+    )
+    assert not host.path("/run/caasctl/leave").exists()
+    host.sh(f"kubectl --kubeconfig {OTHER} delete pdb web-stays")
+    done = leave(host, "--kubeconfig", f"{ELSEWHERE}/relative.conf")
+    assert done.returncode == DONE, said(done)
+    gone(host)
 
 
 def test_a_host_that_is_in_no_cluster_is_refused(host: Host) -> None:

@@ -28,6 +28,9 @@ def test_a_plane_that_can_be_spared_and_an_empty_worker_may_go() -> None:
     [
         (Leaving("x"), "in no cluster"),
         (replace(WORKER, whole=False), "only a part"),
+        (replace(WORKER, registered=False), "leads to has no node w1"),
+        (replace(PLANE, registered=False), "leads to has no node a"),  # its name changed: the others would be itself
+        (replace(PLANE, another="its boot ID is b, this host's c"), "is another machine"),
         (replace(PLANE, planes=("a",)), "last control plane"),
         (replace(PLANE, planes=()), "last control plane"),
         (replace(PLANE, silent="refused"), "does not answer"),

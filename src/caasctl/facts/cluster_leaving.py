@@ -16,6 +16,11 @@ from caasctl.syntax.live.shape import Item, at, each, place, text
 _CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 _API_SERVER, _KUBELET_CONFIG = "/etc/kubernetes/manifests/kube-apiserver.yaml", "/var/lib/kubelet/config.yaml"
 _ETCD = "/etc/kubernetes/manifests/etcd.yaml"
+_MACHINE = (  # of status.nodeInfo, as the kubelet fills it in (cadvisor's machine info)
+    ("machineID", "machine ID", "/etc/machine-id"),
+    ("systemUUID", "system UUID", "/sys/class/dmi/id/product_uuid"),
+    ("bootID", "boot ID", "/proc/sys/kernel/random/boot_id"),
+)
 
 
 @dataclass(frozen=True)
@@ -31,8 +36,9 @@ class Leaving:
     """name: of this node in its cluster. kubeconfig: by which the cluster was asked, "" where this host is in none. admin: it is an
     administrator's. plane: this is a control plane; etcd: with a member here. whole: nothing of its cluster's files is gone yet.
 
-    registered: there is a Node object. planes: names of all control planes. members: of etcd. silent: why nobody answers.
-    endpoint: controlPlaneEndpoint. local: claims whose volumes lie on a node's disk, as namespace/name.
+    registered: there is a Node object. another: how its machine differs from this one, "" where it does not. planes: names of all
+    control planes. members: of etcd. silent: why nobody answers. endpoint: controlPlaneEndpoint. local: claims whose volumes lie
+    on a node's disk, as namespace/name.
     """
 
     name: str
@@ -42,6 +48,7 @@ class Leaving:
     etcd: bool = False
     whole: bool = False
     registered: bool = False
+    another: str = ""
     closed: bool = False
     planes: tuple[str, ...] = ()
     members: tuple[Member, ...] = ()
@@ -74,8 +81,27 @@ def _asked(host: Reader, seen: Leaving) -> Leaving:
     nodes = kubectl.items(host, conf, "nodes", *(() if seen.admin else (name, "--ignore-not-found")))
     own = next((node for node in nodes if place(node)[1] == name), None)
     closed = at(own, "spec").get("unschedulable") is True
-    seen = replace(seen, registered=own is not None, closed=closed, pods=tuple(map(evictions.parse_pod, pods)))
+    seen = replace(
+        seen,
+        registered=own is not None,
+        another=_another(host, own),
+        closed=closed,
+        pods=tuple(map(evictions.parse_pod, pods)),
+    )
     return _as_administrator(host, seen, nodes) if seen.admin else seen
+
+
+def _another(host: Reader, node: Item | None) -> str:
+    """What a Node says of its machine that this one is not; a cloned machine has its own boot ID, a restarted one its old machine ID."""
+    told = [
+        (name, text(node, "status", "nodeInfo", key), host.read(path))
+        for key, name, path in _MACHINE
+        if host.stat(path) is not None
+    ]
+    known = [(name, theirs, (ours or "").strip()) for name, theirs, ours in told if theirs and ours]
+    if not known or any(theirs.lower() == ours.lower() for _, theirs, ours in known):
+        return ""
+    return ", ".join(f"its {name} is {theirs}, this host's {ours}" for name, theirs, ours in known)
 
 
 def _as_administrator(host: Reader, seen: Leaving, nodes: tuple[Item, ...]) -> Leaving:

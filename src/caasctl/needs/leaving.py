@@ -40,6 +40,8 @@ def refuse(seen: Leaving, wish: Wish) -> None:
     if not seen.whole:
         raise RefusedError("only a part of a cluster is here", cause=f"some of kubeadm's files in {kubeadm.BASE} or the kubelet's are gone",
                            fix="`caasctl reset` takes away the rest; on a control plane `kubectl delete node` its Node object")  # fmt: skip
+    if not seen.silent:
+        _refuse_stranger(seen)
     if seen.plane:
         _refuse_plane(seen)
     elif seen.silent and wish.drain:
@@ -47,6 +49,18 @@ def refuse(seen: Leaving, wish: Wish) -> None:
                            fix="mend that; or `--no-drain`: what runs here is then killed, and its Node object stays")  # fmt: skip
     if wish.drain and not seen.silent:
         _refuse_drain(seen, wish)
+
+
+def _refuse_stranger(seen: Leaving) -> None:
+    """What follows counts control planes and pods by this node's name: another cluster's would be counted, drained, deleted."""
+    if not seen.registered:
+        raise RefusedError(f"the cluster that {seen.kubeconfig} leads to has no node {seen.name}",
+                           cause="this host had another name when it joined, the Node object was deleted, or the kubeconfig is of another cluster",
+                           fix="`kubectl get nodes -o wide` shows by its address which node this host is: give it that name again (`hostnamectl set-hostname`); "
+                           "if it is none any more, `caasctl reset` takes away what is here")  # fmt: skip
+    if seen.another:
+        raise RefusedError(f"the node {seen.name} of the cluster that {seen.kubeconfig} leads to is another machine", cause=seen.another,
+                           fix="take a kubeconfig of this node's own cluster, or give this host the name that it has there")  # fmt: skip
 
 
 def _refuse_plane(seen: Leaving) -> None:

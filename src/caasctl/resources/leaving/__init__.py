@@ -25,7 +25,7 @@ _LEFT_OUT = re.compile(r"cannot delete (?P<what>[^\n]*)")
 
 @dataclass(frozen=True)
 class Parting:
-    """What is remembered from the first change until the Node object is gone. source: the kubeconfig that can delete it, copied
+    """What is remembered from before the reset until the Node object is gone. source: the kubeconfig that can delete it, copied
     since kubeadm reset takes it away; "" where this node's cannot.
     """
 
@@ -56,11 +56,7 @@ class Parting:
     def apply(self, host: Writer, now: State) -> Outcome:  # noqa: ARG002 - written anew
         host.private_folder(FOLDER)
         if self.source:
-            data = host.read_bytes(self.source)
-            if data is None:
-                raise CaasError(f"{self.source} is gone", cause="it is what deletes the Node object in the end",
-                                fix="bring it back, then run the same command again")  # fmt: skip
-            host.write(CREDENTIALS, data, 0o600)
+            host.write(CREDENTIALS, _flat(host, self.source).encode(), 0o600)
         host.write(RECORD, self.text.encode(), 0o600)
         return Done()
 
@@ -213,6 +209,17 @@ class PartingForgotten:
 
     def undo(self, now: State) -> Undo:  # noqa: ARG002 - the same for every state
         return Undo(nothing="the node has left")
+
+
+def _flat(host: Writer, conf: str) -> str:
+    """A kubeconfig with all in it that it names by a path, which need not lead anywhere from a copy. Raises CaasError."""
+    said = host.query(
+        "kubectl", "--kubeconfig", conf, "config", "view", "--raw", "--flatten", "--minify", timeout_s=KUBECTL_S
+    )
+    if not said.ok:
+        raise CaasError(f"{conf} cannot be kept, and it is what deletes the Node object in the end", cause=kubectl.reason(said.stderr),
+                        fix="mend that, then run the same command again")  # fmt: skip
+    return said.stdout
 
 
 def remembered(host: Reader) -> Parting | None:
