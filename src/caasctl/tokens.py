@@ -50,6 +50,7 @@ _PROBES = (
     *os_clock_hardware.PROBES,
 )
 _ADMIN = ("--kubeconfig", kubeadm.ADMIN)
+_CERTS = ("-n", "kube-system", "get", "secret", "kubeadm-certs", "--ignore-not-found", "-o", "name")
 _TTL = re.compile(r"0|(?:[0-9]+(?:\.[0-9]+)?[hms]){1,3}")
 _UNITS_S = {"h": 3600, "m": 60, "s": 1}
 _MOST_S = 292 * 365 * 24 * 3600  # Go counts 2^63 nanoseconds, some 292 years and a quarter
@@ -166,6 +167,7 @@ def refuse(facts: Facts, profile: NodeProfile, *, control_plane: bool) -> None:
 # -- what is made ---------------------------------------------------------------------------------------------------
 def _made(host: LiveHost, asked: Asked, facts: Facts, step: Say) -> Made:
     access = _access(host, facts)
+    anew = asked.control_plane and bool(_asked(host, *_CERTS).strip())
     key = _uploaded(host, facts, step) if asked.control_plane else ""
     until = f"{datetime.now(timezone.utc) + CERTS_LIVE:%Y-%m-%dT%H:%M:%SZ}" if key else ""
     step("makes a token")
@@ -186,7 +188,7 @@ def _made(host: LiveHost, asked: Asked, facts: Facts, step: Say) -> Made:
         raise CaasError(error.problem, cause=error.cause, fix=f"{error.fix}; the token was taken back") from error
     step("waits until cluster-info is signed by it")
     signed = _signed(host, token)
-    return Made(told, asked.out, tuple(invitation.notes(facts, told, signed=signed)))
+    return Made(told, asked.out, tuple(invitation.notes(facts, told, signed=signed, anew=anew)))
 
 
 def _access(host: LiveHost, facts: Facts) -> kubeconfig.Access:
@@ -260,13 +262,17 @@ def _token(host: LiveHost, asked: Asked) -> str:
 
 
 def _signed(host: LiveHost, token: str) -> bool:
-    """Whether the controller manager has signed cluster-info by the token: nobody joins before. Raises CaasError."""
+    """Whether the controller manager has signed cluster-info by the token: nobody joins before.
+
+    The token is there by now, and written down: an API server that answers late takes nothing from that.
+    """
     deadline = time.monotonic() + _SIGNED_S
-    while cluster_info.signed_by(_info(host), token) is None:
-        if time.monotonic() > deadline:
-            return False
+    while time.monotonic() < deadline:
+        with suppress(CaasError):
+            if cluster_info.signed_by(_info(host), token) is not None:
+                return True
         time.sleep(_POLL_S)
-    return True
+    return False
 
 
 def _asked(host: LiveHost, *words: str) -> str:

@@ -93,6 +93,9 @@ def test_a_control_plane_gets_the_key_to_the_certificates(node: Host) -> None:
     assert "token" not in data
     assert "encryption.yaml" in " ".join(data["notes"])
     assert node.get("secret", "kubeadm-certs", "-n", "kube-system")["data"]
+    assert "joins no control plane any more" not in " ".join(data["notes"])
+    again = json.loads(create(node, "--control-plane", "--out", "/root/second.yaml", "-o", "json").stdout)
+    assert "joins no control plane any more" in " ".join(again["notes"])  # there is one copy, for the newest key
 
 
 def test_it_prints_secrets_only_when_asked(node: Host) -> None:

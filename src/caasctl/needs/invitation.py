@@ -60,7 +60,7 @@ def spec(facts: Facts) -> dict[str, dict[str, Any]]:
     return {part: keys for part, keys in full.items() if keys}
 
 
-def notes(facts: Facts, told: Invitation, *, signed: bool) -> Iterator[str]:
+def notes(facts: Facts, told: Invitation, *, signed: bool, anew: bool = False) -> Iterator[str]:
     name = values.split(told.endpoint)[0]
     if not signed:
         yield ("The controller manager has not signed cluster-info by this token yet, and nobody joins before: "
@@ -69,6 +69,9 @@ def notes(facts: Facts, told: Invitation, *, signed: bool) -> Iterator[str]:
         yield f"The new node must find {name} by DNS or a line in its /etc/hosts."
     if not told.expires:
         yield f"The token never ends: `kubeadm token delete {told.token_id}` once the node is there."
+    if anew:  # kubeadm keeps one copy, encrypted with the newest key
+        yield (f"What an earlier `token create --control-plane` made joins no control plane any more: its key fits the certificates no longer. "
+               f"This one is for every control plane that joins until {told.keys_until}.")  # fmt: skip
     apiserver = facts[ControlPlane].arguments.get("kube-apiserver", {})
     if told.certificate_key and apiserver.get("encryption-provider-config"):
         yield f"Secrets are encrypted in etcd: copy {apiserver['encryption-provider-config']} to the same place on the new node first (`scp -p`)."
