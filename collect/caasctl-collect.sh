@@ -483,6 +483,7 @@ each a_file \
 	'/usr/local/lib/systemd/system/docker.service.d/*.conf' \
 	'/usr/local/sbin/docker' \
 	'/usr/sbin/grub-mkconfig' \
+	'/var/lib/caasctl/made-by.json' \
 	'/var/lib/caasctl/reboot.json' \
 	'/var/lib/dpkg/arch' \
 	'/var/lib/dpkg/status' \
@@ -1258,8 +1259,8 @@ if [ -z "$ROOT" ]; then
 	ask 6 grep -sHE '^[ -]*(server|certificate-authority-data|client-certificate-data|client-certificate):' /etc/kubernetes/admin.conf /etc/kubernetes/kubelet.conf /root/.kube/config
 	ask 20 grub-probe --target=abstraction /boot/grub
 	ask 20 grub-probe --target=fs /boot/grub
-	ask 16 helm get values cilium --namespace kube-system --kubeconfig /etc/kubernetes/admin.conf -o json
-	ask 16 helm history cilium --namespace kube-system --kubeconfig /etc/kubernetes/admin.conf -o json
+	ask 20 helm get values cilium --namespace kube-system --kubeconfig /etc/kubernetes/admin.conf -o json
+	ask 20 helm history cilium --namespace kube-system --kubeconfig /etc/kubernetes/admin.conf -o json
 	ask 6 ip -d -j addr
 	ask 6 ip -j -6 route show table all
 	ask 6 ip -j -6 rule
@@ -1284,8 +1285,8 @@ if [ -z "$ROOT" ]; then
 	ask 16 kubectl --kubeconfig /etc/kubernetes/admin.conf --request-timeout=6s get runtimeclasses,daemonsets --all-namespaces -o 'jsonpath={range .items[*]}{.kind}{"\t"}{.metadata.namespace}{"\t"}{.metadata.name}{"\t"}{.metadata.labels.app\.kubernetes\.io/managed-by}{"\t"}{.handler}{"\t"}{.spec.template.spec.containers[*].image}{"\n"}{end}'
 	ask 16 kubectl --kubeconfig /etc/kubernetes/kubelet.conf --request-timeout=10s get node "$HOST" -o json
 	ask 16 kubectl --kubeconfig /etc/kubernetes/kubelet.conf --request-timeout=6s get node "$HOST" -o 'jsonpath={.metadata.labels}{"\n"}{.status.capacity}'
-	ask 16 kubectl --namespace kube-system --kubeconfig /etc/kubernetes/admin.conf --request-timeout=10s get daemonset/cilium deployment/cilium-operator deployment/coredns --ignore-not-found -o json
-	ask 16 kubectl --namespace kube-system --kubeconfig /etc/kubernetes/admin.conf --request-timeout=10s get nodes -o json
+	ask 20 kubectl --namespace kube-system --kubeconfig /etc/kubernetes/admin.conf --request-timeout=10s get daemonset/cilium deployment/cilium-operator deployment/coredns --ignore-not-found -o json
+	ask 20 kubectl --namespace kube-system --kubeconfig /etc/kubernetes/admin.conf --request-timeout=10s get nodes -o json
 	ask 6 nft list chains
 	ask 6 rpm -qa --qf '%{NAME} %{VERSION}-%{RELEASE}\n' cilium-cli containerd containerd.io cri-tools docker-ce docker.io helm kubeadm kubectl kubelet kubernetes-cni moby-engine moby-runc runc
 	ask 6 sed -n '/BEGIN CERTIFICATE/,/END CERTIFICATE/p' /var/lib/kubelet/pki/kubelet-client-current.pem

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from caasctl import commands, interrupts
+from caasctl import commands, interrupts, pasting
 from caasctl.faults import StoppedError
 from caasctl.model import Exit, Fix, UsageError, failed
 from caasctl.protocol import PhaseReport, PhaseStatus
@@ -81,8 +81,8 @@ def test_before_the_first_change_it_ends_the_run_and_says_that_nothing_was_chang
 def test_a_fix_names_commands_with_the_runs_own_profile(fix: str, told: str) -> None:
     """Pasted without it, the default profile would take away what this one has brought."""
     found = failed("x", wanted="y", fix=Fix(fix))
-    assert commands.pasted([found], "--profile gpu-worker")[0].fix == Fix(told.format("--profile gpu-worker"))
-    assert commands.pasted([found], "") == (found,)
+    assert pasting.pasted([found], "--profile gpu-worker")[0].fix == Fix(told.format("--profile gpu-worker"))
+    assert pasting.pasted([found], "") == (found,)
 
 
 def test_every_report_names_commands_with_the_runs_own_profile(tmp_path: Path) -> None:

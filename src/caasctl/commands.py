@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import sys
 import time
@@ -19,14 +18,16 @@ from caasctl import engine, hidden, profile_load, verdicts
 from caasctl.asked import RecordingHost
 from caasctl.bundle import BundleHost
 from caasctl.checks import ALL_CHECKS
-from caasctl.facts import PROBES
+from caasctl.facts import PROBES, made_by
 from caasctl.facts.kubernetes import Cluster
+from caasctl.facts.made_by import MadeBy
 from caasctl.faults import is_root
 from caasctl.host import LiveHost
 from caasctl.host.processes import through
 from caasctl.interrupts import no_sudden_end
-from caasctl.model import CaasError, Exit, Facts, Finding, Fix, ProfileError, Report, Unreadable, UsageError
+from caasctl.model import CaasError, Exit, Facts, Finding, ProfileError, Report, Unreadable, UsageError
 from caasctl.named import empty_folder, names_in, not_empty
+from caasctl.pasting import AIRGAP, pasted
 from caasctl.profile import NodeProfile
 from caasctl.protocol import Phase, PhaseReport, PhaseStatus, Probe, Reader
 
@@ -35,9 +36,7 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 STOPS = "stopping as soon as this step is done; the same command goes on from there"
-_COMMAND = re.compile(r"caasctl (?:init-node|preflight|smoke)\b(?! --profile)")
-_AIRGAP = "--airgap"
-_PASTED = ("--profile", "--set", _AIRGAP)
+_PASTED = ("--profile", "--set", AIRGAP)
 _FRESH_S = 10.0  # how long facts may be judged by: a question may stand for hours, and a lock be waited for
 LAST_REPORT = "/var/lib/caasctl/last-report.json"
 JOIN_NEXT = (
@@ -63,8 +62,9 @@ class Session:
         self._settled: frozenset[str] = frozenset()  # phases that the plan found as wanted
         self.started_by = ""  # what the lock's owner says of itself, beside its command
         self.as_json: Callable[[Report], str] | None = None  # how a report that is kept is written
+        self._given = (os.path.abspath(profile) if _is_file(profile) else profile, tuple(settings or ()))
         self._options = [word for setting in settings or () for word in ("--set", hidden.setting(setting))]
-        self._options += ["--profile", profile] if "/" in profile or profile.endswith((".yaml", ".yml")) else []
+        self._options += ["--profile", profile] if _is_file(profile) else []
         self._named = [] if "--profile" in self._options or profile == profile_load.DEFAULT else ["--profile", profile]
         self._options += ["--facts", bundle] if bundle is not None else []
         self._options += ["--root", root] if root != "/" else []
@@ -73,7 +73,7 @@ class Session:
     def settings(self) -> str:
         """The --profile, --set and --airgap that were given, the last one last, ready to paste behind another command's word."""
         pairs = sorted(
-            (pair for pair in pairwise(self._options) if pair[0] in _PASTED), key=lambda pair: pair[0] == _AIRGAP
+            (pair for pair in pairwise(self._options) if pair[0] in _PASTED), key=lambda pair: pair[0] == AIRGAP
         )
         return shlex.join([*self._named, *(word for pair in pairs for word in pair)])
 
@@ -95,12 +95,12 @@ class Session:
 
     def airgapped(self, folder: str | None, say: Say) -> None:
         """Makes all come from an air gap's folder, where one is given. Raises CaasError, Unreadable."""
-        not_empty(_AIRGAP, folder)
+        not_empty(AIRGAP, folder)
         if folder is not None:
             from caasctl import airgapped  # noqa: PLC0415 - only where there is one
 
             self.profile = airgapped.read(folder, self.profile, airgapped.target_of(self.host), say)
-            self._options += [_AIRGAP, os.path.abspath(folder)]
+            self._options += [AIRGAP, os.path.abspath(folder)]
 
     def report(
         self,
@@ -161,6 +161,7 @@ class Session:
             through(self.profile.spec.proxy),
         ):
             self.still_agreed(host, facts)
+            self._remember(host, words[0])
             if last != self._last or time.monotonic() - self._looked_at > _FRESH_S:
                 facts = engine.collect(RecordingHost(host), self.probes)
             settled = self._settled if last == self._last else frozenset()
@@ -173,6 +174,18 @@ class Session:
             report = self.report(words, verdicts.run_exit(reports), found, reports, self._notes(words, facts), facts)
             self._keep(host, report)
         return report
+
+    def _remember(self, host: LiveHost, word: str) -> None:
+        """By which profile this node is made, for whoever looks at it later."""
+        profile, settings = self._given
+        made = MadeBy(word, profile, self.profile.metadata.name, tuple(map(hidden.setting, settings)), self._started_at)
+        if replace(made_by.read(host), at=made.at) == made:
+            return
+        try:
+            host.private_folder(os.path.dirname(made_by.PATH))
+            host.write(made_by.PATH, made.text.encode(), 0o600)
+        except CaasError as error:  # the run itself says what a disk does that cannot be written to
+            host.say(f"{error.problem}: {error.cause}")
 
     def still_agreed(self, host: Reader, facts: Facts) -> None:
         """Raises RefusedError where another run has ended since the plan was shown, and this one would not do what it said."""
@@ -193,24 +206,15 @@ class Session:
         return (JOIN_NEXT,)
 
 
+def _is_file(profile: str) -> bool:
+    """Whether a profile is named by its path."""
+    return "/" in profile or profile.endswith((".yaml", ".yml"))
+
+
 def _pictures(host: Reader, facts: Facts, profile: NodeProfile) -> Pictures:
     from caasctl import mapping  # noqa: PLC0415 - a report that draws nothing does not pay for it
 
     return mapping.pictures(host, facts, profile)
-
-
-def pasted(found: Sequence[Finding], settings: str) -> tuple[Finding, ...]:
-    """With this run's settings in the commands that the fixes name: another profile's would take things away."""
-    if not settings:
-        return tuple(found)
-    return tuple(_with_settings(finding, finding.fix, settings) if finding.fix else finding for finding in found)
-
-
-def _with_settings(finding: Finding, fix: Fix, settings: str) -> Finding:
-    others = settings if settings.startswith(_AIRGAP) else settings.partition(f" {_AIRGAP} ")[0]
-    of = {"caasctl smoke": "" if others.startswith(_AIRGAP) else others}  # it brings nothing to a host
-    text = _COMMAND.sub(lambda command: f"{command[0]} {of.get(command[0], settings)}".rstrip(), fix.text)
-    return finding if text == fix.text else replace(finding, fix=replace(fix, text=text))
 
 
 def _refuse_waivers_of_nothing(profile: NodeProfile) -> None:

@@ -6,22 +6,25 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
-from caasctl import brought, doctor, engine, planning, undo_plan
+from caasctl import brought, doctor, engine, hidden, planning, profile_load, undo_plan
 from caasctl.checks import ALL_CHECKS, DOCTOR_CHECKS
-from caasctl.commands import Session, pasted
+from caasctl.commands import Session
 from caasctl.diagnosis import Diagnosis, Line, Link, RuledOut
 from caasctl.doctor import files as kinds
 from caasctl.doctor import hearing
 from caasctl.doctor.chain import pod_chain, pod_name
 from caasctl.doctor.rules import shipped_rules
-from caasctl.facts import DOCTOR_PROBES
+from caasctl.facts import DOCTOR_PROBES, made_by
 from caasctl.facts.given import Given
 from caasctl.facts.kubernetes import Cluster
+from caasctl.facts.made_by import MadeBy
 from caasctl.facts.os_clock import Clock
 from caasctl.frozen import dataclass
+from caasctl.host import LiveHost
 from caasctl.host.stream import STDIN, user_blocks
 from caasctl.model import CaasError, Exit, Facts, Finding, Level, Report, Unreadable
 from caasctl.needs import containerd_keys
+from caasctl.pasting import pasted
 from caasctl.phases import ORDER
 
 WORD = "doctor"
@@ -41,6 +44,31 @@ class Asked:
     words: tuple[str, ...] = ()
     target: str = ""
     namespace: str = "default"
+    note: str = ""
+
+
+def opened(
+    profile: str | None, settings: Sequence[str], facts: str | None, root: str, *, here: bool
+) -> tuple[Session, str]:
+    """The session, and which profile it is where none was named: the one that this node was made by. here: a host is judged.
+
+    Raises ProfileError, UsageError.
+    """
+    made = made_by.read(LiveHost()) if here and profile is None and facts is None and root == "/" else MadeBy()
+    if not made.word:
+        return Session(profile or profile_load.DEFAULT, settings, facts, root), ""
+    known = [setting for setting in made.settings if hidden.HIDDEN not in setting]
+    try:
+        session = Session(made.profile, [*known, *settings])
+    except CaasError as error:
+        if settings:
+            raise
+        told = f"{made.profile}, by which this node was made, cannot be used: {error.problem}"
+        return Session(profile_load.DEFAULT, ()), f"{told}. Judged by {profile_load.DEFAULT}; --profile names another."
+    if (made.profile, known) == (profile_load.DEFAULT, []):
+        return session, ""
+    lacks = " without its secrets" if len(known) < len(made.settings) else ""
+    return session, f"Judged by what the {made.word} of {made.at[:10]} was given{lacks}; --profile names another."
 
 
 def examine(session: Session, asked: Asked) -> Report:
@@ -57,7 +85,13 @@ def examine(session: Session, asked: Asked) -> Report:
             found, changed=_changed(session, seen.facts, case.findings), keys=containerd_keys.told(seen.facts)
         )
     code = exit_code(found, case.findings, case.named)
-    report = session.report([WORD, *asked.words], code, case.findings, facts=seen.facts if asked.host else None)
+    report = session.report(
+        [WORD, *asked.words],
+        code,
+        case.findings,
+        facts=seen.facts if asked.host else None,
+        notes=(asked.note,) if asked.note else (),
+    )
     report = report if asked.host else replace(report, host=", ".join(asked.files) or ELSEWHERE, profile="")
     return replace(report, diagnosis=found)
 

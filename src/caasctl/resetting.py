@@ -7,10 +7,11 @@ from dataclasses import replace
 
 from caasctl import rebooted
 from caasctl.commands import Session
-from caasctl.facts import PROBES, cluster_members, ownership
+from caasctl.facts import PROBES, cluster_members, made_by, ownership
 from caasctl.facts.cluster_members import ClusterMembers
 from caasctl.facts.kubernetes import Cluster, StaticPods
 from caasctl.facts.ownership import OwnFiles, Record
+from caasctl.host import LiveHost
 from caasctl.model import Exit, Facts, Finding, RefusedError, Report
 from caasctl.needs.ownership import cluster_is_ours, edited, holds_etcd
 from caasctl.protocol import Phase, PhaseReport, Reader
@@ -47,6 +48,9 @@ class ResetSession(Session):
         facts: Facts | None = None,  # noqa: ARG002 - too few to draw a host of
     ) -> Report:
         return replace(super().report(words, code, (), phases, notes), profile="")
+
+    def _remember(self, host: LiveHost, word: str) -> None:  # noqa: ARG002 - what is no node any more was made by nothing
+        host.remove(made_by.PATH)
 
     def still_agreed(self, host: Reader, facts: Facts) -> None:
         planned = facts.get(Record)

@@ -263,3 +263,33 @@ def test_what_came_while_the_question_stood_is_seen_before_the_first_change(host
     assert "Make these changes? [y/N]: y" in said(done)
     assert "kubernetes.leftovers" in said(done)
     assert host.calls("kubeadm init") == []
+
+
+def test_doctor_judges_by_the_profile_that_the_node_was_made_by(host: Host) -> None:
+    mine = {
+        "apiVersion": "caasctl.io/v1alpha1",
+        "kind": "NodeProfile",
+        "metadata": {"name": "rack-7"},
+        "extends": "single-node",
+    }
+    host.write("/root/rack-7.yaml", json.dumps({**mine, "spec": {"containerd": {"defaultRuntime": "runc"}}}))
+    only = [word for name in ("boot", "kubeadm", "cilium", "cluster") for word in ("--skip-phases", name)]
+    made = host.sh(
+        f"cd /root && {sys.executable} -m caasctl init-node --yes --profile rack-7.yaml {' '.join((*SET, *only))}"
+    )
+    assert "made and verified" in " ".join(made.split())
+    assert host.path("/var/lib/caasctl/made-by.json").stat().st_mode & 0o777 == 0o600
+    told = json.loads(host.caasctl("doctor", "-o", "json").stdout)
+    assert told["profile"] == "rack-7"
+    assert "--profile /root/rack-7.yaml" in told["command"]
+    assert "runtimes=[runc]" in told["command"]
+    assert "Judged by what the init-node of 20" in " ".join(told["notes"])
+    assert (
+        json.loads(host.caasctl("doctor", "--profile", "single-node", "-o", "json").stdout)["profile"] == "single-node"
+    )
+    (found,) = json.loads(host.caasctl("preflight", "--check", "os.made_by", "-o", "json").stdout)["results"]
+    assert (found["level"], found["wanted"]) == ("warn", "rack-7")
+    host.sh("rm /root/rack-7.yaml")
+    lost = json.loads(host.caasctl("doctor", "-o", "json").stdout)
+    assert lost["profile"] == "single-node"
+    assert "/root/rack-7.yaml, by which this node was made, cannot be used" in " ".join(lost["notes"])

@@ -74,6 +74,7 @@ from caasctl.checks import (
     os_clock,
     os_dpkg,
     os_file,
+    os_made_by,
     os_repositories,
     os_settings,
     os_system,
@@ -152,6 +153,7 @@ DOCTOR_CHECKS: tuple[Check, ...] = (
     *network_places.CHECKS,
     *gpu_injectors.CHECKS,
     *os_clock.CHECKS,
+    *os_made_by.CHECKS,
 )
 # Of files that doctor is given, most telling first; without such files they yield nothing.
 FILE_CHECKS: tuple[Check, ...] = (

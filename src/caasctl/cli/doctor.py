@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from caasctl.cli.app import Bundle, Format, Output, Profile, Root, Settings, Verbose, app, finish
+from caasctl.cli.app import Bundle, Format, Output, Root, Settings, Verbose, app, finish
 from caasctl.model import UsageError
 
 _SPAN = re.compile(r"(?:\d{1,6}(?:s|m|h|d))+")
@@ -30,6 +30,15 @@ Here = Annotated[bool, typer.Option("--here", help="Looks at this host as well, 
 Namespace = Annotated[
     str | None, typer.Option("--namespace", "-n", metavar="NS", help="The namespace of the pod, else default.")
 ]
+Judge = Annotated[
+    str | None,
+    typer.Option(
+        "--profile",
+        "-p",
+        metavar="P",
+        help="A shipped profile's name or a file; without it the one that this node was made by, else single-node.",
+    ),
+]
 Since = Annotated[
     str | None,
     typer.Option(
@@ -49,7 +58,7 @@ def doctor(
     files: Files = None,
     here: Here = False,
     since: Since = None,
-    profile: Profile = "single-node",
+    profile: Judge = None,
     settings: Settings = None,
     facts: Bundle = None,
     root: Root = "/",
@@ -60,12 +69,12 @@ def doctor(
 
     With --log or --file only what is given is judged; add --here, --facts or --root to judge it together with a host.
     """
-    from caasctl import commands, doctoring  # noqa: PLC0415
+    from caasctl import doctoring  # noqa: PLC0415
 
     judges_host = here or facts is not None or root != "/" or bool(target) or not (logs or files)
     _refuse_what_would_be_ignored(target, namespace, since if not judges_host else None)
     _say_waiting(logs or [])
-    session = commands.Session(profile, settings, facts, root)
+    session, note = doctoring.opened(profile, settings or (), facts, root, here=judges_host)
     words = [*([target, "-n", namespace or "default"] if target else []), *_repeated("--log", logs)]
     words += _repeated("--file", files) + (["--here"] if here else []) + (["--since", since] if since else [])
     asked = doctoring.Asked(
@@ -76,6 +85,7 @@ def doctor(
         tuple(words),
         target or "",
         namespace or "default",
+        note,
     )
     finish(doctoring.examine(session, asked), output, verbose=verbose)
 

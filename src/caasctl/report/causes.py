@@ -17,7 +17,11 @@ _SIGNS = (
     ("over", "Was, and is over", "pass", "This was said, and what it would bring about is well now."),
 )
 _TABLES = (
-    ("changed", "Changed since caasctl made it", "`caasctl init-node --dry-run --phase PHASE` shows how."),
+    (
+        "changed",
+        "Changed since caasctl made it",
+        "`caasctl init-node --dry-run --phase PHASE`, with this report's profile and settings, shows how.",
+    ),
     ("undetermined", "Not looked at, and could matter", "Each with what stood in the way."),
     ("keys", "Who set containerd's keys", "Key, file, value in effect and what became of the values of other files."),
     ("ruled_out", "Ruled out", "This could have been the cause of something seen, and is not."),

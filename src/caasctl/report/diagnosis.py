@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from caasctl.diagnosis import Diagnosis, Follow, Root, RuledOut, Sign
 from caasctl.hidden import masked
 from caasctl.model import Exit, Level, Report
+from caasctl.report.command import command
 from caasctl.report.findings import BODY, field, fix
 from caasctl.report.first_step import first_step, with_log
 from caasctl.report.paper import Paper
@@ -34,7 +35,7 @@ def write(paper: Paper, report: Report, found: Diagnosis, *, verbose: bool) -> N
     _list(paper, "RULED OUT", found.ruled_out, verbose=verbose)
     _list(paper, "NOT LOOKED AT, and could matter", found.undetermined, verbose=verbose, together=True)
     _notes(paper, found, verbose=verbose)
-    _changed(paper, found)
+    _changed(paper, report, found)
     _keys(paper, found, verbose=verbose)
     if verbose:
         _past(paper, found)
@@ -197,17 +198,12 @@ def _noted_as(paper: Paper, head: str, tops: Sequence[Root], *, verbose: bool) -
     paper.blank()
 
 
-def _changed(paper: Paper, found: Diagnosis) -> None:
+def _changed(paper: Paper, report: Report, found: Diagnosis) -> None:
     if not found.changed:
         return
     paper.line(("CHANGED SINCE CAASCTL MADE IT", "bold"))
     for one in found.changed:
-        paper.hang(
-            ["  - ", (one.title, "bold"), "  "],
-            f"{one.found}: `caasctl init-node --dry-run --phase {one.id}`",
-            4,
-            keep=True,
-        )
+        paper.hang(["  - ", (one.title, "bold"), "  "], f"{one.found}: `{_plan_of(report, one.id)}`", 4, keep=True)
     paper.blank()
 
 
@@ -283,7 +279,7 @@ def next_command(report: Report, again: str) -> str:
     for root in found.roots[:1]:
         finding = root.sign.finding
         if finding.ours:
-            return f"caasctl init-node --dry-run --phase {finding.fixed_by}"
+            return _plan_of(report, finding.fixed_by)
         if step := first_step(finding.fix):
             return step
         return f"caasctl explain {finding.id}"
@@ -293,6 +289,10 @@ def next_command(report: Report, again: str) -> str:
         return with_log(found.collect[0].split("`")[1], report)
     looked = report.exit_code is Exit.OK and report.findings
     return again.replace("caasctl doctor", "caasctl preflight", 1) if looked else again  # there are the warnings
+
+
+def _plan_of(report: Report, phase: str | None) -> str:
+    return command(report, "init-node", ["--dry-run", "--phase", str(phase)], here=True)
 
 
 def _denied(report: Report) -> bool:

@@ -7,8 +7,9 @@ from typing import TextIO
 from caasctl import __version__
 from caasctl.model import Exit, Finding, Level, Report
 from caasctl.report import banner, diagnosis, findings, order, phases, reset, smoke
+from caasctl.report.command import elsewhere
 from caasctl.report.paper import Paper, open_paper
-from caasctl.report.verdict import counts, elsewhere, next_command, several, verdict
+from caasctl.report.verdict import counts, next_command, several, verdict
 
 _READ_ONLY = "read-only"
 

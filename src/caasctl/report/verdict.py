@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Sequence
-from itertools import pairwise
-
 from caasctl.model import Exit, Level, Report
 from caasctl.protocol import PhaseReport, PhaseStatus
 from caasctl.report import diagnosis, order, reset, smoke
-
-DEFAULT_PROFILE = "single-node"
-_OPTIONS = ("--dry-run", "--strict", "--deep", "--auto-reboot", "--yes")
-_PROFILE, _PHASES, _ELSEWHERE = ("--profile", "--set"), ("--phase", "--skip-phases"), ("--facts", "--root")
-_JOIN = ("--token-file", "--discovery-file")
-_AIRGAP = ("--airgap",)
-_RUNS = ("init-node", "join-node")
-
+from caasctl.report.command import OPTIONS, RUNS, command, elsewhere, words_of
 
 _STATUSES = {
     PhaseStatus.PLANNED: "would change",
@@ -49,7 +38,7 @@ def verdict(report: Report) -> str:
         return smoke.verdict(report)
     if word == diagnosis.WORD:
         return diagnosis.verdict(report)
-    if word in _RUNS:
+    if word in RUNS:
         return _planned(report) if order.dry(report) else _applied(report)
     return _checked(report)
 
@@ -63,12 +52,12 @@ def next_command(report: Report) -> str:
     if report.exit_code is Exit.BUG:
         return "caasctl facts --record caasctl-bug.tar.gz"
     if report.exit_code is Exit.UNDETERMINED and _denied(report):
-        return "sudo caasctl facts --record host.tar.gz" if "--facts" in _words(report) else f"sudo {again}"
+        return "sudo caasctl facts --record host.tar.gz" if "--facts" in words_of(report) else f"sudo {again}"
     if word in _OWN_NEXT:
         return _OWN_NEXT[word](report, again)
     if word == "preflight" and report.exit_code is Exit.OK:
         return command(report, "init-node", ["--dry-run"])
-    return _next_of_run(report, word) if word in _RUNS else again
+    return _next_of_run(report, word) if word in RUNS else again
 
 
 def _after_smoke(report: Report, again: str) -> str:
@@ -77,35 +66,6 @@ def _after_smoke(report: Report, again: str) -> str:
 
 
 _OWN_NEXT = {smoke.WORD: _after_smoke, diagnosis.WORD: diagnosis.next_command}
-
-
-def command(report: Report, word: str, options: Sequence[str] | None = None, *, here: bool = False) -> str:
-    """A caasctl command for the same profile and settings; without `options`, with those of this report.
-
-    here: on the host itself, not on its recording or tree.
-    """
-    words = _words(report)
-    taken = (
-        _PROFILE
-        + (() if here else _ELSEWHERE)
-        + (_PHASES if word in _RUNS else ())
-        + (_JOIN if word == "join-node" else ())
-        + (_AIRGAP if word in (*_RUNS, "preflight") else ())
-    )
-    settings = [each for pair in pairwise(words) if pair[0] in taken for each in pair]
-    if report.profile not in ("", DEFAULT_PROFILE) and "--profile" not in settings:
-        settings = ["--profile", report.profile, *settings]
-    kept = [each for each in words if each in _OPTIONS] if options is None else options
-    return shlex.join(["caasctl", word, *settings, *kept])
-
-
-def elsewhere(report: Report) -> bool:
-    """Whether the report is about a recording or a tree, not about the host it runs on."""
-    return any(option in _words(report) for option in _ELSEWHERE)
-
-
-def _words(report: Report) -> list[str]:
-    return shlex.split(report.command)[1:]
 
 
 def _denied(report: Report) -> bool:
@@ -130,10 +90,10 @@ def _next_of_run(report: Report, word: str) -> str:
     if dry and report.exit_code in (Exit.OK, Exit.REBOOT) and _changes(report):
         if elsewhere(report):
             return command(report, word, ["--dry-run"], here=True)
-        return command(report, word, [each for each in _OPTIONS[1:] if each in _words(report)])
+        return command(report, word, [each for each in OPTIONS[1:] if each in words_of(report)])
     if report.exit_code is Exit.OK:
         return command(report, "preflight", ["--strict"])
-    if report.exit_code is Exit.REBOOT and not dry and "--auto-reboot" in _words(report):
+    if report.exit_code is Exit.REBOOT and not dry and "--auto-reboot" in words_of(report):
         return "journalctl -u caasctl-resume.service"
     return "systemctl reboot" if report.exit_code is Exit.REBOOT and not dry else command(report, word)
 
@@ -189,7 +149,7 @@ def _applied(report: Report) -> str:
     said = {
         Exit.OK: f"Converged: {made} made and verified." if _changes(report) else "Converged: nothing had to change.",
         Exit.REBOOT: f"{made} made. The host reboots by itself, and goes on after it."
-        if "--auto-reboot" in _words(report)
+        if "--auto-reboot" in words_of(report)
         else f"{made} made. Reboot, then run the same command again: `{again}`",
         Exit.FAILED_CHECK: f"Stopped{_where(report)}: something only you can mend stands in its way. {made} made.",
         Exit.UNDETERMINED: f"Stopped{_where(report)}: something that matters could not be looked at. {made} made.",
