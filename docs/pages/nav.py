@@ -9,10 +9,14 @@ from pathlib import Path
 MARK = "# The rest is written by docs/generate.py.\n"
 _BEFORE = (
     ("Quick start", "index.md"),
+    ("Requirements", "requirements.md"),
+    ("Install", "install.md"),
+    ("First boot: cloud-init", "cloud-init.md"),
     ("Doctor", "doctor.md"),
     ("Recovery", "recovery.md"),
     ("Without a way out", "airgap.md"),
     ("Nodes come and go", "nodes.md"),
+    ("A GPU pod", "gpu-pod.md"),
     ("Exit codes", "exit-codes.md"),
     ("Profiles", "reference/profile.md"),
     ("Phases", "reference/phases.md"),
