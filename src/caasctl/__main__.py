@@ -12,8 +12,8 @@ def main():  # noqa: ANN201 - as above
     """The exit code of the command line in sys.argv."""
     if sys.version_info < OLDEST:
         sys.stderr.write(
-            "caasctl needs Python %d.%d or newer and this is %d.%d: run it with a newer one, such as "  # noqa: UP031 - as above
-            "Debian 12 and Ubuntu 22.04 have\n" % (OLDEST + sys.version_info[:2])
+            "caasctl needs Python %d.%d or newer and this is %d.%d: Debian 12 and Ubuntu 22.04 have one; on Enterprise Linux 9: "  # noqa: UP031 - as above
+            "dnf install python3.11, then python3.11 %s ...\n" % (OLDEST + sys.version_info[:2] + (sys.argv[0],))
         )
         return 2
     os.umask(0o022)  # for the programs that it starts too: what they make is as after a boot, whatever the caller's is

@@ -43,9 +43,7 @@ _SILENCE_S = 30.0
 _MISSING_S = 15.0  # for which a pod that was made may not be listed
 _GONE_S = 180.0
 _POLL_S = 1.0
-_CONTROL_PLANES_ONLY = (
-    "run it on a control plane, which has one; on a node that is none, `caasctl init-node` or `join-node` first"
-)
+_NO_CLUSTER = "`caasctl init-node` makes it a control plane, which smoke can prove"
 
 
 @dataclass
@@ -87,7 +85,8 @@ def smoke_test(session: Session, *, gpu: bool, words: Sequence[str], step: Say, 
         raise UsageError("smoke speaks to the cluster as its administrator and needs root",
                          cause="it was started by another user", fix="start it with sudo")  # fmt: skip
     host = LiveHost(progress=hear)
-    ask.refuse_without_cluster(host, kubeadm.ADMIN, _CONTROL_PLANES_ONLY)
+    _refuse_worker(host)
+    ask.refuse_without_cluster(host, kubeadm.ADMIN, _NO_CLUSTER)
     with ExitStack() as held:
         stop = held.enter_context(no_sudden_end(STOPS, lambda: host.waits_for))
         held.enter_context(host.lock(apply.LOCK, f"caasctl {WORD}", say=step, stop=stop))
@@ -96,6 +95,13 @@ def smoke_test(session: Session, *, gpu: bool, words: Sequence[str], step: Say, 
         code = Exit.INTERRUPTED if stop() else _code(found)
     left = not gpu and passes_gpus(run.handlers, session.profile)
     return session.report(words, code, found, notes=(_GPU_NOTE,) if left else ())
+
+
+def _refuse_worker(host: LiveHost) -> None:
+    """Raises RefusedError: a worker's own credentials may make no pod."""
+    if host.stat(kubeadm.ADMIN) is None and host.stat(kubeadm.KUBELET_CONF) is not None:
+        raise RefusedError("smoke proves control planes only, and this host is a worker", cause=f"there is no {kubeadm.ADMIN}, by which it makes its pods",
+                           fix="on a control plane start a pod with this node's name as spec.nodeName and a runtimeClassName; its `uname -r` shows whose kernel it has")  # fmt: skip
 
 
 def _findings(trial: Smoke, *, gpu: bool) -> tuple[Finding, ...]:

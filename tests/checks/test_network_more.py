@@ -67,6 +67,15 @@ def test_a_worker_needs_the_tunnel_s_port_and_no_api_server_s() -> None:
     assert text(found) == "ufw allow proto udp to any port 8472"
 
 
+def test_what_goes_between_nodes_is_asked_for_as_the_profile_has_it() -> None:
+    settings = ("cilium.encryption=wireguard", "cilium.values={tunnelProtocol: geneve, hubble: {enabled: false}}")
+    profile = load("worker", settings)
+    (found,) = findings(
+        network_firewall.firewall, Facts([Ufw(enabled=True), NONE, UfwRules(("10250/tcp", "4240/tcp"))]), profile
+    )
+    assert found.found.startswith("keeps closed 6081/udp (Cilium's Geneve), 51871/udp (Cilium's WireGuard)")
+
+
 def test_ufw_that_drops_forwarded_packets_only_warns() -> None:
     found = one(network_firewall.firewall, Ufw(enabled=True), NONE, OPEN)
     assert (found.level, text(found)) == (Level.WARN, "ufw default allow routed")

@@ -12,6 +12,7 @@ from caasctl.facts.kubernetes_manifests import ControlPlane
 from caasctl.facts.network import Links
 from caasctl.facts.network_ports import Listener, Listeners
 from caasctl.model import Check, Evidence, Facts, Finding, Fix, FixKind, check, failed, passed, warned
+from caasctl.needs.cilium import tunnels
 from caasctl.profile import NodeProfile
 from caasctl.syntax import cidr, helm_values, versions
 from caasctl.syntax.cidr import Network
@@ -215,17 +216,7 @@ def _ports(profile: NodeProfile) -> tuple[_Port, ...]:
                                ("envoy.prometheus", 9964, "Envoy's")):  # fmt: skip
         if at(spec.values, f"{path}.enabled", default=path != "prometheus") is True:
             ports.append(_Port("tcp", number, f"{what} metrics"))
-    return (*ports, *_tunnels(profile))
-
-
-def _tunnels(profile: NodeProfile) -> Iterator[_Port]:
-    spec = profile.spec.cilium
-    if helm_values.at(spec.values, "routingMode") != "native":
-        geneve = helm_values.at(spec.values, "tunnelProtocol") == "geneve"
-        port = helm_values.at(spec.values, "tunnelPort") or (6081 if geneve else 8472)
-        yield _Port("udp", int(port), "Geneve" if geneve else "VXLAN")
-    if spec.encryption == "wireguard":
-        yield _Port("udp", 51871, "WireGuard")
+    return (*ports, *(_Port("udp", number, what) for number, what in tunnels(profile)))
 
 
 @check(

@@ -31,6 +31,10 @@ _HELM = (  # a sum from the same server says nothing of who put both there, and 
     "spec.packages.helm in the profile: source, the path or address of a helm-VERSION-linux-ARCH.tar.gz of https://github.com/helm/helm/releases,"
     " and sha256, of that file, from somebody whom you trust; or install helm from the distribution"
 )
+_HELM_BY_HAND = (  # phase packages installs nothing there
+    "install helm from the distribution where it has one, or the program helm of a helm-VERSION-linux-ARCH.tar.gz of"
+    " https://github.com/helm/helm/releases as /usr/local/bin/helm, once its sha256 is what somebody whom you trust says"
+)
 _TRIO = ("kubelet", "kubeadm", "kubectl")
 _HIGHER = "kubeadm stops: `the kubelet version is higher than the control plane version. This is not a supported version skew`."
 _USES = {
@@ -63,7 +67,7 @@ def packages(facts: Facts, profile: NodeProfile) -> Iterator[Finding]:
         yield failed(f"not installed: {', '.join(missing)}", wanted=f"{', '.join(_TRIO)} of {_minor(profile)}",
                      fix=_install(facts, profile), fixed_by="packages" if ours >= {*missing} else "")  # fmt: skip
     if profile.begins_cluster and "helm" not in tools.paths:
-        yield failed("not installed: helm", wanted="helm 3 or newer", subject="helm", fix=Fix(_HELM, FixKind.EDIT),
+        yield failed("not installed: helm", wanted="helm 3 or newer", subject="helm", fix=Fix(_HELM if _manager(facts) == "apt" else _HELM_BY_HAND, FixKind.EDIT),
                      cause="Cilium is installed by its Helm chart, and only helm can do that.",
                      fixed_by="packages" if "helm" in ours else "")  # fmt: skip
     if missing:
@@ -80,14 +84,14 @@ def _minor(profile: NodeProfile) -> str:
 
 
 def _install(facts: Facts, profile: NodeProfile) -> Fix:
+    by = _manager(facts)
+    if by == "dnf":
+        return _by_dnf(facts.get(OsRelease), profile)
     unknown = next((one for one in _unsigned(facts, profile) if one.name == KUBERNETES), None)
     if unknown:
         return Fix(
             f"first what os.repository_keys asks for: {unknown.setting}.fingerprint in the profile", FixKind.EDIT
         )
-    by = _manager(facts)
-    if by == "dnf":
-        return _by_dnf(facts.get(OsRelease), profile)
     packages, repository = kubernetes_by_hand(profile, by or "dnf")
     if by == "apt":
         return Fix(by_hand.by_apt(packages, repository, _TRIO))

@@ -14,12 +14,14 @@ from caasctl.facts.network_firewall import (
     UfwRules,
 )
 from caasctl.model import Check, Evidence, Facts, Finding, Fix, FixKind, check, failed, passed, unknown, warned
+from caasctl.needs.cilium import tunnels
 from caasctl.profile import NodeProfile
+from caasctl.syntax import helm_values
 
-_NODE = {"10250/tcp": "kubelet", "4240/tcp": "Cilium's health checks", "4244/tcp": "Hubble"}
+_HUBBLE = "Hubble"
+_NODE = {"10250/tcp": "kubelet", "4240/tcp": "Cilium's health checks", "4244/tcp": _HUBBLE}
 _API = {"6443/tcp": "the API server"}
 _ETCD = {"2379/tcp": "etcd", "2380/tcp": "etcd's peers"}
-_TUNNEL = {"8472/udp": "Cilium's VXLAN"}
 # Tables whose accepts Cilium takes care of itself: it puts its own rules before what is in iptables' FORWARD.
 _IPTABLES = ("ip filter", "ip6 filter")
 
@@ -28,7 +30,13 @@ def _needed(profile: NodeProfile) -> dict[str, str]:
     """Ports that others must reach on this node: pods on a single node, peers as well on others."""
     role = profile.spec.role
     api = _API if role != "worker" else {}
-    return {**api, **_NODE, **(_ETCD if role == "control-plane" else {}), **(_TUNNEL if role != "single-node" else {})}
+    between = {f"{number}/udp": f"Cilium's {what}" for number, what in tunnels(profile)}
+    node = {port: use for port, use in _NODE.items() if use != _HUBBLE or _hubble(profile)}
+    return {**api, **node, **(_ETCD if role == "control-plane" else {}), **(between if role != "single-node" else {})}
+
+
+def _hubble(profile: NodeProfile) -> bool:
+    return helm_values.at(profile.spec.cilium.values, "hubble.enabled", default=True) is not False
 
 
 def covers(rule: str, port: str) -> bool:

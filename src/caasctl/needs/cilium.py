@@ -229,3 +229,14 @@ def conntrack(profile: NodeProfile, cpus: int) -> SysctlNeed | None:
     if not profile.spec.cilium.kubeProxyReplacement:
         return None
     return SysctlNeed(str(max(_AT_LEAST, _PER_CPU * cpus)), minimum=True, module=CONNTRACK_MODULE)
+
+
+def tunnels(profile: NodeProfile) -> Iterator[tuple[int, str]]:
+    """(UDP port, what comes by it) of what goes from node to node."""
+    spec = profile.spec.cilium
+    if at(spec.values, "routingMode") != "native":
+        geneve = at(spec.values, "tunnelProtocol") == "geneve"
+        port = at(spec.values, "tunnelPort") or (6081 if geneve else 8472)
+        yield int(port), "Geneve" if geneve else "VXLAN"
+    if spec.encryption == "wireguard":
+        yield 51871, "WireGuard"
