@@ -301,7 +301,7 @@ SOURCES = (
     (["packages.containerd.version=latest"], ("spec.packages.containerd.version: 'latest' is no version such as 2.2.1",)),
     (["packages.containerd.from=tarball"], ("spec.packages.containerd.tarball.source: missing with `from: tarball`",)),
     (["packages.containerd.runc.source=/runc", f"packages.containerd.runc.sha256={SHA}"], ("it is for `from: tarball` only",)),
-    (["packages.helm.source=/helm.tgz"], ("spec.packages.helm.sha256: missing; ", "get.helm.sh")),
+    (["packages.helm.source=/helm.tgz"], ("spec.packages.helm.sha256: missing; ", "github.com/helm/helm/releases")),
     (["packages.helm.source=helm.tgz", f"packages.helm.sha256={SHA}"], ("spec.packages.helm.source: 'helm.tgz' is neither",)),
     (["packages.helm.source=/helm.tgz", "packages.helm.sha256=abc"], ("spec.packages.helm.sha256: 'abc' is no SHA-256",)),
     (["proxy.https=http://me@proxy:3128"], ("spec.proxy.https: a proxy with a user needs a password too",)),

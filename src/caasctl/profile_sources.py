@@ -23,7 +23,7 @@ _HASHES = {
     "containerd.tarball": "the release has it in FILE.sha256sum, on https://github.com/containerd/containerd/releases",
     "containerd.runc": "the release has it in runc.sha256sum, on https://github.com/opencontainers/runc/releases",
     "containerd.cni": "the release has it in FILE.sha256, on https://github.com/containernetworking/plugins/releases",
-    "helm": "`curl -s https://get.helm.sh/FILE.sha256sum` gives it",
+    "helm": "the release has it beside each file, on https://github.com/helm/helm/releases",
 }
 
 

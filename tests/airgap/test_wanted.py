@@ -104,7 +104,7 @@ def test_the_text_fits_and_says_what_is_not_known(width: int) -> None:
     profile = profile_load.load()
     report.write_list(items(profile, DEBIAN, None, None), DEBIAN, "single-node", "text", out, width=width)
     said = " ".join(out.getvalue().split())
-    assert "the profile names no key: spec.packages.kubernetes.fingerprint" in said
+    assert "the profile names no fingerprint of its key: spec.packages.kubernetes.fingerprint" in said
     assert "cannot be named whole from here" in said
 
 

@@ -226,5 +226,9 @@ def test_where_there_is_no_cluster_it_says_so(found: Programs) -> None:
         assert done.returncode == FAILED
         assert "this host is in no cluster yet" in said(done)
         assert host.calls("kubectl") == []
+        host.write("/etc/kubernetes/kubelet.conf", "")
+        worker = host.caasctl("smoke")
+        assert worker.returncode == FAILED
+        assert "smoke proves control planes only, and this host is a worker" in said(worker)
     finally:
         host.close()

@@ -65,7 +65,7 @@ def items(
 
 
 def unsigned(setting: str) -> str:
-    return f"the profile names no key: {setting}.fingerprint"
+    return f"the profile names no fingerprint of its key: {setting}.fingerprint"
 
 
 def _unmanaged(profile: NodeProfile, target: Target) -> Iterator[Item]:

@@ -17,6 +17,8 @@ from caasctl.cli.app import app
 from caasctl.model import CaasError, Exit, Unreadable
 from caasctl.report import stream
 
+_ORDER = ("preflight", "init-node", "join-node", "smoke", "doctor", "undo", "reset", "leave", "upgrade")
+
 
 def main() -> int:
     """Runs the command line; returns the exit code. Errors reach the user as problem, cause and fix."""
@@ -24,6 +26,7 @@ def main() -> int:
         _complete_without_rich()
     else:
         _know_only(sys.argv[1:2])
+        _in_order()
     sys.stdout, sys.stderr = stream.heard(sys.stdout), stream.heard(sys.stderr)
     try:
         ended = app(standalone_mode=False)
@@ -42,6 +45,11 @@ def main() -> int:
     except Exception as error:  # noqa: BLE001 - the last line of defence names itself
         return _say_unexpected(error)
     return ended if isinstance(ended, int) else Exit.OK
+
+
+def _in_order() -> None:
+    """In help: from a host that is to become a node to one that is to go; typer lists them as modules were loaded."""
+    app.registered_commands.sort(key=lambda one: _ORDER.index(_word(one)) if _word(one) in _ORDER else len(_ORDER))
 
 
 def _know_only(words: list[str]) -> None:
