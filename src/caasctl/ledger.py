@@ -8,12 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 from caasctl import formats
+from caasctl.commanding import run_command
 from caasctl.faults import is_root
 from caasctl.formats import FormatError
 from caasctl.model import CaasError, RefusedError, Unreadable, UsageError
 from caasctl.protocol import Absent, Change, FileKind, Known, Reader, Resource, Stat, State, Undo, Writer
 from caasctl.resources.files import owned_files
-from caasctl.restoring import Step, folders_back, restore, run_command, trees_back
+from caasctl.restoring import Step, folders_back, restore, trees_back
 from caasctl.syntax import kubeadm
 from caasctl.traces import GONE, chains, digest
 

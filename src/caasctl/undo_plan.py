@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from caasctl import ledger
+from caasctl.commanding import needless
 from caasctl.frozen import dataclass
 from caasctl.ledger import FOLDER, Entry
 from caasctl.model import Unreadable
 from caasctl.protocol import Reader
-from caasctl.restoring import made_folders, needless
+from caasctl.restoring import made_folders
 from caasctl.traces import Fate, Noted, chains, edited, fate, look
 
 Command = tuple[str, tuple[str, ...]]

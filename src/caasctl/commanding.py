@@ -1,0 +1,86 @@
+"""The commands of a way back: which of them have nothing to do any more, and how the others are run."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from caasctl.model import CaasError, Unreadable
+from caasctl.protocol import Reader, Writer
+from caasctl.resources.packages import locked
+from caasctl.restoring import Step
+from caasctl.syntax import swap
+from caasctl.syntax.packages import apt
+
+COMMAND_TIMEOUT_S = 600.0  # as GRUB's own generator is given where it is run for a change
+PURGE = ("dpkg", "--purge")  # of what a run installed
+_DPKG_S = 60.0
+_STARTS = ("start", "restart")
+
+
+def run_command(host: Writer, resource: str, argv: tuple[str, ...], timeout_s: float = COMMAND_TIMEOUT_S) -> Step:
+    try:
+        if why := needless(host, argv):
+            return Step(resource, f"`{' '.join(argv)}` is not needed: {why}", done=True)
+        if argv[:2] == PURGE:
+            return _purge(host, resource, argv[2:], timeout_s)
+        _execute(host, argv, timeout_s)
+    except Unreadable as error:
+        return Step(resource, f"`{' '.join(argv)}` was not run: {error}", done=False)
+    except CaasError as error:
+        if why := _nothing_left(host, argv):
+            return Step(resource, f"`{' '.join(argv)}` has nothing to act on: {why}", done=True)
+        return Step(resource, f"`{' '.join(argv)}` failed: {error.cause or error.problem}", done=False)
+    return Step(resource, f"`{' '.join(argv)}` ran", done=True)
+
+
+def _purge(host: Writer, resource: str, names: tuple[str, ...], timeout_s: float) -> Step:
+    """Takes off those that are still there, but for what something else has come to need. Raises CaasError, Unreadable."""
+    there = tuple(apt.installed(host.read(apt.STATUS) or "", names))
+    kept: dict[str, None] = {}
+    while going := tuple(name for name in there if name not in kept):
+        refused = apt.kept(host.query(*PURGE, "--simulate", *going, timeout_s=_DPKG_S).stderr)
+        if not {*refused} - kept.keys():
+            locked.patiently(host, *PURGE, *going, timeout_s=timeout_s)
+            break
+        kept.update(dict.fromkeys(refused))
+    stay = f"; what something else needs now stays: {', '.join(kept)}" if kept else ""
+    return Step(
+        resource, f"`{' '.join((*PURGE, *going))}` ran{stay}" if going else f"nothing is taken off{stay}", done=True
+    )
+
+
+def _nothing_left(host: Reader, argv: tuple[str, ...]) -> str:
+    """Why a command that failed will never do better: what it acts on is gone since."""
+    with suppress(Unreadable):
+        if argv[0] == "swapon" and host.stat(argv[-1]) is None:
+            return f"{argv[-1]} is gone"
+        if argv[0] == "systemctl" and len(argv) > 2 and not argv[-1].startswith("/"):  # noqa: PLR2004 - verb and unit
+            said = host.query("systemctl", "show", "-p", "LoadState", "--value", "--", argv[-1])
+            return f"there is no {argv[-1]} any more" if said.stdout.strip() == "not-found" else ""
+    return ""
+
+
+def _execute(host: Writer, argv: tuple[str, ...], timeout_s: float) -> None:
+    """A unit that failed too often on the files that are gone now is refused its start until that is forgotten."""
+    try:
+        locked.patiently(host, *argv, timeout_s=timeout_s)
+    except CaasError:
+        if argv[0] != "systemctl" or argv[1] not in _STARTS:
+            raise
+        with suppress(CaasError):  # a unit that is not loaded has nothing to forget
+            host.execute("systemctl", "reset-failed", argv[-1], timeout_s=timeout_s)
+        host.execute(*argv, timeout_s=timeout_s)
+
+
+def needless(host: Reader, argv: tuple[str, ...]) -> str:
+    """Why a command has nothing to do, where it would fail for that: it ran before, or its change was never made. Raises Unreadable."""
+    if argv[0] == "swapon" and argv[-1] in (area.path for area in swap.areas(host.read("/proc/swaps") or "")):
+        return f"{argv[-1]} is in use"
+    if "--kubeconfig" in argv[:-1]:
+        path = argv[argv.index("--kubeconfig") + 1]
+        return "" if host.stat(path) else f"{path} is gone, and its cluster with it"
+    if argv[:2] == PURGE:
+        return "" if apt.installed(host.read(apt.STATUS) or "", argv[2:]) else "none of them is installed"
+    if argv[0] == "/bin/sh":  # of caasctl's own, which goes after it has run
+        return "" if host.stat(argv[1]) else f"{argv[1]} is gone: an undo that was cut short had come further than this"
+    return ""
