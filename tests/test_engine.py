@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.crashing import CrashingHost, Killed
 
-from caasctl import apply, engine, ledger, planning, profile_load, verdicts, way_back
+from caasctl import apply, engine, ledger, planning, profile_load, undo_plan, verdicts, way_back
 from caasctl.host import LiveHost
 from caasctl.model import (
     CaasError,
@@ -457,6 +457,7 @@ class Cluster(Note):
 
 def test_undo_takes_down_first_and_goes_no_further_where_that_fails(host: LiveHost, tmp_path: Path) -> None:
     _run(host, _phase("one", Cluster("a")))
+    host.write("/usr/bin/kubeadm", b"", 0o755)
     host.write("/etc/used", b"wanted")
     (step,) = ledger.take_back(host, "run1")  # no command runs in a tree
     assert (step.done, host.read("/etc/used"), ledger.runs(host)) == (False, "wanted", ("run1",))
@@ -484,6 +485,7 @@ class Release(Note):
 
 def test_what_cannot_be_taken_down_goes_with_the_cluster_it_ran_in(host: LiveHost, tmp_path: Path) -> None:
     _run(host, _phase("one", Cluster("a"), Release("b")))
+    host.write("/usr/bin/kubeadm", b"", 0o755)
     host.write("/etc/used", b"wanted")
     steps = tuple(ledger.take_back(Uninstalled(str(tmp_path)), "run1"))
     assert steps[0].text.startswith("`uninstall it` failed")
@@ -495,7 +497,8 @@ def test_what_cannot_be_taken_down_goes_with_the_cluster_it_ran_in(host: LiveHos
 
 def test_undo_of_a_run_that_began_a_cluster_says_what_goes_and_is_not_refused_for_its_pods(host: LiveHost) -> None:
     _run(host, _phase("containerd", Cluster("a")))
-    assert ledger.losses(host, "run1") == ("the cluster on this node",)
+    host.write("/usr/bin/kubeadm", b"", 0o755)
+    assert undo_plan.make(host, "run1").loses == ("the cluster on this node",)
     pod = "/sys/fs/cgroup/kubepods.slice/kubepods-pod1a2b3c4d_1111_2222_3333_444455556666.slice"
     host.write(f"{pod}/cgroup.events", b"populated 1\nfrozen 0\n")
     way_back.refuse_under_pods(host, "run1")

@@ -25,8 +25,10 @@ from caasctl.protocol import IN_EFFECT, Change, Completed, Known, Reader, Resour
 from caasctl.report import undo as told
 from caasctl.resources.files import File, Gone, Transaction
 from caasctl.resources.kernel import SwapOff, Sysctl
+from caasctl.resources.kubeadm.reset import left
 from caasctl.restoring import Step
 from caasctl.syntax import kubeadm
+from caasctl.syntax.packages import apt
 
 ROOT = os.geteuid() == 0
 OURS = f"# {MARK}\n"
@@ -314,6 +316,79 @@ def test_a_unit_that_failed_too_often_is_started_once_that_is_forgotten(tmp_path
     assert host.commands == [("systemctl", "reset-failed", "x"), ("systemctl", "restart", "x")]
 
 
+@dataclass(frozen=True)
+class Speaks:
+    """An entry's commands, as of something that lives in a cluster, or is one."""
+
+    first: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+    loses: str = ""
+
+    def entry(self, name: str) -> bytes:
+        return dump_json({"resource": name, "phase": name, "files": [], "nothing": "", "loses": self.loses,
+                          "first": [list(self.first)] if self.first else [],
+                          "commands": [list(self.commands)] if self.commands else []}).encode()  # fmt: skip
+
+
+def node(host: CrashingHost, *entries: tuple[str, Speaks]) -> None:
+    """A run of those, first change first, on a host that has kubeadm."""
+    host.write("/usr/bin/kubeadm", b"", 0o755)
+    for number, (name, speaks) in enumerate(entries, 1):
+        host.write(f"{ledger.FOLDER}/run1/{number:04d}.json", speaks.entry(name), 0o600)
+
+
+class Debian(Stubborn):
+    """Its kubeadm takes away what it made, and goes when dpkg is told."""
+
+    def query(self, *argv: str, timeout_s: float = 5.0) -> Completed:
+        return Completed(argv, 0)
+
+    def execute(self, *argv: str, timeout_s: float = 120.0, direct: tuple[str, ...] | None = None) -> Completed:
+        if argv[0] == "kubeadm" and not self.stat("/usr/bin/kubeadm"):
+            raise CommandError("kubeadm is not installed", cause="there is no such program")
+        done = super().execute(*argv, timeout_s=timeout_s, direct=direct)
+        gone = ("/usr/bin/kubeadm", apt.STATUS) if argv[:2] == ("dpkg", "--purge") else ()
+        for path in left(self) if argv == kubeadm.RESET else gone:
+            self.remove(path)
+        return done
+
+
+def with_a_cluster(host: CrashingHost) -> None:
+    """One run brought kubeadm, began a cluster with it and stopped a unit."""
+    host.write(apt.STATUS, b"Package: kubeadm\nStatus: install ok installed\nVersion: 1\n")
+    host.write(kubeadm.KUBELET_CONF, b"", 0o600)
+    node(host, ("unit:x", Speaks(commands=("systemctl", "start", "x"))),
+         ("packages:apt", Speaks(commands=("dpkg", "--purge", "kubeadm"), loses="images")),
+         (kubeadm.INIT, Speaks(first=kubeadm.RESET, loses="the cluster")))  # fmt: skip
+
+
+def test_an_undo_that_failed_behind_its_reset_and_purge_is_finished_by_the_next(tmp_path: Path) -> None:
+    host = Debian(str(tmp_path))
+    with_a_cluster(host)
+    assert ([argv for _, argv in plan(host).first], plan(host).loses) == ([kubeadm.RESET], ("the cluster", "images"))
+    host.refuses = ("systemctl",)
+    assert [step.resource for step in back(host) if step.failed] == ["unit:x"]
+    assert (host.stat("/usr/bin/kubeadm"), ledger.runs(host)) == (None, ("run1",))
+    host.refuses = ()
+    assert (plan(host).first, plan(host).loses) == ((), ())
+    steps = back(host)
+    assert not any(step.failed for step in steps)
+    assert "is not needed: kubeadm is not installed, and nothing of its cluster is left" in steps[0].text
+    assert ledger.runs(host) == ()
+
+
+def test_a_cluster_whose_kubeadm_is_gone_is_said_with_how_to_go_on(tmp_path: Path) -> None:
+    host = Debian(str(tmp_path))
+    with_a_cluster(host)
+    host.remove("/usr/bin/kubeadm")
+    (step,) = back(host)
+    assert step.failed
+    assert f"kubeadm is not installed, and {kubeadm.KUBELET_CONF} of its cluster is there; install kubeadm" in step.text
+    assert (host.commands, ledger.runs(host)) == ([], ("run1",))
+    host.write("/usr/bin/kubeadm", b"", 0o755)
+    assert not any(step.failed for step in back(host))
+
+
 class Uninstalled(Stubborn):
     """A host whose packages were removed since."""
 
@@ -402,19 +477,6 @@ def test_a_run_that_lies_under_a_later_one_is_not_taken_back_before_it(
     assert shot(Path(host.root)) == before
 
 
-@dataclass(frozen=True)
-class Speaks:
-    """An entry's commands, as of something that lives in a cluster, or is one."""
-
-    first: tuple[str, ...] = ()
-    commands: tuple[str, ...] = ()
-
-    def entry(self, name: str) -> bytes:
-        return dump_json({"resource": name, "phase": name, "files": [], "nothing": "", "loses": "",
-                          "first": [list(self.first)] if self.first else [],
-                          "commands": [list(self.commands)] if self.commands else []}).encode()  # fmt: skip
-
-
 @pytest.mark.parametrize("later", [Speaks(first=("helm",)), Speaks(commands=("helm", "--kubeconfig", "/x"))])
 def test_a_cluster_is_not_taken_down_under_what_later_runs_made_in_it(host: CrashingHost, later: Speaks) -> None:
     for number, (name, speaks) in enumerate((("kubeadm", Speaks(first=("kubeadm", "reset"))), ("helm", later)), 1):
@@ -434,6 +496,7 @@ def test_a_cluster_that_somebody_began_by_hand_after_a_run_that_failed_is_not_ta
 
 def test_what_a_run_made_since_its_undo_was_agreed_to_is_not_taken_back_unseen(host: CrashingHost) -> None:
     make(host, "run1", File("/etc/mine", "ours"))
+    host.write("/usr/bin/kubeadm", b"", 0o755)
     agreed = plan(host)
     way_back.refuse_more(agreed, plan(host))
     host.write(f"{ledger.FOLDER}/run1/0002.json", Speaks(first=kubeadm.RESET).entry(kubeadm.INIT), 0o600)

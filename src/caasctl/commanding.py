@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 from caasctl.model import CaasError, Unreadable
 from caasctl.protocol import Reader, Writer
+from caasctl.resources.kubeadm.reset import left
 from caasctl.resources.packages import locked
+from caasctl.resources.packages.there import path_of
 from caasctl.restoring import Step
-from caasctl.syntax import swap
+from caasctl.syntax import kubeadm, swap
 from caasctl.syntax.packages import apt
 
 COMMAND_TIMEOUT_S = 600.0  # as GRUB's own generator is given where it is run for a change
 PURGE = ("dpkg", "--purge")  # of what a run installed
 _DPKG_S = 60.0
 _STARTS = ("start", "restart")
+_NAMED = 3  # files, enough to know whose they are
 
 
 def run_command(host: Writer, resource: str, argv: tuple[str, ...], timeout_s: float = COMMAND_TIMEOUT_S) -> Step:
@@ -62,6 +66,8 @@ def _nothing_left(host: Reader, argv: tuple[str, ...]) -> str:
 
 def _execute(host: Writer, argv: tuple[str, ...], timeout_s: float) -> None:
     """A unit that failed too often on the files that are gone now is refused its start until that is forgotten."""
+    if argv == kubeadm.RESET and not path_of(host, "kubeadm"):
+        raise _no_kubeadm(left(host))
     try:
         locked.patiently(host, *argv, timeout_s=timeout_s)
     except CaasError:
@@ -72,6 +78,13 @@ def _execute(host: Writer, argv: tuple[str, ...], timeout_s: float) -> None:
         host.execute(*argv, timeout_s=timeout_s)
 
 
+def _no_kubeadm(there: Sequence[str]) -> CaasError:
+    names = f"{', '.join(there[:_NAMED])}{' and more' if len(there) > _NAMED else ''}"
+    fix = "install kubeadm again, of that cluster's version, or where nothing of it runs any more remove these by hand"
+    told = f"kubeadm is not installed, and {names} of its cluster {'is' if len(there) == 1 else 'are'} there"
+    return CaasError("a cluster cannot be reset", cause=f"{told}; {fix}", fix=fix)
+
+
 def needless(host: Reader, argv: tuple[str, ...]) -> str:
     """Why a command has nothing to do, where it would fail for that: it ran before, or its change was never made. Raises Unreadable."""
     if argv[0] == "swapon" and argv[-1] in (area.path for area in swap.areas(host.read("/proc/swaps") or "")):
@@ -79,6 +92,8 @@ def needless(host: Reader, argv: tuple[str, ...]) -> str:
     if "--kubeconfig" in argv[:-1]:
         path = argv[argv.index("--kubeconfig") + 1]
         return "" if host.stat(path) else f"{path} is gone, and its cluster with it"
+    if argv == kubeadm.RESET and not path_of(host, "kubeadm"):
+        return "" if left(host) else "kubeadm is not installed, and nothing of its cluster is left"
     if argv[:2] == PURGE:
         return "" if apt.installed(host.read(apt.STATUS) or "", argv[2:]) else "none of them is installed"
     if argv[0] == "/bin/sh":  # of caasctl's own, which goes after it has run

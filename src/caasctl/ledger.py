@@ -230,11 +230,6 @@ def phases(host: Reader, run: str) -> frozenset[str]:
     return frozenset(str(entry.get("phase", "")) for entry in entries_of(host, run))
 
 
-def losses(host: Reader, run: str) -> tuple[str, ...]:
-    """What goes for good when a run is taken back."""
-    return tuple(dict.fromkeys(str(entry["loses"]) for entry in entries_of(host, run) if entry.get("loses")))
-
-
 def takes_down(host: Reader, run: str) -> tuple[tuple[str, ...], ...]:
     """The commands that run before any file is back, when a run is taken back."""
     return tuple(argv for _, argv in commands(tuple(entries_of(host, run)), "first"))

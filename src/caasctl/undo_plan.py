@@ -70,7 +70,7 @@ def make(host: Reader, run: str) -> Plan:
         before=standing[at - 1] if at else "",
         over=_over(host, entries, standing[at + 1 :]),
         later=standing[at + 1 :],
-        first=ledger.commands(entries, "first"),
+        first=_due(host, ledger.commands(entries, "first")),
         changes=tuple(each for each in fates if each.due),
         edits=edits,
         as_before=sum(not each.due and not each.kept for each in fates),
@@ -83,8 +83,15 @@ def make(host: Reader, run: str) -> Plan:
         ),
         folders=tuple(path for _, path in made_folders(entries) if host.stat(path, follow=False)),
         stays=tuple(dict.fromkeys(entry["nothing"] for entry in entries if entry["nothing"])),
-        loses=ledger.losses(host, run),
+        loses=_loses(host, entries),
     )
+
+
+def _loses(host: Reader, entries: Sequence[Entry]) -> tuple[str, ...]:
+    """What goes for good; what an undo that was cut short has taken away is not lost again."""
+    asked = (((*ledger.commands([entry], "first"), *ledger.commands([entry], "commands")), entry) for entry in entries)
+    due = (entry for commands, entry in asked if not commands or _due(host, commands))
+    return tuple(dict.fromkeys(str(entry["loses"]) for entry in due if entry.get("loses")))
 
 
 def _due(host: Reader, commands: Iterable[Command]) -> tuple[Command, ...]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.crashing import CrashingHost, Killed
 
-from caasctl import ledger
+from caasctl import ledger, undo_plan
 from caasctl.formats import parse_yaml
 from caasctl.host import LiveHost
 from caasctl.model import CaasError, CommandError
@@ -53,6 +53,8 @@ class KubeadmHost(CrashingHost):
         super().__init__(str(root), at)
         self.faults = faults or Faults()
         self.seen: list[tuple[str, str]] = []
+        self.plant("/usr/bin/kubeadm", "")
+        self.path("/usr/bin/kubeadm").chmod(0o755)
 
     def path(self, path: str) -> Path:
         return Path(self.root + path)
@@ -305,7 +307,7 @@ def test_killed_after_every_file_of_kubeadm_it_stops_and_offers_the_reset(tmp_pa
 def test_undo_resets_first_and_removes_the_files_then(tmp_path: Path) -> None:
     host = KubeadmHost(tmp_path)
     converge(host, INIT)
-    assert ledger.losses(host, "run1") == (
+    assert undo_plan.make(host, "run1").loses == (
         "the cluster that began on this node, with etcd's data and so with every object that is in it",
     )
     steps = [step.text for step in ledger.take_back(host, "run1")]

@@ -41,7 +41,7 @@ class ClusterGone:
 
     def look(self, host: Reader) -> State:
         try:
-            there = _there(host)
+            there = left(host)
             there += (
                 [_MEMBER] if self.etcd and host.stat(_MEMBER, follow=False) else []
             )  # what lies beside it is no etcd's
@@ -54,12 +54,12 @@ class ClusterGone:
 
     def apply(self, host: Writer, now: State) -> Outcome:  # noqa: ARG002 - looked at again
         """Where kubeadm died behind etcd's manifest it would leave the data for good: it finds the data by that."""
-        if _there(host):
+        if left(host):
             host.execute(*kubeadm.RESET, timeout_s=TIMEOUT_S)
         if self.etcd and host.stat(_MEMBER, follow=False):
             host.execute("rm", "-rf", "--one-file-system", "--", _MEMBER)
-        if left := _there(host):
-            raise CaasError(f"`{' '.join(kubeadm.RESET)}` ended well and left {', '.join(left)}",
+        if stays := left(host):
+            raise CaasError(f"`{' '.join(kubeadm.RESET)}` ended well and left {', '.join(stays)}",
                             cause="this kubeadm does not reset them", fix="remove them by hand, then run the same command again")  # fmt: skip
         return Done()
 
@@ -123,5 +123,6 @@ class KubeconfigGone:
         return Undo(nothing="it speaks to a cluster that is gone")
 
 
-def _there(host: Reader) -> list[str]:
+def left(host: Reader) -> list[str]:
+    """What a reset of kubeadm would take away. Raises Unreadable."""
     return [path for path in _FILES if host.stat(path, follow=False)]
