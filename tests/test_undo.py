@@ -337,6 +337,36 @@ def node(host: CrashingHost, *entries: tuple[str, Speaks]) -> None:
         host.write(f"{ledger.FOLDER}/run1/{number:04d}.json", speaks.entry(name), 0o600)
 
 
+STOP = ("systemctl", "disable", "--now", "--", "containerd.service")
+RELEASE = ("helm", "uninstall", "x")
+
+
+@pytest.mark.parametrize(
+    ("refuses", "ran", "failed"),
+    [
+        (("helm",), [kubeadm.RESET, STOP], []),
+        (("kubeadm",), [RELEASE], [kubeadm.INIT]),
+        (("systemctl",), [RELEASE, kubeadm.RESET], ["release:containerd"]),
+    ],
+)
+def test_where_a_cluster_does_not_go_what_it_stands_on_stays(
+    tmp_path: Path, refuses: tuple[str, ...], ran: list[tuple[str, ...]], failed: list[str]
+) -> None:
+    """What runs in it may fail to go before it: it goes with it."""
+    host = Stubborn(str(tmp_path))
+    node(host, ("gpu", Speaks(first=("rm", "-f", "/x"))), ("release:containerd", Speaks(first=STOP)),
+         (kubeadm.INIT, Speaks(first=kubeadm.RESET)), ("helm:x", Speaks(first=RELEASE)))  # fmt: skip
+    host.refuses = refuses
+    steps = back(host)
+    assert [step.resource for step in steps if step.failed] == failed
+    assert (host.commands, ledger.runs(host)) == (
+        ran if failed else [*ran, ("rm", "-f", "/x")],
+        ("run1",) if failed else (),
+    )
+    host.refuses = ()
+    assert failed == [] or not any(step.failed for step in back(host))
+
+
 class Debian(Stubborn):
     """Its kubeadm takes away what it made, and goes when dpkg is told."""
 

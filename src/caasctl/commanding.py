@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from caasctl.model import CaasError, Unreadable
 from caasctl.protocol import Reader, Writer
@@ -15,10 +16,33 @@ from caasctl.syntax import kubeadm, swap
 from caasctl.syntax.packages import apt
 
 COMMAND_TIMEOUT_S = 600.0  # as GRUB's own generator is given where it is run for a change
+TAKE_DOWN_TIMEOUT_S = 900.0  # stops every pod of a node
 PURGE = ("dpkg", "--purge")  # of what a run installed
 _DPKG_S = 60.0
 _STARTS = ("start", "restart")
 _NAMED = 3  # files, enough to know whose they are
+
+
+def take_down(host: Writer, asked: Sequence[tuple[str, tuple[str, ...]]]) -> tuple[Step, ...]:
+    """Takes down what uses files, (resource, command) each; ends where one fails: the rest is what it still stands on.
+
+    What ran in a cluster goes with it, also where the API server that would take it down is silent: so a reset is tried
+    whatever failed before it, and where it succeeds that is no failure.
+    """
+    cluster = next((at for at, (_, argv) in enumerate(asked) if argv == kubeadm.RESET), -1)
+    steps: list[Step] = []
+    for at, (name, argv) in enumerate(asked):
+        step = run_command(host, name, argv, TAKE_DOWN_TIMEOUT_S)
+        if at == cluster and step.done:
+            steps = [_gone_with_it(before) for before in steps]
+        steps.append(step)
+        if step.failed and at >= cluster:
+            break
+    return tuple(steps)
+
+
+def _gone_with_it(step: Step) -> Step:
+    return replace(step, text=f"{step.text}; it went with what it ran in", done=True) if step.failed else step
 
 
 def run_command(host: Writer, resource: str, argv: tuple[str, ...], timeout_s: float = COMMAND_TIMEOUT_S) -> Step:

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 from caasctl import formats
-from caasctl.commanding import run_command
+from caasctl.commanding import run_command, take_down
 from caasctl.faults import is_root
 from caasctl.formats import FormatError
 from caasctl.model import CaasError, RefusedError, Unreadable, UsageError
 from caasctl.protocol import Absent, Change, FileKind, Known, Reader, Resource, Stat, State, Undo, Writer
 from caasctl.resources.files import owned_files
 from caasctl.restoring import Step, folders_back, restore, trees_back
-from caasctl.syntax import kubeadm
 from caasctl.traces import GONE, chains, digest
 
 STATE = "/var/lib/caasctl"
 FOLDER = f"{STATE}/runs"
 SCHEMA_VERSION = 3  # 1: no owner, no mode after, no folders, no values of the kernel; 2: no links, no trees
-TAKE_DOWN_TIMEOUT_S = 900.0  # stops every pod of a node
 _SETGID = 0o2000
 _KEYS = {"resource", "files", "commands", "nothing"}  # without these no entry of any schema can be taken back
 Entry = Mapping[str, Any]
@@ -246,20 +243,11 @@ def commands(entries: Iterable[Entry], key: str) -> tuple[tuple[str, tuple[str, 
 def take_back(host: Writer, run: str) -> Iterator[Step]:
     """Undoes a run, last change first: what uses files is taken down, files come back, then they take effect.
 
-    What ran in a cluster goes with it, also where the API server that would take it down is silent. What was edited since
-    is left and said. Killed anywhere, it may be run again: each step looks first. Raises UsageError for an unknown run.
+    What was edited since is left and said. Killed anywhere, it may be run again: each step looks first. Raises UsageError
+    for an unknown run.
     """
     entries = standing(host, run)
-    asked = commands(entries, "first")
-    down = [run_command(host, name, argv, TAKE_DOWN_TIMEOUT_S) for name, argv in asked]
-    resets = (at for at, (_, argv) in enumerate(asked) if argv == kubeadm.RESET and down[at].done)
-    cluster = max(resets, default=-1)
-    steps = [
-        replace(step, text=f"{step.text}; it went with what it ran in", done=True)
-        if at < cluster and not step.done
-        else step
-        for at, step in enumerate(down)
-    ]
+    steps = list(take_down(host, commands(entries, "first")))
     yield from steps
     if not all(step.done for step in steps):
         return
