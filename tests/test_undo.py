@@ -419,6 +419,14 @@ def test_a_cluster_whose_kubeadm_is_gone_is_said_with_how_to_go_on(tmp_path: Pat
     assert not any(step.failed for step in back(host))
 
 
+def test_only_what_is_still_installed_is_let_go_of(tmp_path: Path) -> None:
+    host = CrashingHost(str(tmp_path))
+    host.write(apt.STATUS, b"Package: kubelet\nStatus: hold ok installed\nVersion: 1\n")
+    node(host, ("packages:holds", Speaks(commands=("apt-mark", "unhold", "kubeadm", "kubelet"))))
+    assert [step.text for step in back(host)] == ["`apt-mark unhold kubelet` ran"]
+    assert host.commands == [("apt-mark", "unhold", "kubelet")]
+
+
 class Uninstalled(Stubborn):
     """A host whose packages were removed since."""
 

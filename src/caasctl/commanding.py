@@ -18,6 +18,7 @@ from caasctl.syntax.packages import apt
 COMMAND_TIMEOUT_S = 600.0  # as GRUB's own generator is given where it is run for a change
 TAKE_DOWN_TIMEOUT_S = 900.0  # stops every pod of a node
 PURGE = ("dpkg", "--purge")  # of what a run installed
+UNHOLD = ("apt-mark", "unhold")  # which fails over one that is neither there nor on offer any more, and frees none then
 _DPKG_S = 60.0
 _STARTS = ("start", "restart")
 _NAMED = 3  # files, enough to know whose they are
@@ -51,6 +52,8 @@ def run_command(host: Writer, resource: str, argv: tuple[str, ...], timeout_s: f
             return Step(resource, f"`{' '.join(argv)}` is not needed: {why}", done=True)
         if argv[:2] == PURGE:
             return _purge(host, resource, argv[2:], timeout_s)
+        if argv[:2] == UNHOLD:
+            argv = (*UNHOLD, *_still_there(host, argv[2:]))
         _execute(host, argv, timeout_s)
     except Unreadable as error:
         return Step(resource, f"`{' '.join(argv)}` was not run: {error}", done=False)
@@ -63,7 +66,7 @@ def run_command(host: Writer, resource: str, argv: tuple[str, ...], timeout_s: f
 
 def _purge(host: Writer, resource: str, names: tuple[str, ...], timeout_s: float) -> Step:
     """Takes off those that are still there, but for what something else has come to need. Raises CaasError, Unreadable."""
-    there = tuple(apt.installed(host.read(apt.STATUS) or "", names))
+    there = _still_there(host, names)
     kept: dict[str, None] = {}
     while going := tuple(name for name in there if name not in kept):
         refused = apt.kept(host.query(*PURGE, "--simulate", *going, timeout_s=_DPKG_S).stderr)
@@ -75,6 +78,11 @@ def _purge(host: Writer, resource: str, names: tuple[str, ...], timeout_s: float
     return Step(
         resource, f"`{' '.join((*PURGE, *going))}` ran{stay}" if going else f"nothing is taken off{stay}", done=True
     )
+
+
+def _still_there(host: Reader, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Raises Unreadable."""
+    return tuple(apt.installed(host.read(apt.STATUS) or "", names))
 
 
 def _nothing_left(host: Reader, argv: tuple[str, ...]) -> str:
@@ -118,8 +126,8 @@ def needless(host: Reader, argv: tuple[str, ...]) -> str:
         return "" if host.stat(path) else f"{path} is gone, and its cluster with it"
     if argv == kubeadm.RESET and not path_of(host, "kubeadm"):
         return "" if left(host) else "kubeadm is not installed, and nothing of its cluster is left"
-    if argv[:2] == PURGE:
-        return "" if apt.installed(host.read(apt.STATUS) or "", argv[2:]) else "none of them is installed"
+    if argv[:2] in (PURGE, UNHOLD):
+        return "" if _still_there(host, argv[2:]) else "none of them is installed"
     if argv[0] == "/bin/sh":  # of caasctl's own, which goes after it has run
         return "" if host.stat(argv[1]) else f"{argv[1]} is gone: an undo that was cut short had come further than this"
     return ""

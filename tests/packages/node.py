@@ -133,6 +133,14 @@ def needed() -> dict[str, Any]:
     return {"before": before, "first": first, "undone": caasctl("undo", "--yes"), "after": state()}
 
 
+def cut_short() -> dict[str, Any]:
+    """The power goes when an undo has done all, and before that is noted: it is done again, and its repository is gone by then."""
+    before, first, undone = state(), init_node("--yes"), caasctl("undo", "--yes")
+    (note,) = Path("/var/lib/caasctl/runs").glob("*/undone")
+    note.unlink()
+    return {"before": before, "first": first, "undone": undone, "again": caasctl("undo", "--yes"), "after": state()}
+
+
 def there() -> dict[str, Any]:
     """A host that has all of it, from elsewhere: kubelet and its kin as programs of no package."""
     run("apt-get", "-qq", "update")
@@ -244,6 +252,7 @@ CASES: dict[str, Callable[[], dict[str, Any]]] = {
     "removal": removal,
     "killed": killed,
     "needed": needed,
+    "cut-short": cut_short,
     "there": there,
     "busy": busy,
     "given-up": given_up,

@@ -206,6 +206,13 @@ def test_undo_leaves_what_something_else_needs_now(tmp_path: Path) -> None:
     assert "what something else needs now stays: iptables" in " ".join(found["undone"]["out"].split())
 
 
+def test_an_undo_that_was_cut_short_behind_its_purge_is_finished_by_the_next(repository: Path) -> None:
+    found = drive("cut-short", repository)
+    assert found["undone"]["rc"] == 0, found["undone"]
+    assert found["again"]["rc"] == 0, found["again"]["out"]
+    assert found["after"] == found["before"]
+
+
 def test_a_host_that_has_it_all_is_left_alone(repository: Path) -> None:
     found = drive("there", repository)
     assert found["run"]["rc"] == 0, found["run"]
