@@ -272,6 +272,16 @@ def test_a_release_whose_cluster_is_gone_holds_nothing_up(host: CrashingHost) ->
     assert (host.commands, ledger.runs(host)) == ([], ())
 
 
+def test_images_whose_containerd_was_purged_by_an_undo_that_was_cut_short_hold_nothing_up(host: CrashingHost) -> None:
+    remove = ("ctr", "-a", "/run/containerd/containerd.sock", "-n", "k8s.io", "images", "rm", "r/a:1")
+    node(host, ("images:containerd", Speaks(commands=remove)))
+    host.write("/usr/bin/ctr", b"", 0o755)
+    assert [argv for _, argv in plan(host).commands] == [remove]
+    host.remove("/usr/bin/ctr")
+    assert ["ctr is gone, and containerd with it" in step.text for step in back(host)] == [True]
+    assert (host.commands, ledger.runs(host)) == ([], ())
+
+
 def test_a_script_that_an_undo_removed_before_it_was_killed_is_not_run_again(host: CrashingHost) -> None:
     """What is taken down first is taken down by a file of the same run, which goes behind it."""
     book = {"resource": "vfio:0000:65:00.0", "files": [], "commands": [["update-initramfs", "-u"]], "nothing": "",

@@ -124,10 +124,16 @@ def needless(host: Reader, argv: tuple[str, ...]) -> str:
     if "--kubeconfig" in argv[:-1]:
         path = argv[argv.index("--kubeconfig") + 1]
         return "" if host.stat(path) else f"{path} is gone, and its cluster with it"
-    if argv == kubeadm.RESET and not path_of(host, "kubeadm"):
-        return "" if left(host) else "kubeadm is not installed, and nothing of its cluster is left"
     if argv[:2] in (PURGE, UNHOLD):
         return "" if _still_there(host, argv[2:]) else "none of them is installed"
+    return _gone_with_its_program(host, argv)
+
+
+def _gone_with_its_program(host: Reader, argv: tuple[str, ...]) -> str:
+    if argv == kubeadm.RESET and not path_of(host, "kubeadm"):
+        return "" if left(host) else "kubeadm is not installed, and nothing of its cluster is left"
+    if argv[0] == "ctr" and not path_of(host, "ctr"):
+        return "ctr is gone, and containerd with it"
     if argv[0] == "/bin/sh":  # of caasctl's own, which goes after it has run
         return "" if host.stat(argv[1]) else f"{argv[1]} is gone: an undo that was cut short had come further than this"
     return ""
