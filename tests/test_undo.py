@@ -533,6 +533,48 @@ def test_a_cluster_is_not_taken_down_under_what_later_runs_made_in_it(host: Cras
     assert plan(host, "run2").over == ()
 
 
+def brought(host: CrashingHost, *, release: bool) -> None:
+    """run1 brought a container runtime, by dpkg or from a tarball."""
+    if release:
+        book = {"resource": "release:containerd", "phase": "packages", "files": [], "commands": [], "nothing": "", "first": [[*STOP]],
+                "links": [{"path": "/usr/local/bin/containerd", "before": None, "after": "to /opt/caasctl/containerd"}]}  # fmt: skip
+        host.write(f"{ledger.FOLDER}/run1/0001.json", dump_json(book).encode(), 0o600)
+        host.link("/usr/local/bin/containerd", "/opt/caasctl/containerd")
+    else:
+        host.write(apt.STATUS, b"Package: containerd\nStatus: install ok installed\nVersion: 1\n")
+        node(host, ("packages:apt", Speaks(commands=("dpkg", "--purge", "containerd", "kubelet"))))
+
+
+@pytest.mark.parametrize("release", [False, True])
+def test_what_a_later_run_s_cluster_stands_on_is_not_taken_off_before_it(host: CrashingHost, *, release: bool) -> None:
+    brought(host, release=release)
+    host.write(f"{ledger.FOLDER}/run2/0001.json", Speaks(first=kubeadm.RESET).entry(kubeadm.INIT), 0o600)
+    assert plan(host).over == ("run2",)
+    assert plan(host, "run2").over == ()
+
+
+@pytest.mark.parametrize("release", [False, True])
+def test_what_a_cluster_made_by_hand_stands_on_is_not_taken_off(host: CrashingHost, *, release: bool) -> None:
+    brought(host, release=release)
+    way_back.refuse(host, plan(host))
+    host.write(kubeadm.KUBELET_CONF, b"", 0o600)
+    with pytest.raises(RefusedError, match="which run1 did not begin, stands on containerd") as caught:
+        way_back.refuse(host, plan(host))
+    assert "`kubeadm reset" in caught.value.fix
+    host.remove(kubeadm.KUBELET_CONF)
+    pod = "/sys/fs/cgroup/kubepods.slice/kubepods-pod1a2b3c4d_1111_2222_3333_444455556666.slice"
+    host.write(f"{pod}/cgroup.events", b"populated 1\nfrozen 0\n")
+    with pytest.raises(RefusedError, match=r"pods run on containerd.* that undo would take off: 1a2b3c4d-1111"):
+        way_back.refuse(host, plan(host))
+
+
+def test_what_no_cluster_needs_is_taken_off_under_one(host: CrashingHost) -> None:
+    host.write(apt.STATUS, b"Package: kubectl\nStatus: install ok installed\nVersion: 1\n")
+    host.write(kubeadm.KUBELET_CONF, b"", 0o600)
+    node(host, ("packages:apt", Speaks(commands=("dpkg", "--purge", "kubectl"))))
+    way_back.refuse(host, plan(host))
+
+
 def test_a_cluster_that_somebody_began_by_hand_after_a_run_that_failed_is_not_taken_down(host: CrashingHost) -> None:
     host.write(f"{ledger.FOLDER}/run1/0001.json", Speaks(first=kubeadm.RESET).entry(kubeadm.INIT), 0o600)
     way_back.refuse(host, plan(host))

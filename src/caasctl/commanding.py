@@ -53,7 +53,7 @@ def run_command(host: Writer, resource: str, argv: tuple[str, ...], timeout_s: f
         if argv[:2] == PURGE:
             return _purge(host, resource, argv[2:], timeout_s)
         if argv[:2] == UNHOLD:
-            argv = (*UNHOLD, *_still_there(host, argv[2:]))
+            argv = (*UNHOLD, *still_there(host, argv[2:]))
         _execute(host, argv, timeout_s)
     except Unreadable as error:
         return Step(resource, f"`{' '.join(argv)}` was not run: {error}", done=False)
@@ -66,7 +66,7 @@ def run_command(host: Writer, resource: str, argv: tuple[str, ...], timeout_s: f
 
 def _purge(host: Writer, resource: str, names: tuple[str, ...], timeout_s: float) -> Step:
     """Takes off those that are still there, but for what something else has come to need. Raises CaasError, Unreadable."""
-    there = _still_there(host, names)
+    there = still_there(host, names)
     kept: dict[str, None] = {}
     while going := tuple(name for name in there if name not in kept):
         refused = apt.kept(host.query(*PURGE, "--simulate", *going, timeout_s=_DPKG_S).stderr)
@@ -80,7 +80,7 @@ def _purge(host: Writer, resource: str, names: tuple[str, ...], timeout_s: float
     )
 
 
-def _still_there(host: Reader, names: tuple[str, ...]) -> tuple[str, ...]:
+def still_there(host: Reader, names: tuple[str, ...]) -> tuple[str, ...]:
     """Raises Unreadable."""
     return tuple(apt.installed(host.read(apt.STATUS) or "", names))
 
@@ -125,7 +125,7 @@ def needless(host: Reader, argv: tuple[str, ...]) -> str:
         path = argv[argv.index("--kubeconfig") + 1]
         return "" if host.stat(path) else f"{path} is gone, and its cluster with it"
     if argv[:2] in (PURGE, UNHOLD):
-        return "" if _still_there(host, argv[2:]) else "none of them is installed"
+        return "" if still_there(host, argv[2:]) else "none of them is installed"
     return _gone_with_its_program(host, argv)
 
 

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from caasctl import ledger
-from caasctl.commanding import needless
+from caasctl.commanding import PURGE, needless, still_there
 from caasctl.frozen import dataclass
 from caasctl.ledger import FOLDER, Entry
 from caasctl.model import Unreadable
 from caasctl.protocol import Reader
 from caasctl.restoring import made_folders
+from caasctl.syntax import kubeadm
 from caasctl.traces import Fate, Noted, chains, edited, fate, look
 
 Command = tuple[str, tuple[str, ...]]
 _OF_PATHS = ("files", "values", "links")  # of an entry
 _BINDING = (*_OF_PATHS, "commands", "first", "trees")
+# Packages and releases without which no pod runs on, or nothing takes its cluster down
+_CARRIERS = {"containerd", "containerd.io", "runc", "kubelet", "kubeadm", "kubernetes-cni"}
+_RELEASES = {"release:containerd", "release:runc", "release:cni-plugins"}
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Plan:
 
     before: the run that undo takes back after this one. over: later runs that stand, and must go first. later: later runs
     that stand, and may rest on this one. first, commands: (resource, argv). trees: unpacked folders that go. edits: what stays. as_before: how many paths
-    are as before already. stays: what cannot be taken back.
+    are as before already. stays: what cannot be taken back. carriers: what goes and a cluster could not do without.
     """
 
     run: str
@@ -56,6 +60,7 @@ class Plan:
     folders: tuple[str, ...] = ()
     stays: tuple[str, ...] = ()
     loses: tuple[str, ...] = ()
+    carriers: tuple[str, ...] = ()
 
 
 def make(host: Reader, run: str) -> Plan:
@@ -64,17 +69,19 @@ def make(host: Reader, run: str) -> Plan:
     at = standing.index(run)
     fates, edits = _paths(host, run, entries)
     kept = {edit.path for edit in edits}
+    commands = _due(host, ledger.commands(ledger.in_effect(entries, kept), "commands"))
+    carriers = _carriers(host, entries, commands)
     return Plan(
         run,
         tuple(dict.fromkeys(str(entry.get("phase", "")) for entry in reversed(entries))),
         before=standing[at - 1] if at else "",
-        over=_over(host, entries, standing[at + 1 :]),
+        over=_over(host, entries, standing[at + 1 :], carries=bool(carriers)),
         later=standing[at + 1 :],
         first=_due(host, ledger.commands(entries, "first")),
         changes=tuple(each for each in fates if each.due),
         edits=edits,
         as_before=sum(not each.due and not each.kept for each in fates),
-        commands=_due(host, ledger.commands(ledger.in_effect(entries, kept), "commands")),
+        commands=commands,
         trees=tuple(
             path
             for entry in ledger.in_effect(entries, kept)
@@ -84,7 +91,18 @@ def make(host: Reader, run: str) -> Plan:
         folders=tuple(path for _, path in made_folders(entries) if host.stat(path, follow=False)),
         stays=tuple(dict.fromkeys(entry["nothing"] for entry in entries if entry["nothing"])),
         loses=_loses(host, entries),
+        carriers=carriers,
     )
+
+
+def _carriers(host: Reader, entries: Sequence[Entry], commands: Sequence[Command]) -> tuple[str, ...]:
+    purged = (name for _, argv in commands if argv[:2] == PURGE for name in still_there(host, argv[2:]))
+    released = [
+        str(entry["resource"]).partition(":")[2]
+        for entry in entries
+        if entry["resource"] in _RELEASES and any(host.readlink(link["path"]) for link in entry.get("links", ()))
+    ]
+    return tuple(dict.fromkeys((*(name for name in purged if name in _CARRIERS), *released)))
 
 
 def _loses(host: Reader, entries: Sequence[Entry]) -> tuple[str, ...]:
@@ -141,9 +159,9 @@ def _read(host: Reader, path: str) -> bytes | None:
         return None
 
 
-def _over(host: Reader, entries: Sequence[Entry], later: Sequence[str]) -> tuple[str, ...]:
-    """Later runs whose changes lie over this one's: the same resource or file, one in a folder that this run made, or
-    something in a cluster that would go with this run.
+def _over(host: Reader, entries: Sequence[Entry], later: Sequence[str], *, carries: bool) -> tuple[str, ...]:
+    """Later runs whose changes lie over this one's: the same resource or file, one in a folder that this run made, something
+    in a cluster that would go with this run, or a cluster that what this run brought carries.
     """
     names, paths, folders = _touched(entries)
     takes_down = any(entry.get("first") for entry in entries)
@@ -153,7 +171,8 @@ def _over(host: Reader, entries: Sequence[Entry], later: Sequence[str]) -> tuple
         others, theirs, _ = _touched(other)
         inside = any(path.startswith(f"{folder}/") for path in theirs for folder in folders)
         lives = takes_down and any(entry.get("first") or _speaks(entry) for entry in other)
-        if names & others or paths & theirs or inside or lives:
+        stands = carries and any(argv == kubeadm.RESET for _, argv in ledger.commands(other, "first"))
+        if names & others or paths & theirs or inside or lives or stands:
             found.append(run)
     return tuple(found)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from caasctl import apply, engine, ledger, resuming, undo_plan
+from caasctl.commanding import needless
 from caasctl.facts import PROBES
 from caasctl.facts.containerd_live import PodCgroups
 from caasctl.facts.ownership import read_own_files
@@ -20,6 +21,8 @@ from caasctl.syntax import kubeadm
 from caasctl.undo_plan import Plan
 
 Say = Callable[[str], None]
+_OF_CLUSTER = (kubeadm.KUBELET_CONF, kubeadm.BOOTSTRAP_CONF, *kubeadm.MANIFESTS)
+_TAKES, _CONFIGURES = "that undo would take off", "whose configuration undo would take back"
 GOES_ON = "undo goes on to its end: half of a way back is none"
 
 
@@ -57,7 +60,8 @@ def refuse(host: Reader, plan: Plan) -> None:
             cause=f"its API server reads nothing in {kubeadm.FOLDER}: somebody else began it since, and it would go with etcd's data",
             fix=f"leave it, or take it down yourself (`{' '.join(kubeadm.RESET)}` where kubeadm began it), then undo",
         )
-    refuse_under_pods(host, plan.run)
+    refuse_under_cluster(host, plan)
+    refuse_under_pods(host, plan.run, plan.carriers)
 
 
 def undo(agreed: Plan, step: Say, hear: Say) -> tuple[Step, ...]:
@@ -93,20 +97,38 @@ def refuse_more(agreed: Plan, now: Plan) -> None:
         )
 
 
-def refuse_under_pods(host: Reader, run: str) -> None:
-    """Raises RefusedError where taking a run back would give live pods a containerd with another cgroup driver.
+def refuse_under_cluster(host: Reader, plan: Plan) -> None:
+    """Raises RefusedError where a cluster that the run did not begin stands on what it brought."""
+    there = [path for path in _OF_CLUSTER if host.stat(path)]
+    if not plan.carriers or not there or _takes_down(host, plan.run):
+        return
+    raise RefusedError(
+        f"a cluster on this node, which {plan.run} did not begin, stands on {', '.join(plan.carriers)}",
+        cause=f"{', '.join(there)} {'is' if len(there) == 1 else 'are'} there: its pods would lose what they run on, and nothing could take it down",
+        fix=f"take it down first (`{' '.join(kubeadm.RESET)}`, and etcd's data goes with a cluster that began here), then undo",
+    )
+
+
+def refuse_under_pods(host: Reader, run: str, carriers: tuple[str, ...] = ()) -> None:
+    """Raises RefusedError where taking a run back would give live pods a containerd with another cgroup driver, or none.
 
     A run that began the cluster takes its pods down before.
     """
-    if "containerd" not in ledger.phases(host, run) or kubeadm.RESET in ledger.takes_down(host, run):
+    if ("containerd" not in ledger.phases(host, run) and not carriers) or _takes_down(host, run):
         return
     pods = engine.collect(host, [probe for probe in PROBES if probe.fact is PodCgroups]).get(PodCgroups)
     if pods and pods.live:
+        configured = "the old configuration may place pods by another cgroup driver, or not know their runtime"
         raise RefusedError(
-            f"pods run on the containerd whose configuration undo would take back: {', '.join(pods.live[:3])}",
-            cause="the old configuration may place pods by another cgroup driver, or not know their runtime",
+            f"pods run on {', '.join(carriers) or 'the containerd'} {_TAKES if carriers else _CONFIGURES}: {', '.join(pods.live[:3])}",
+            cause="they would lose what they run on" if carriers else configured,
             fix="drain the node (kubectl drain, then stop the kubelet and `crictl rmp -fa`), then undo",
         )
+
+
+def _takes_down(host: Reader, run: str) -> bool:
+    """Whether taking a run back begins with the reset of its cluster, which has not been done already. Raises Unreadable."""
+    return kubeadm.RESET in ledger.takes_down(host, run) and not needless(host, kubeadm.RESET)
 
 
 def undoable(host: Reader) -> tuple[str, ...]:
