@@ -245,6 +245,51 @@ def test_a_value_comes_back_where_it_is_still_ours(host: CrashingHost, now: str,
     assert (host.read(PANIC) or "").strip() == then
 
 
+FORWARD = "/proc/sys/net/ipv4/ip_forward"
+ROUTER = "/etc/sysctl.d/99-router.conf"
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "then", "said"),
+    [
+        ("/etc/x", "", "0", f"{FORWARD} restored"),
+        (ROUTER, "net.ipv4.ip_forward = 0\n", "0", f"{FORWARD} restored"),
+        (ROUTER, "net.ipv4.ip_forward = 1\n", "1", f"{FORWARD} left as it is: {ROUTER} line 1 wants 1; before it was 0"),
+        ("/sys/class/net/docker0/mtu", "1500\n", "1",
+         f"{FORWARD} left as it is: this host forwards packets for docker0; before it was 0"),
+        ("/sys/class/net/eth0/mtu", "1500\n", "0", f"{FORWARD} restored"),
+    ],
+)  # fmt: skip
+def test_a_setting_that_others_want_by_now_is_left_to_them(
+    host: CrashingHost, path: str, text: str, then: str, said: str
+) -> None:
+    host.write(FORWARD, b"0")
+    make(
+        host,
+        "run1",
+        File("/etc/sysctl.d/zz-caasctl.conf", f"{OURS}net.ipv4.ip_forward = 1\n"),
+        Sysctl("net.ipv4.ip_forward", "1"),
+    )
+    host.write(path, text.encode())
+    told = " ".join(shown(host).split())
+    assert (f"set {FORWARD} = 0" in told) == (then == "0")
+    assert then == "0" or said.partition(": ")[2] in told
+    steps = back(host)
+    assert [step.text for step in steps][1::-1] == ["/etc/sysctl.d/zz-caasctl.conf removed", said]
+    assert not any(step.failed for step in steps)
+    assert ((host.read(FORWARD) or "").strip(), ledger.runs(host)) == (then, ())
+
+
+def test_a_setting_that_another_file_wants_at_a_third_value_gets_that(host: CrashingHost) -> None:
+    host.write(PANIC, b"0")
+    make(host, "run1", Sysctl("kernel.panic", "10"))
+    host.write(ROUTER, b"kernel.panic = 5\n")
+    assert f"set {PANIC} = 5: {ROUTER} line 1 wants 5" in " ".join(shown(host).split())
+    (step, *_) = back(host)
+    assert (step.done, step.text) == (True, f"{PANIC} set to 5, as {ROUTER} line 1 wants 5; before it was 0")
+    assert ((host.read(PANIC) or "").strip(), ledger.runs(host)) == ("5", ())
+
+
 def test_a_value_whose_module_is_gone_is_no_failure(host: CrashingHost) -> None:
     host.write(PANIC, b"0")
     make(host, "run1", Sysctl("kernel.panic", "10"))

@@ -11,6 +11,7 @@ from caasctl.model import CaasError, Unreadable
 from caasctl.protocol import FileKind, Reader, Writer
 from caasctl.syntax import links
 from caasctl.traces import Fate, Noted, There, digest, edited, fate, look, unreadable
+from caasctl.wishes import heard
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,15 @@ def restore(host: Writer, folder: str, chain: Sequence[Noted]) -> Step:
         if not noted.value and not noted.link:
             with suppress(CaasError, Unreadable):  # a restore fails for it, or has no need of it
                 host.tidy(noted.path)  # what the run left that was killed while it wrote
-        found = fate(look(host, noted), chain)
+        found = heard(host, fate(look(host, noted), chain))
         if found.due:
             _put(host, folder, found)
     except Unreadable as error:
         return Step(noted.resource, f"{noted.path} {unreadable(error)}", done=False)
     except CaasError as error:
         return Step(noted.resource, f"{noted.path} could not be taken back: {error.cause or error.problem}", done=False)
+    if found.why:
+        return _wished(found)
     if found.kept:
         return _left(folder, found)
     if not found.due:
@@ -84,6 +87,16 @@ def _backup(host: Reader, folder: str, noted: Noted, goal: There) -> bytes:
     if data is None or (goal.content and digest(data) != goal.content):
         raise Unreadable(noted.path, f"its copy {folder}/{noted.backup} is {'gone' if data is None else 'damaged'}")
     return data
+
+
+def _wished(found: Fate) -> Step:
+    """Of a setting that others want otherwise than it was."""
+    before = found.first.before.content if found.first.before else ""
+    if found.due and found.goal:
+        text = f"{found.path} set to {found.goal.content}, as {found.why}; before it was {before}"
+    else:
+        text = f"{found.path} left as it is: {found.why}; before it was {before}"
+    return Step(found.first.resource, text, done=found.due, kept=not found.due)
 
 
 def _left(folder: str, found: Fate) -> Step:

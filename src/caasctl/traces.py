@@ -64,7 +64,7 @@ class Noted:
 class Fate:
     """What undo makes of a path: `goal` in the place of `now`, by `last`, the entry whose before that is.
 
-    first, newest: the entries of the run's first and last change of it.
+    first, newest: the entries of the run's first and last change of it. why: what asks for another `goal` than the record's.
     """
 
     now: There | None
@@ -72,6 +72,7 @@ class Fate:
     last: Noted
     first: Noted
     newest: Noted
+    why: str = ""
 
     @property
     def path(self) -> str:

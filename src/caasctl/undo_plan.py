@@ -13,6 +13,7 @@ from caasctl.protocol import Reader
 from caasctl.restoring import made_folders
 from caasctl.syntax import kubeadm
 from caasctl.traces import Fate, Noted, chains, edited, fate, look
+from caasctl.wishes import heard
 
 Command = tuple[str, tuple[str, ...]]
 _OF_PATHS = ("files", "values", "links")  # of an entry
@@ -120,12 +121,12 @@ def _paths(host: Reader, run: str, entries: Sequence[Entry]) -> tuple[tuple[Fate
     fates, edits = [], []
     for path, chain in chains(entries).items():
         try:
-            found = fate(look(host, chain[0]), chain)
+            found = heard(host, fate(look(host, chain[0]), chain))
         except Unreadable as error:
             edits.append(Edit(path, f"it cannot be looked at: {error.reason}"))
             continue
         fates.append(found)
-        if found.kept and not (found.first.value and found.now is None):
+        if found.kept and not (found.why and found.due) and not (found.first.value and found.now is None):
             edits.append(_edit(host, f"{FOLDER}/{run}", found))
     return tuple(fates), tuple(edits)
 
@@ -133,7 +134,9 @@ def _paths(host: Reader, run: str, entries: Sequence[Entry]) -> tuple[tuple[Fate
 def _edit(host: Reader, folder: str, found: Fate) -> Edit:
     """Somebody's edit, with both texts where they may be shown. A secret's are not even read."""
     noted, now = found.newest, found.now
-    why, before = edited(now, noted.after), _before(folder, found.first)
+    why, before = found.why or edited(now, noted.after), _before(folder, found.first)
+    if found.why:
+        return Edit(found.path, why, before=before)
     if noted.value or noted.secret or noted.link:
         hashes = tuple((there.content if there else "absent") for there in (noted.after, now))
         return Edit(found.path, why, secret=noted.secret, hashes=(hashes[0], hashes[1]), before=before)

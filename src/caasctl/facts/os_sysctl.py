@@ -59,7 +59,7 @@ def _read_live(host: Reader) -> SysctlLive:
     return SysctlLive(values)
 
 
-def _read_config(host: Reader) -> SysctlConfig:
+def read_config(host: Reader) -> SysctlConfig:
     folders = {folder: host.list(folder) or () for folder in sysctl.FOLDERS}
     paths = sysctl.files(folders)
     links = {host.readlink(path) for path in paths}
@@ -75,4 +75,4 @@ def _settings(host: Reader, path: str) -> tuple[Setting, ...]:
     return sysctl.settings(text, path, ours=MARK in text.lower())
 
 
-PROBES = (Probe(SysctlLive, _read_live), Probe(SysctlConfig, _read_config))
+PROBES = (Probe(SysctlLive, _read_live), Probe(SysctlConfig, read_config))

@@ -11,7 +11,7 @@ from caasctl import formats
 from caasctl.frozen import dataclass
 from caasctl.model import MARK, Unreadable
 from caasctl.protocol import FileKind, Probe, Reader
-from caasctl.syntax import kata_release, kubeadm
+from caasctl.syntax import kata_release, kubeadm, sysctl
 from caasctl.syntax.digests import sha256
 
 RUNS = "/var/lib/caasctl/runs"
@@ -164,18 +164,13 @@ def _commands(entries: Iterator[Mapping[str, Any]]) -> tuple[tuple[str, ...], ..
     found: dict[tuple[str, ...], tuple[str, ...]] = {}
     for entry in entries:
         told = [tuple(argv) for argv in (*(entry.get("first") or ()), *(entry.get("commands") or ()))]
-        told += [("sysctl", "-w", f"{_key(value['path'])}={value['before']}") for value in entry.get("values") or ()
+        told += [("sysctl", "-w", f"{sysctl.key_of(value['path'])}={value['before']}") for value in entry.get("values") or ()
                  if str(value["path"]).startswith("/proc/sys/")]  # fmt: skip
         for argv in told:
             program, *words = argv
             thing = words[-1].partition("=")[0] if program == "sysctl" else " ".join(words)
             found.setdefault((program, thing), argv)
     return tuple(found.values())
-
-
-def _key(path: str) -> str:
-    """Of a path below /proc/sys; a dot in an interface's name is a slash in a key."""
-    return path.removeprefix("/proc/sys/").translate({ord("/"): ".", ord("."): "/"})
 
 
 def read_own_files(host: Reader) -> OwnFiles:

@@ -47,7 +47,7 @@ def _change(each: Fate) -> tuple[str, str]:
     if goal is None:
         return "remove", each.path
     if each.last.value:
-        return "set", f"{each.path} = {goal.content}"
+        return "set", f"{each.path} = {goal.content}{f': {each.why}' if each.why else ''}"
     if each.last.link:
         return "restore", f"{each.path} as {goal.content}"
     owner = "" if goal.uid is None else f", owner {goal.uid}:{goal.gid}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from caasctl.facts.network import Links
@@ -15,9 +14,8 @@ from caasctl.resources.files import Reset
 from caasctl.resources.final import Final
 from caasctl.resources.kernel import SwapOn, SysctlBack
 from caasctl.resources.units import LinkBack, UnitBack
+from caasctl.syntax import interfaces, sysctl
 
-_FORWARDING = re.compile(r"net\.ipv4\.ip_forward|net\.ipv[46]\.conf\..*\.forwarding|net\.bridge\..*")
-_ENGINES = re.compile(r"docker0|br-[0-9a-f]{12}|virbr\d+|podman\d+|cni-podman\d+|lxcbr0|lxdbr0|incusbr0")
 _UNITS = ("unmask", "mask", "enable", "disable")
 
 
@@ -48,8 +46,8 @@ def _setting(facts: Facts, assignment: str) -> Iterator[Resource]:
     """What another file asks for holds; and who else routes packets through this host, Docker for one, needs forwarding."""
     key, _, value = assignment.partition("=")
     other, links = facts[SysctlConfig].foreign(key), facts.get(Links)
-    routes_others = any(_ENGINES.fullmatch(link.name) for link in (links.links if links else ()))
-    if other or not (_FORWARDING.fullmatch(key) and routes_others):
+    routes_others = any(interfaces.of_guests(link.name) for link in (links.links if links else ()))
+    if other or not (sysctl.forwards(key) and routes_others):
         yield Final(SysctlBack(key, other.value if other else value))
 
 

@@ -10,8 +10,8 @@ _CILIUM = re.compile(r"^(cilium_\w+|lxc[0-9a-f]{9,12}|lxc_health)$")
 _OTHERS = re.compile(
     r"^(cni0|flannel[\w.-]*|cali[0-9a-f]{11}|vxlan\.calico|wireguard\.cali|tunl0|weave|kube-bridge|antrea-gw0)$"
 )
-# Bridges that Docker, libvirt, LXC, LXD and Podman make; a bridge by another name may well carry the node.
-_GUESTS = re.compile(r"^(docker\d+|br-[0-9a-f]{12}|virbr\d+|lxcbr\d+|lxdbr\d+|(cni-)?podman\d+)$")
+# Bridges that Docker, libvirt, LXC, LXD, Incus and Podman make; a bridge by another name may well carry the node.
+_GUESTS = re.compile(r"^(docker\d+|br-[0-9a-f]{12}|virbr\d+|lxcbr\d+|lxdbr\d+|incusbr\d+|(cni-)?podman\d+)$")
 _TUNNELS = re.compile(r"^(tailscale|wg|tun|zt|nebula)\w*$")
 _TAILSCALE = re.compile(r"^tailscale\d*$")
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 FOLDERS = ("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d")
 CONF = "/etc/sysctl.conf"
+_FORWARDING = re.compile(r"net\.ipv4\.ip_forward|net\.ipv[46]\.conf\..*\.forwarding|net\.bridge\..*")
 _SAME_SETTING = {"net.ipv4.conf.all.forwarding": "net.ipv4.ip_forward"}  # one switch of the kernel with two names
 
 
@@ -50,6 +52,16 @@ def dotted(key: str) -> str:
 
 def proc_path(key: str) -> str:
     return "/proc/sys/" + key.translate(str.maketrans("/.", "./"))
+
+
+def key_of(path: str) -> str:
+    """Of a path below /proc/sys; a dot in an interface's name is a slash in a key."""
+    return path.removeprefix("/proc/sys/").translate(str.maketrans("/.", "./"))
+
+
+def forwards(key: str) -> bool:
+    """Whether it lets packets of others through this host."""
+    return bool(_FORWARDING.fullmatch(key))
 
 
 def winner(every: Iterable[Setting], key: str) -> Setting | None:
