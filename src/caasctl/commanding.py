@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from caasctl.model import CaasError, Unreadable
 from caasctl.protocol import Reader, Writer
+from caasctl.resources.grubby import unknown_kernel
 from caasctl.resources.kubeadm.reset import left
 from caasctl.resources.packages import locked
 from caasctl.resources.packages.there import path_of
@@ -134,6 +135,8 @@ def _gone_with_its_program(host: Reader, argv: tuple[str, ...]) -> str:
         return "" if left(host) else "kubeadm is not installed, and nothing of its cluster is left"
     if argv[0] == "ctr" and not path_of(host, "ctr"):
         return "ctr is gone, and containerd with it"
+    if kernel := unknown_kernel(host, argv):
+        return f"no boot entry starts {kernel} any more"
     if argv[0] == "/bin/sh":  # of caasctl's own, which goes after it has run
         return "" if host.stat(argv[1]) else f"{argv[1]} is gone: an undo that was cut short had come further than this"
     return ""

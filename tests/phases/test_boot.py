@@ -17,9 +17,10 @@ from caasctl.needs.boot import arguments
 from caasctl.phases.boot import PHASE
 from caasctl.profile import NodeProfile
 from caasctl.profile_load import load
-from caasctl.resources.cmdline import Cmdline, Grubby
+from caasctl.resources.cmdline import Cmdline
 from caasctl.resources.files import Gone, Transaction
 from caasctl.resources.grub.trial_boot import AfterTrial, TrialBoot
+from caasctl.resources.grubby import Grubby
 from caasctl.syntax.grub_menu import trial
 
 NODE = load("single-node")

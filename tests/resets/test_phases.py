@@ -11,6 +11,7 @@ from tests.lab.fact_use import use
 from caasctl import planning, profile_load
 from caasctl.checks import CHECKS
 from caasctl.facts.boot import BootLoader, CommandLine, parse_grub_config
+from caasctl.facts.boot_entries import BootEntries
 from caasctl.facts.boot_initramfs import Initramfs
 from caasctl.facts.cluster_members import ClusterMembers
 from caasctl.facts.containerd import ContainerdBinaries, ContainerdVersion
@@ -38,6 +39,7 @@ NOTHING: tuple[object, ...] = (
     Record(), OwnFiles(), Cluster(), StaticPods(), ContainerdBinaries(), ContainerdVersion((0, 0, 0), ""), ContainerdConfig(), RegistryFolders(),
     SysctlConfig(()), Links(()), BootLoader("grub", (), "/boot/grub/grub.cfg", "grub-mkconfig", ("update-grub",)),
     Initramfs("initramfs-tools"), CommandLine("ro quiet intel_iommu=on"), parse_grub_config([("/etc/default/grub", "")]),
+    BootEntries("", (), None),
 )  # fmt: skip
 ALWAYS = {
     "file",

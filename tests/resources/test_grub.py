@@ -9,9 +9,10 @@ import pytest
 from caasctl.host import LiveHost
 from caasctl.model import HEADER, CaasError, CommandError
 from caasctl.protocol import IN_EFFECT, Absent, Completed, Done, Known, NeedsReboot, State, Unknown
-from caasctl.resources.cmdline import Cmdline, Grubby
+from caasctl.resources.cmdline import Cmdline
 from caasctl.resources.files import File, Gone, Transaction
 from caasctl.resources.grub import GrubActivation
+from caasctl.resources.grubby import Grubby
 
 OURS = "/etc/default/grub.d/zz-caasctl.cfg"
 WANTED = ("cgroup_no_v1=all", "intel_iommu=on")

@@ -15,10 +15,11 @@ from caasctl.model import HEADER, Facts
 from caasctl.needs.boot import arguments, configurable, foreign, no_trial
 from caasctl.profile import NodeProfile
 from caasctl.protocol import Phase, Resource
-from caasctl.resources.cmdline import Cmdline, Grubby
+from caasctl.resources.cmdline import Cmdline
 from caasctl.resources.files import File, Gone, Transaction
 from caasctl.resources.grub import GrubActivation
 from caasctl.resources.grub.trial_boot import AfterTrial, TrialBoot
+from caasctl.resources.grubby import Grubby
 from caasctl.syntax import cmdline
 from caasctl.syntax.grub_menu import trial
 

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from caasctl.facts.boot import BootLoader, GrubConfig
+from caasctl.facts.boot_entries import BootEntries
 from caasctl.facts.ownership import GRUB, TRIAL, OwnFiles, Record
 from caasctl.model import Facts
 from caasctl.profile import NodeProfile
 from caasctl.protocol import Phase, Resource
-from caasctl.resources.cmdline import GrubbyWithout
 from caasctl.resources.files import Reset, Transaction
 from caasctl.resources.final import Final
 from caasctl.resources.grub import GrubActivation
 from caasctl.resources.grub.next_entry import NextEntry
+from caasctl.resources.grubby import GrubbyWithout, removed
 from caasctl.resources.records import MarkerGone
-
-_ARGS = "--remove-args="
 
 
 def desired(facts: Facts, _profile: NodeProfile) -> Iterator[Resource]:
@@ -30,9 +29,9 @@ def desired(facts: Facts, _profile: NodeProfile) -> Iterator[Resource]:
         members = tuple(Reset(path, digests=record.written.get(path, frozenset())) for path in (GRUB, TRIAL))
         activation = GrubActivation((), GRUB, loader.config, loader.mkconfig, loader.update)
         yield Final(Transaction("grub", members, activation, then=f"`{' '.join(loader.update)}`"))
-    for argv in record.commands:
-        if argv[0] == "grubby" and argv[-1].startswith(_ARGS):
-            yield Final(GrubbyWithout(tuple(argv[-1].removeprefix(_ARGS).split())))
+    ways = tuple(argv for argv in reversed(record.commands) if removed(argv))
+    if ways:
+        yield Final(GrubbyWithout(ways))
 
 
 PHASE = Phase(
@@ -40,5 +39,5 @@ PHASE = Phase(
     "The boot loader without caasctl's kernel arguments",
     desired,
     reads=(Record, OwnFiles, BootLoader),
-    disturbs=(OwnFiles, GrubConfig),
+    disturbs=(OwnFiles, GrubConfig, BootEntries),
 )

@@ -25,6 +25,11 @@ class BlsEntry:
     def rescue(self) -> bool:
         return "-0-rescue" in self.id or "-rescue" in self.version
 
+    @property
+    def kernel(self) -> str:
+        """The kernel's path on the host, as grubby takes it: an entry names it from where /boot is mounted."""
+        return self.linux if self.linux.startswith("/boot/") else f"/boot/{self.linux.lstrip('/')}"
+
     def arguments(self, variables: Mapping[str, str]) -> str:
         """The options with $kernelopts, $tuned_params and the like of grubenv put in."""
         return " ".join(_VARIABLE.sub(lambda match: variables.get(match[1], ""), self.options).split())
