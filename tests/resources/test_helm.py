@@ -118,15 +118,6 @@ def test_an_interrupted_upgrade_goes_back_to_what_ran_and_on_from_there(tmp_path
     assert settled(host, release())
 
 
-@pytest.mark.parametrize("status", ["pending-rollback", "uninstalling"])
-def test_whatever_helm_was_killed_in_is_mended(tmp_path: Path, status: str) -> None:
-    host = installed(tmp_path)
-    first = host.now["revisions"][0]
-    host.change(revisions=[{**first, "status": "superseded"}, {**first, "revision": 2, "status": status}])
-    bring(host, release())
-    assert settled(host, release())
-
-
 def test_a_failed_install_says_what_helm_said_and_the_next_run_mends_it(tmp_path: Path) -> None:
     with pytest.raises(CommandError) as failed:
         bring(Cluster(str(tmp_path), fails="helm-fails").begin(), release())

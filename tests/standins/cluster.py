@@ -95,6 +95,10 @@ class Cluster(CrashingHost):
                 )
             case ["get", "values", "cilium", *rest] if rest == [*WHERE, "-o", "json"]:
                 return Completed(argv, 0, json.dumps(self.now["revisions"][-1]["values"] or None))
+            case ["status", "cilium", *rest] if rest == [*WHERE, "-o", "json"]:
+                row = self.now["revisions"][-1]
+                info = {"status": row["status"], "deleted": row.get("deleted", "")}
+                return Completed(argv, 0, json.dumps({"name": "cilium", "info": info}))
             case ["show", "chart", path]:
                 return Completed(argv, 0, Path(self.root + path + "/Chart.yaml").read_text())
         raise AssertionError(argv)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
+
 import pytest
 
 from caasctl.model import Unreadable
 from caasctl.syntax.helm_release import (
     Release,
     Revision,
+    moment,
     next_minor,
     parse_chart_version,
+    parse_deleted,
     parse_history,
     parse_values,
     refusal,
@@ -84,3 +88,26 @@ def test_which_changes_of_version_are_refused(running: str, wanted: str, refused
 
 def test_the_next_minor() -> None:
     assert next_minor("1.18.4") == "1.19"
+
+
+TEN = datetime(2026, 11, 20, 10, 0, 0, tzinfo=timezone.utc)
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-11-20T10:00:00Z", "2026-11-20T12:00:00.123456789+02:00", "2026-11-20T04:30:00.1-05:30"]
+)
+def test_a_time_of_go_s_is_one_in_utc(text: str) -> None:
+    assert moment(text) == TEN
+
+
+@pytest.mark.parametrize("text", ["", "0001-01-01T00:00:00Z", "2026-11-20 10:00:00", "2026-13-20T10:00:00Z"])
+def test_what_is_no_time_is_none(text: str) -> None:
+    assert moment(text) is None
+
+
+def test_since_when_it_is_uninstalled_is_in_its_status() -> None:
+    assert parse_deleted('{"info": {"deleted": "2026-11-20T10:00:00.5Z"}}') == TEN
+    assert parse_deleted('{"info": {"deleted": ""}}') is None
+    for text in ("", "[]", "{"):
+        with pytest.raises(Unreadable, match="not the JSON of Helm"):
+            parse_deleted(text)

@@ -19,7 +19,9 @@ from caasctl.resources.records import RunsClosed
 from caasctl.syntax import boot_arguments, cmdline
 
 STATE = "/var/lib/caasctl"
-_WAITING = tuple((f"{STATE}/{name}", frozenset[str]()) for name in ("resume.json", "resume.env", "resumed.txt"))
+_WAITING = tuple(
+    (f"{STATE}/{name}", frozenset[str]()) for name in ("resume.json", "resume.env", "resumed.txt", "helm.json")
+)
 
 
 def desired(facts: Facts, _profile: NodeProfile) -> Iterator[Resource]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import field
+from datetime import datetime, timezone
 from typing import Any
 
 from caasctl import formats
@@ -11,17 +13,22 @@ from caasctl.frozen import dataclass
 from caasctl.model import Unreadable
 
 NOT_FOUND = "release: not found"
+_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)")
 _CHART = re.compile(r"^(?P<name>.+?)-v?(?P<version>\d+\.\d+\.\d+\S*)$")
 
 
 @dataclass(frozen=True)
 class Revision:
-    """One row of `helm history`. status: deployed, superseded, failed, pending-install, ... version: the chart's."""
+    """One row of `helm history`. status: deployed, superseded, failed, pending-install, ... version: the chart's.
+
+    updated: when its operation began, in UTC by the clock of who ran helm; None where that is not said.
+    """
 
     number: int
     status: str
     chart: str = "cilium"
     version: str = ""
+    updated: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,26 @@ def _revision(row: Mapping[str, Any]) -> Revision:
         str(row["status"]).lower(),
         found["name"] if found else str(row.get("chart", "")),
         found["version"] if found else "",
+        moment(str(row.get("updated", ""))),
     )
+
+
+def parse_deleted(text: str) -> datetime | None:
+    """`helm status NAME -o json`: when its uninstall began. Raises Unreadable."""
+    try:
+        return moment(str((formats.parse_json(text, "helm status").get("info") or {}).get("deleted", "")))
+    except (formats.FormatError, AttributeError) as error:
+        raise Unreadable("helm status", "is not the JSON of Helm") from error
+
+
+def moment(text: str) -> datetime | None:
+    """A time as Go writes it, with up to nine digits of a second and any zone, in UTC to the second; None of what is none."""
+    found = _TIME.fullmatch(text)
+    try:
+        made = datetime.fromisoformat(f"{found[1]}{found[2].replace('Z', '+00:00')}") if found else None
+        return made.astimezone(timezone.utc) if made and made.year > 1 else None  # Go's zero is of the year 1
+    except (ValueError, OverflowError):
+        return None
 
 
 def parse_values(text: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import Future
+from datetime import datetime
 from threading import Thread
 from typing import Any
 
@@ -69,8 +70,8 @@ def see(host: Reader, address: str) -> Seen:
     # not of a pool, whose threads an interrupted plan would wait for
     Thread(target=lambda: _answer(told, host), daemon=True).start()
     found, what = obstacle(host, address)
-    release, values = told.result()
-    return Seen(release, values, cluster_health.agent(found), what)
+    found_release, values = told.result()
+    return Seen(found_release, values, cluster_health.agent(found), what)
 
 
 def _answer(told: Future[tuple[Release, dict[str, Any]]], host: Reader) -> None:
@@ -81,9 +82,9 @@ def _answer(told: Future[tuple[Release, dict[str, Any]]], host: Reader) -> None:
 
 
 def _release_and_values(host: Reader) -> tuple[Release, dict[str, Any]]:
-    release = _release(host)
-    said = _helm(host, "get", "values", NAME) if release.status else ""
-    return release, helm_release.parse_values(said or "null")
+    found = release(host)
+    said = _helm(host, "get", "values", NAME) if found.status else ""
+    return found, helm_release.parse_values(said or "null")
 
 
 def obstacle(host: Reader, address: str) -> tuple[tuple[Item, ...], str]:
@@ -113,7 +114,8 @@ def chart_version(host: Reader, chart: Chart) -> str:
     return helm_release.parse_chart_version(said.stdout)
 
 
-def _release(host: Reader) -> Release:
+def release(host: Reader) -> Release:
+    """What helm knows of it. Raises Unreadable."""
     said = host.query("helm", "history", NAME, *WHERE, "-o", "json", timeout_s=_QUERY_S)
     if said.missing:
         raise Unreadable("helm", "is not installed")
@@ -122,6 +124,11 @@ def _release(host: Reader) -> Release:
     if not said.ok:
         raise Unreadable("helm history", _reason(said.stderr))
     return helm_release.parse_history(said.stdout)
+
+
+def deleted(host: Reader) -> datetime | None:
+    """Since when it is being uninstalled, which its history does not say. Raises Unreadable."""
+    return helm_release.parse_deleted(_helm(host, "status", NAME))
 
 
 def _helm(host: Reader, *words: str) -> str:

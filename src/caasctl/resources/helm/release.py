@@ -11,7 +11,7 @@ from caasctl.formats import dump_yaml
 from caasctl.frozen import dataclass
 from caasctl.model import CaasError, Unreadable
 from caasctl.protocol import Absent, Done, Known, Outcome, Reader, Resource, State, Undo, Unknown, Writer
-from caasctl.resources.helm import commands, refusals
+from caasctl.resources.helm import commands, refusals, under_way
 from caasctl.resources.helm.commands import NAME, TIMEOUT_S, WHERE, Chart, Seen
 from caasctl.resources.helm.lifeline import Lifeline, note, remove_links
 from caasctl.resources.helm.watch import LostError, Patience
@@ -23,7 +23,6 @@ from caasctl.syntax.helm_values import at, canonical
 IPSEC_KEYS = "cilium-ipsec-keys"
 _STAGE = "/run/caasctl/stage/helm"
 _STAGED_KEYS = f"{_STAGE}/cilium-ipsec-keys.yaml"
-_COMMAND_S = TIMEOUT_S + 300.0  # the chart is fetched before Helm's own time begins
 
 
 @dataclass(frozen=True)
@@ -57,13 +56,15 @@ class HelmRelease:
             if host.stat(commands.ADMIN) is None:  # no cluster yet
                 return _none(files)
             seen = commands.see(host, self.address)
+            busy = under_way.others(host, seen.release)
         except Unreadable as unreadable:
             return Unknown(str(unreadable))
         if not seen.release.status and seen.agent is None:
             return _none(files)
         good = seen.release.good
         back = (("revision", Known(str(good.number))),) if good else ()
-        parts = (("values", _values(seen.values)), *back, *files)
+        theirs = (("busy", Known(busy)),) if busy else ()
+        parts = (("values", _values(seen.values)), *back, *theirs, *files)
         return Known(f"{refusals.line(seen)}, {seen.obstacle or READY}", parts=parts)
 
     def target(self, now: State) -> State:
@@ -72,6 +73,7 @@ class HelmRelease:
             return now
         self.chart.refuse_password()
         if isinstance(now, Known):
+            under_way.refuse(_part(now, "busy"), _part(now, "revision"))
             refusals.refuse(now, self.chart.version, self.values)
         states = dict(now.parts) if isinstance(now, Known) else {}
         told = {"values": _values(self.values), "revision": states.get("revision", Absent())}  # never a difference
@@ -85,9 +87,11 @@ class HelmRelease:
         self._check_chart(host)
         try:
             seen = commands.see(host, self.address)
+            busy = under_way.others(host, seen.release)
         except Unreadable as unreadable:
             raise CaasError("the cluster cannot be asked about Cilium", cause=str(unreadable),
                             fix="mend that, then run the same command again") from unreadable  # fmt: skip
+        under_way.refuse(busy, str(seen.release.good.number) if seen.release.good else "")
         self._write(host, now)
         if self._is_installed(now):
             self.patience.wait(host, self.address, Lifeline())
@@ -148,7 +152,7 @@ class HelmRelease:
         try:
             _mend(host, seen.release)
             self._keys(host)
-            host.execute(*self._upgrade(), timeout_s=_COMMAND_S, direct=self.direct)
+            under_way.run(host, self._upgrade(), self.direct)
             self.patience.wait(host, self.address, lifeline)
         except CaasError as error:
             lost = error.problem if isinstance(error, LostError) else self.patience.lost(host, lifeline)
@@ -211,10 +215,8 @@ def _mend(host: Writer, release: Release) -> None:
 
 
 def _back(host: Writer, good: Revision | None) -> None:
-    if good:
-        host.execute(*_helm("rollback"), str(good.number), *WHERE, "--timeout", f"{TIMEOUT_S}s", timeout_s=_COMMAND_S)
-    else:
-        host.execute(*_helm("uninstall"), "--ignore-not-found", *WHERE, timeout_s=_COMMAND_S)
+    to = (*_helm("rollback"), str(good.number), *WHERE, "--timeout", f"{TIMEOUT_S}s") if good else ()
+    under_way.run(host, to or (*_helm("uninstall"), "--ignore-not-found", *WHERE))
 
 
 def _helm(verb: str) -> tuple[str, ...]:
