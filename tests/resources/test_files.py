@@ -146,17 +146,85 @@ def test_what_does_not_work_brings_the_old_files_back_in_effect(host: LiveHost, 
 
 @pytest.mark.parametrize("before", ["old a", None])
 def test_a_file_that_cannot_be_written_takes_those_before_it_back_and_nothing_is_restarted(
-    host: LiveHost, tmp_path: Path, before: str | None
+    tmp_path: Path, before: str | None
 ) -> None:
+    host = Refusing(str(tmp_path))
     if before:
         host.write("/etc/a", before.encode(), 0o600)
     wanted = transaction()
-    now = wanted.look(host)
-    (tmp_path / "etc/b").mkdir(parents=True)  # in the way since it was looked at
-    with pytest.raises(CaasError, match=r"daemon: /etc/b is a directory.*; /etc/a is as before") as caught:
-        wanted.apply(host, now)
+    with pytest.raises(CaasError, match=r"daemon: cannot write /etc/b; /etc/a is as before") as caught:
+        wanted.apply(host, wanted.look(host))
     assert (host.read("/etc/a"), host.read(RUNNING)) == (before, None)
     assert caught.value.fix
+
+
+class Refusing(LiveHost):
+    """A host on which /etc/b cannot be written."""
+
+    def write(self, path: str, data: bytes, mode: int = 0o644, owner: tuple[int, int] | None = None) -> None:
+        if path == "/etc/b":
+            raise CaasError(f"cannot write {path}", cause="it is immutable", fix="chattr -i /etc/b")
+        super().write(path, data, mode, owner)
+
+
+class Editing(Daemon):
+    """A stand-in during whose check (or start, or proof) somebody edits a file."""
+
+    where, path = "check", "/etc/b"
+
+    def check(self, host: Writer, staged: Mapping[str, bytes]) -> None:
+        self._edit(host, "check")
+        super().check(host, staged)
+
+    def prove(self, host: Writer) -> None:
+        self._edit(host, "prove")
+        super().prove(host)
+
+    def _edit(self, host: Writer, where: str) -> None:
+        if where == self.where:
+            host.write(self.path, b"edited")
+
+
+class EditedOnTheWayBack(Editing):
+    where = "prove"
+
+
+@pytest.mark.parametrize("before", [b"old b", None])
+def test_an_edit_made_while_the_whole_is_checked_is_not_written_over(host: LiveHost, before: bytes | None) -> None:
+    host.write("/etc/a", b"old a")
+    if before:
+        host.write("/etc/b", before)
+    wanted = Transaction("daemon", (File("/etc/a", "new a"), File("/etc/b", "new b")), Editing())
+    with pytest.raises(CaasError, match=r"daemon: /etc/b changed meanwhile, and is not written over$") as caught:
+        wanted.apply(host, wanted.look(host))
+    assert (host.read("/etc/a"), host.read("/etc/b"), host.read(RUNNING)) == ("old a", "edited", None)
+    assert caught.value.fix
+
+
+def test_an_edit_made_while_the_files_are_written_is_not_written_over(tmp_path: Path) -> None:
+    class Busy(LiveHost):
+        def write(self, path: str, data: bytes, mode: int = 0o644, owner: tuple[int, int] | None = None) -> None:
+            super().write(path, data, mode, owner)
+            if (path, data) == ("/etc/a", b"new a"):
+                super().write("/etc/b", b"edited")
+
+    host = Busy(str(tmp_path))
+    host.write("/etc/a", b"old a")
+    with pytest.raises(CaasError, match=r"daemon: /etc/b changed meanwhile.*; /etc/a is as before"):
+        transaction().apply(host, transaction().look(host))
+    assert (host.read("/etc/a"), host.read("/etc/b"), host.read(RUNNING)) == ("old a", "edited", None)
+
+
+def test_an_edit_made_while_it_is_proven_stays_on_the_way_back_and_is_told(host: LiveHost) -> None:
+    for path in ("/etc/a", "/etc/b"):
+        host.write(path, b"old")
+    wanted = Transaction("daemon", (File("/etc/a", "deaf"), File("/etc/b", "new b")), EditedOnTheWayBack())
+    with pytest.raises(
+        CaasError, match="it does not answer; /etc/a is as before; /etc/b is left as it is: somebody"
+    ) as caught:
+        wanted.apply(host, wanted.look(host))
+    assert (host.read("/etc/a"), host.read("/etc/b"), host.read(RUNNING)) == ("old", "edited", "old|edited")
+    assert caught.value.problem.endswith("what is there now is in effect")
 
 
 class FullFrom(LiveHost):

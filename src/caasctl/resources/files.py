@@ -140,6 +140,7 @@ def before(now: State) -> tuple[bytes, int] | None:
 
 
 LOST = "could NOT be put back"
+_LEFT = "is left as it is"
 
 
 class Activation(Protocol):
@@ -212,27 +213,37 @@ class Transaction:
         return Undo({path: before(was) for path, was in there.items()}, self.activation.way_back())
 
     def _write(self, host: Writer, old: Mapping[str, State], new: Mapping[str, State]) -> None:
-        """All files or none: what was written before one that cannot be is taken back, and nothing was put in effect."""
+        """All files or none: what was written before one that cannot be is taken back, and nothing was put in effect.
+
+        Somebody may have edited one since the look, while the whole was checked: that edit is never written over.
+        """
         written: list[str] = []
         try:
             for member in self.members:
+                _refuse_edited(host, member, old[member.path])
+            for member in self.members:
                 if new[member.path] != old[member.path]:
+                    _refuse_edited(host, member, old[member.path])
                     written.append(member.path)
                     member.apply(host, old[member.path])
         except CaasError as error:
-            if look_at_file(host, written[-1]) == old[written[-1]]:
+            if written and look_at_file(host, written[-1]) == old[written[-1]]:
                 written.pop()  # it failed before the file took its place
-            said = f"; {_restored(host, old, written)}" if written else ""
+            said = f"; {_restored(host, old, new, written)}" if written else ""
             raise CaasError(f"{self.name}: {error.problem}{said}", cause=error.cause, fix=error.fix) from error
 
     def _back(self, host: Writer, old: Mapping[str, State], new: Mapping[str, State], error: CaasError) -> CaasError:
         """Puts the old files back, makes them take effect, and says how that went."""
         changed = [path for path, state in new.items() if state != old[path]]
-        said = _restored(host, old, changed) if changed else "no file was changed"
+        said = _restored(host, old, new, changed) if changed else "no file was changed"
         try:
             if changed:
                 self.activation.activate(host)
-                said += " and in effect again" if LOST not in said else "; what is there now is in effect"
+                said += (
+                    " and in effect again"
+                    if LOST not in said and _LEFT not in said
+                    else "; what is there now is in effect"
+                )
         except CaasError as again:
             said += f", but did not take effect again either: {again.problem}; {again.cause}"
         except Exception as again:  # noqa: BLE001 - the error that led here is the one to tell
@@ -257,11 +268,23 @@ def _files(state: State) -> dict[str, State]:
     return dict(state.parts) if isinstance(state, Known) else {}
 
 
-def _restored(host: Writer, old: Mapping[str, State], paths: Sequence[str]) -> str:
+def _refuse_edited(host: Reader, member: File, old: State) -> None:
+    """Raises CaasError where a file is no longer as it was looked at."""
+    now = member.look(host)
+    if now != old:
+        raise CaasError(f"{member.path} changed meanwhile, and is not written over",
+                        cause=now.reason if isinstance(now, Unknown) else "somebody edited it since caasctl looked at it",
+                        fix="see what it holds now, then run the same command again")  # fmt: skip
+
+
+def _restored(host: Writer, old: Mapping[str, State], new: Mapping[str, State], paths: Sequence[str]) -> str:
     """Puts back what can be put back, and says in a clause how that went: the error that led here must not be lost."""
     back, left = [], []
     for path in paths:
-        was = before(old[path])
+        was, now = before(old[path]), look_at_file(host, path)
+        if now not in (old[path], new[path]):
+            left.append(f"{path} {_LEFT}: somebody edited it meanwhile (its text of before is in the run's record)")
+            continue
         try:
             if was is None:
                 host.remove(path)
