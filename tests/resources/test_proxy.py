@@ -131,6 +131,51 @@ def test_systemd_that_does_not_take_it_has_the_old_files_back(tmp_path: Path) ->
     assert not os.path.exists(host.root + PROXY)
 
 
+def behind(folder: Path) -> Node:
+    """The clock was set back by years, after a run that was killed had written the files."""
+    found = node(folder)
+    for member in transaction().members:
+        found.write(member.path, member.text.encode(), member.mode)
+    found.units(containerd__service="enabled/active")
+    found.execute("systemctl", "daemon-reload")
+    return Node(str(folder))
+
+
+def restarts(host: Node) -> int:
+    return sum(argv[1] == "try-restart" for argv in host.commands)
+
+
+def test_a_clock_that_was_set_back_costs_one_restart_and_no_more(tmp_path: Path) -> None:
+    host, what = behind(tmp_path), transaction()
+    now = what.look(host)
+    assert isinstance(now, Known)
+    assert now.text.startswith("restart owed: ")
+    assert [apply(what, host), apply(what, host), restarts(host)] == [Done(), Done(), 1]
+    host.execute("systemctl", "restart", "--", "containerd.service")  # by somebody else, and later
+    assert [apply(what, host), restarts(host)] == [Done(), 1]
+
+
+def test_after_a_clock_that_was_set_back_a_file_that_is_touched_owes_a_restart_again(tmp_path: Path) -> None:
+    host, what = behind(tmp_path), transaction()
+    apply(what, host)
+    os.utime(host.root + PROXY)
+    assert [apply(what, host), apply(what, host), restarts(host)] == [Done(), Done(), 2]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"started_us": "x", "files": 1}', '{"files": {}}'])
+def test_a_damaged_stamp_vouches_for_nothing(tmp_path: Path, text: str) -> None:
+    host = behind(tmp_path)
+    host.plant("/run/caasctl/restarted-containerd.service.json", text)
+    assert [apply(transaction(), host), restarts(host)] == [Done(), 1]
+
+
+def test_a_stamp_of_a_later_start_does_not_vouch_for_an_earlier_one(tmp_path: Path) -> None:
+    host, what = behind(tmp_path), transaction()
+    apply(what, host)
+    host.units(containerd__service="enabled/active")  # as after a boot that left /run alone
+    assert [apply(what, host), restarts(host)] == [Done(), 2]
+
+
 def test_a_tree_without_systemd_is_unknown_only_where_something_is_there(tmp_path: Path) -> None:
     class Silent(Node):
         def query(self, *argv: str, timeout_s: float = 5.0) -> Completed:
