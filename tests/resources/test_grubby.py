@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tests.resources.test_grub import Recording, write
 
+from caasctl.commanding import run_command
 from caasctl.facts.boot import CommandLine, parse_grub_config
 from caasctl.facts.boot_entries import read_entries
 from caasctl.facts.ownership import OwnFiles, Record
@@ -15,7 +16,6 @@ from caasctl.profile_load import load
 from caasctl.protocol import IN_EFFECT, Done, Known
 from caasctl.resets import done
 from caasctl.resources.grubby import Grubby, GrubbyWithout
-from caasctl.restoring import run_command
 
 ENTRIES = "/boot/loader/entries"
 IOMMU, CGROUP = "intel_iommu=on", "cgroup_no_v1=all"
