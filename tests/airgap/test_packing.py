@@ -8,18 +8,23 @@ from pathlib import Path
 
 import pytest
 
-from caasctl import commands, hidden, packing
+from caasctl import airgapped, commands, hidden, packing
 from caasctl.airgap import lacking
-from caasctl.model import CaasError, Exit
+from caasctl.airgap.wanted import Target
+from caasctl.facts.os import OsRelease
+from caasctl.host import LiveHost
+from caasctl.model import CaasError, Exit, RefusedError
 from caasctl.syntax.packages import Repository
 
 HOSTS = Path(__file__).parents[1] / "hosts"
 SUSE = 'ID="sles"\nID_LIKE="suse"\nVERSION_ID="15.6"\nPRETTY_NAME="SUSE Linux Enterprise Server 15 SP6"\n'
 
 
-def refused(out: Path, host: Path = HOSTS / "debian12-plain-vm") -> CaasError:
+def refused(out: Path, host: Path | None = None) -> CaasError:
+    """host: a recording, None for this machine."""
+    session = commands.Session("single-node", (), str(host) if host else None)
     with pytest.raises(CaasError) as caught:
-        packing.packing(commands.Session("single-node", (), str(host)), str(out), lambda _: None, lambda _: None)
+        packing.packing(session, str(out), lambda _: None, lambda _: None)
     return caught.value
 
 
@@ -31,6 +36,65 @@ def test_another_distribution_is_refused_before_there_is_a_folder(tmp_path: Path
         assert "cannot be packed" in found.problem
         assert ("dnf" in found.fix) == has
     assert not (tmp_path / "out").exists()
+
+
+def of(release: str, codename: str, version: str, architecture: str = "amd64") -> Target:
+    return Target(OsRelease(release, (), version, "", codename), architecture)
+
+
+@pytest.mark.parametrize(
+    ("meant", "word"),
+    [
+        (of("debian", "bookworm", "12"), ""),
+        (of("debian", "", "12"), ""),
+        (of("debian", "trixie", "13"), "it is debian trixie, this machine is debian bookworm"),
+        (of("debian", "", "13"), "it is debian 13, this machine is debian bookworm"),
+        (of("ubuntu", "noble", "24.04"), "it is ubuntu noble, this machine is debian bookworm"),
+        (of("raspbian", "bookworm", "12"), "it is raspbian bookworm, this machine is debian bookworm"),
+        (of("debian", "bookworm", "12", "arm64"), "it is of arm64, this machine of amd64"),
+    ],
+)
+def test_only_a_machine_of_the_same_packages_packs_for_a_host(meant: Target, word: str) -> None:
+    assert packing.differs(meant, of("debian", "bookworm", "12")) == word
+
+
+def test_derivatives_pack_for_their_own_kind() -> None:
+    mint = of("linuxmint", "wilma", "22")
+    assert packing.differs(mint, mint) == ""
+    assert "it is ubuntu noble" in packing.differs(of("ubuntu", "noble", "24.04"), mint)
+
+
+def recorded(folder: Path, **release: str) -> Path:
+    """The recording of a Debian of that release, which no machine that tests run on has."""
+    shutil.copytree(HOSTS / "debian12-plain-vm", folder, symlinks=True)
+    text = "".join(f'{name}="{value}"\n' for name, value in {"ID": "debian", **release}.items())
+    (folder / "root/etc/os-release").write_text(text)
+    return folder
+
+
+def test_a_recorded_host_of_another_release_is_refused_before_there_is_a_folder(tmp_path: Path) -> None:
+    host = recorded(
+        tmp_path / "old", VERSION_ID="7", VERSION_CODENAME="wheezy", PRETTY_NAME="Debian GNU/Linux 7 (wheezy)"
+    )
+    found = refused(tmp_path / "out", host)
+    assert isinstance(found, RefusedError)
+    assert found.problem == "packages for that host cannot be packed here"
+    assert "it is debian wheezy, this machine is" in found.cause
+    assert "Debian GNU/Linux 7 (wheezy) on amd64, or in a chroot or container of it" in found.fix
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.root
+def test_a_recorded_host_of_this_machines_kind_is_packed_for(tmp_path: Path) -> None:
+    target = airgapped.target_of(LiveHost())
+    if target.distribution.id not in ("debian", "ubuntu"):
+        pytest.skip("packs Debian's and Ubuntu's")
+    host = recorded(tmp_path / "same", ID=target.distribution.id, VERSION_ID=target.distribution.version_id,
+                    VERSION_CODENAME=target.distribution.codename)  # fmt: skip
+    if airgapped.target_of(commands.open_host(str(host), "/")).architecture != target.architecture:
+        pytest.skip("the recording is of another processor")
+    session = commands.Session("single-node", (), str(host))
+    assert packing.packing(session, str(tmp_path / "out"), lambda _: None, lambda _: None).folder == f"{tmp_path}/out"
 
 
 DISK = {"etc/os-release": 'ID=debian\nVERSION_ID="12"\nVERSION_CODENAME=bookworm\n',

@@ -173,12 +173,17 @@ def _by_uname(host: Reader) -> str:
         return ""
 
 
+def of_dpkg(word: str) -> Machine:
+    """By the architecture that dpkg has."""
+    return Machine(_DPKG_WORDS.get(word, word))
+
+
 def _by_disk(host: Reader) -> str:
     """Dpkg's own package is of the architecture that is native; /var/lib/dpkg/arch has that first. "" where loaders are of two."""
     own = next((one for one in stanzas(host.read(f"{_DPKG}/status") or "") if one.get("package") == "dpkg"), {})
     word = own.get("architecture") or (host.read(f"{_DPKG}/arch") or "").partition("\n")[0].strip()
     loaders = [name for path, name in _LOADERS.items() if host.stat(path)]
-    return _DPKG_WORDS.get(word, word) or (loaders[0] if len(loaders) == 1 else "")
+    return of_dpkg(word).name or (loaders[0] if len(loaders) == 1 else "")
 
 
 def read_zstd(host: Reader) -> Zstd:
