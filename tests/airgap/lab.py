@@ -8,7 +8,12 @@ import os
 import re
 import subprocess
 import tarfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -88,8 +93,8 @@ def make(folder: Path, helm: Path) -> Lab:
     return Lab(folder, images, fingerprint, chart(folder / "chart", agent, helm), release)
 
 
-def chart(folder: Path, agent: Image, helm: Path) -> Path:
-    """Cilium's in small, packed by a real helm."""
+def chart(folder: Path, agent: Image, helm: Path, more: str = "") -> Path:
+    """Cilium's in small, packed by a real helm. more: lines of its values.yaml."""
     (folder / "cilium/templates").mkdir(parents=True)
     told = {
         "apiVersion": "v2",
@@ -99,10 +104,25 @@ def chart(folder: Path, agent: Image, helm: Path) -> Path:
         "kubeVersion": ">= 1.21.0-0",
     }
     (folder / "cilium/Chart.yaml").write_text(json.dumps(told))
-    (folder / "cilium/values.yaml").write_text("envoy: {enabled: true}\n")
+    (folder / "cilium/values.yaml").write_text(f"envoy: {{enabled: true}}\n{more}")
     (folder / "cilium/templates/all.yaml").write_text(TEMPLATE.replace("CILIUM", agent.top))
     run(str(helm), "package", str(folder / "cilium"), "--destination", str(folder))
     return folder / "cilium-1.20.5.tgz"
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The address at which the folder answers."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            """Nothing to say."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
 
 
 def repository(folder: Path) -> str:

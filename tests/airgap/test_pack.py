@@ -16,7 +16,7 @@ from tests.airgap import lab
 from tests.lab import debian, helm
 from tests.packages import test_airgap as bare
 from tests.packages.test_real import KUBERNETES
-from tests.standins.registry import Registry
+from tests.standins.registry import Registry, image
 
 from caasctl import commands
 
@@ -108,7 +108,8 @@ def test_all_is_there_with_what_it_depends_on(packed: Path) -> None:
 
 
 def test_an_image_that_is_named_by_digest_keeps_it(packed: Path) -> None:
-    names = lab.names_in(packed / "images/quay.io_cilium_cilium_v1.20.5.tar")
+    (path,) = packed.glob("images/quay.io_cilium_cilium_v1.20.5_*.tar")
+    names = lab.names_in(path)
     said = [one["annotations"]["io.containerd.image.name"] for one in names["manifests"]]
     assert said[0] == "quay.io/cilium/cilium:v1.20.5"
     assert said[1] == f"quay.io/cilium/cilium@{names['manifests'][0]['digest']}"
@@ -180,6 +181,49 @@ def test_a_folder_for_a_worker_is_one_that_makes_a_worker(
     session.airgapped(str(out), lambda _: None)
     names = {name for one in session.profile.airgap.images for name in one.names} if session.profile.airgap else {}
     assert "quay.io/cilium/cilium-envoy:v1.36.1" in names
+
+
+def test_an_image_is_fetched_anew_where_its_digest_is_another(
+    made: lab.Lab, server: Registry, packed: Path, tmp_path: Path
+) -> None:
+    """Names in it are what the node's containerd keeps it by: with a stale file it would never have the one that is wanted."""
+    out = tmp_path / "gap"
+    shutil.copytree(packed, out)
+    first, second = image("plugin"), image("newer plugin")
+    tag = "images.invalid/plugin:1"
+    for content, name in ((first, tag), (first, f"{tag}@{first.top}"), (second, f"{tag}@{second.top}"), (second, tag)):
+        server.images["plugin:1"] = content
+        code, said = pack(made, server, out, "--set", f"containerd.sandboxImage={name}")
+        assert code == 0, said
+        entry = next(one for one in json.loads((out / "airgap.json").read_text())["entries"] if one["name"] == name)
+        index = lab.names_in(out / entry["path"])["manifests"]
+        assert [one["annotations"]["io.containerd.image.name"] for one in index] == entry["names"]
+        assert {one["digest"] for one in index} == {content.top}
+        assert len([*(out / "images").glob("images.invalid_plugin*")]) == 1
+    del server.images["plugin:1"]
+
+
+def test_a_chart_of_another_source_is_fetched_anew(
+    made: lab.Lab, server: Registry, packed: Path, tmp_path: Path
+) -> None:
+    """Both are cilium 1.20.5."""
+    out, charts = tmp_path / "gap", tmp_path / "charts"
+    shutil.copytree(packed, out)
+    for name in ("a", "b"):
+        lab.chart(charts / name, made.images["cilium/cilium:v1.20.5"], helm.fetch(), f"# of {name}\n")
+        lab.run(str(helm.fetch()), "repo", "index", str(charts / name))
+    with lab.served(charts) as url:
+        for name in ("a", "b"):
+            more = ("--set", f"cilium.repository={url}/{name}", "--set", "cilium.chart=cilium")
+            code, said = pack(made, server, out, *more)
+            assert code == 0, said
+            entry = next(
+                one for one in json.loads((out / "airgap.json").read_text())["entries"] if one["kind"] == "chart"
+            )
+            assert (out / entry["path"]).read_bytes() == (charts / name / "cilium-1.20.5.tgz").read_bytes()
+    code, said = pack(made, server, out)
+    assert code == 0, said
+    assert [one.read_bytes() for one in (out / "charts").iterdir()] == [made.chart.read_bytes()]
 
 
 def test_what_fails_is_told_and_the_rest_stays(made: lab.Lab, server: Registry, packed: Path, tmp_path: Path) -> None:

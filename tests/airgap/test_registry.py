@@ -12,6 +12,7 @@ from tests.standins.registry import Registry, image
 
 from caasctl.airgap import registry
 from caasctl.airgap.archive import archive
+from caasctl.airgap.directory import is_inside
 from caasctl.host import LiveHost
 from caasctl.model import CaasError
 from caasctl.syntax import image_name
@@ -88,6 +89,22 @@ def test_a_mirror_that_is_down_is_told_by_name(tmp_path: Path) -> None:
         fetched(gone, tmp_path)
     assert "connection refused" in refused.value.cause
     assert "spec.containerd.registries" in refused.value.fix
+
+
+def test_no_two_contents_share_a_file() -> None:
+    """Neither what a tag stood for before it was pinned to a digest, nor two digests of one tag."""
+    other = f"sha256:{'0' * 64}"
+    names = (
+        "quay.io/c/c:v1",
+        f"quay.io/c/c:v1@{IMAGE.top}",
+        f"quay.io/c/c:v1@{other}",
+        f"quay.io/c/c@{other}",
+        "quay.io/c/c:v2",
+    )
+    files = [found.file_name for name in names if (found := image_name.parse(name))]
+    assert len(set(files)) == len(names)
+    assert files[0] == "quay.io_c_c_v1.tar"
+    assert all(is_inside(name) for name in files)
 
 
 @pytest.mark.parametrize(

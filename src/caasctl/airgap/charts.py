@@ -15,6 +15,7 @@ from caasctl.syntax.digests import sha256
 
 _IMAGE = re.compile(r"""^[ -]*image: *["']?([^\s"',}\]]+)""", re.MULTILINE)
 _PULL_S, _TEMPLATE_S = 300.0, 60.0
+_TOLD = 12  # digits, which tell sources apart
 
 
 def chart_of(profile: NodeProfile) -> Chart:
@@ -22,11 +23,17 @@ def chart_of(profile: NodeProfile) -> Chart:
     return Chart(cilium.chart, cilium.repository, cilium.version.removeprefix("v"))
 
 
+def file_name(chart: Chart) -> str:
+    """Of another source another one, where both call themselves by the same version."""
+    return f"cilium-{chart.version}-{sha256(f'{chart.repository} {chart.name}')[:_TOLD]}.tgz"
+
+
 def pull(host: LiveHost, chart: Chart, folder: str) -> str:
     """The path of the chart's file, in a folder of ours. Raises CaasError."""
     chart.refuse_password()
     if chart.local and chart.name.endswith(".tgz"):
         return chart.name
+    host.write(f"{folder}/none", b"")  # helm makes no folder
     verb = ("package", chart.name) if chart.local else ("pull", *chart.argv)
     host.execute("helm", *verb, "--destination", folder, timeout_s=_PULL_S, direct=())
     made = [name for name in host.list(folder) or () if name.endswith(".tgz")]

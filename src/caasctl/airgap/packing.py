@@ -156,9 +156,9 @@ class Packing:
     def _chart(self) -> tuple[str, ...] | None:
         """Returns the images that the chart names; None where that cannot be told."""
         chart = charts.chart_of(self._profile)
-        path, work = f"{CHARTS}/cilium-{chart.version}.tgz", f"{self._out}{self._work}"
+        path, work = f"{CHARTS}/{charts.file_name(chart)}", f"{self._out}{self._work}"
         with self._told():
-            if not self._is_there(path):
+            if chart.local or not self._is_there(path):
                 self._step(f"chart: cilium {chart.version}")
                 self._store(path, self._host.blocks(charts.pull(self._host, chart, f"{work}/chart")))
             self._entries.append(Entry(CHART, "cilium", path, chart.version))
@@ -182,25 +182,21 @@ class Packing:
                 fix="correct it in the profile",
             )
         path = f"{IMAGES}/{image.file_name}"
-        if not self._is_there(path):
+        if not self._had_names(path, image.names) or not self._is_there(path):
             self._step(f"image: {item.name}")
-            found = registry.find(image, self._target.architecture, self._sources(image))
+            found = registry.find(
+                image,
+                self._target.architecture,
+                registry.sources(self._host, self._profile.spec.containerd.registries, image),
+            )
             self._room(found.size)
             self._store(path, archive(found))
         self._entries.append(Entry(IMAGE, item.name, path, names=image.names))
 
-    def _sources(self, image: image_name.Image) -> tuple[registry.Source, ...]:
-        """The profile's mirrors, then the registry itself."""
-        named = self._profile.spec.containerd.registries
-        spec = named.get(image.registry) or named.get("_default")
-        ca = (self._host.read(spec.ca) or "") if spec and spec.ca else ""
-        mirrors = spec.mirrors if spec else ()
-        whole = bool(spec and spec.overridePath)
-        bases = tuple(
-            one.rstrip("/") if whole or one.rstrip("/").endswith("/v2") else f"{one.rstrip('/')}/v2" for one in mirrors
-        )
-        return (*(registry.Source(base, ca, image.registry) for base in bases),
-                registry.Source(f"https://{image.host}/v2", ca if spec and not mirrors else ""))  # fmt: skip
+    def _had_names(self, path: str, names: tuple[str, ...]) -> bool:
+        """Whether a file is for just these names, as far as the manifest of an earlier run tells: they are written into it."""
+        there = self._before.of(IMAGE) if self._before else ()
+        return all(entry.names == names for entry in there if entry.path == path)
 
     def _of_before(self) -> Manifest | None:
         """What an earlier run left, for this same target."""
@@ -214,6 +210,8 @@ class Packing:
             here.codename or here.version_id,
             self._target.architecture,
         )
+        if found.architecture != self._target.architecture:  # the names of images are the same for all
+            self._sums = {path: digest for path, digest in self._sums.items() if not path.startswith(f"{IMAGES}/")}
         return found if same else None
 
     # -- what is kept, and what is told -----------------------------------------------------------------------------

@@ -17,6 +17,8 @@ from caasctl import remote
 from caasctl.formats import FormatError, parse_json
 from caasctl.frozen import dataclass
 from caasctl.model import CaasError
+from caasctl.profile_packages import RegistrySpec
+from caasctl.protocol import Reader
 from caasctl.syntax.image_name import Image
 
 _INDEXES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
@@ -93,6 +95,17 @@ class Source:
         except (OSError, ValueError, FormatError) as error:
             raise _refused(url, _UNAUTHORIZED) from error
         self._token = str(said.get("token") or said.get("access_token") or "") if isinstance(said, dict) else ""
+
+
+def sources(host: Reader, registries: Mapping[str, RegistrySpec], image: Image) -> tuple[Source, ...]:
+    """The profile's mirrors, then the registry itself. Raises Unreadable."""
+    spec = registries.get(image.registry) or registries.get("_default")
+    ca = (host.read(spec.ca) or "") if spec and spec.ca else ""
+    mirrors = tuple(one.rstrip("/") for one in spec.mirrors) if spec else ()
+    whole = bool(spec and spec.overridePath)
+    bases = (one if whole or one.endswith("/v2") else f"{one}/v2" for one in mirrors)
+    own = Source(f"https://{image.host}/v2", ca if spec and not mirrors else "")
+    return (*(Source(base, ca, image.registry) for base in bases), own)
 
 
 def find(image: Image, architecture: str, sources: tuple[Source, ...]) -> Found:

@@ -40,7 +40,11 @@ class Image:
 
     @property
     def file_name(self) -> str:
-        return re.sub(r"[^A-Za-z0-9.-]+", "_", self.names[0].replace("@sha256:", "_")) + ".tar"
+        """Of another digest another one: what is kept by it is the same image."""
+        name = "_".join(
+            (self.names[0].partition("@")[0], *([self.digest.removeprefix("sha256:")] if self.digest else []))
+        )
+        return re.sub(r"[^A-Za-z0-9.-]+", "_", name) + ".tar"
 
 
 def parse(text: str) -> Image | None:
