@@ -111,12 +111,17 @@ def test_preferences_without_caasctl_s_own(tmp_path: Path) -> None:
 def test_apt_is_asked_for_offers_only_where_no_containerd_is_there(tmp_path: Path) -> None:
     class Offering(LiveHost):
         def query(self, *argv: str, timeout_s: float = 5.0) -> Completed:
-            return Completed(argv, 0, "containerd | 1.7.24~ds1-6 | http://a trixie/main amd64 Packages\n")
+            if argv[1] == "policy":
+                return Completed(argv, 0, "containerd:\n  Installed: (none)\n  Candidate: 1.7.24~ds1-6\n")
+            rows = (("2.1.4~bpo13+1", "trixie-backports"), ("1.7.24~ds1-6", "trixie"))
+            return Completed(
+                argv, 0, "".join(f"containerd | {v} | http://a {s}/main amd64 Packages\n" for v, s in rows)
+            )
 
     host = Offering(str(tmp_path))
     assert OFFERS(host) == AptOffers()  # nothing was fetched
     plant(tmp_path, {"/var/lib/apt/lists/x_InRelease": ""})
-    assert OFFERS(host) == AptOffers({"containerd": ("1.7.24~ds1-6",)})
+    assert OFFERS(host) == AptOffers({"containerd": ("1.7.24~ds1-6", "2.1.4~bpo13+1")})
     plant(tmp_path, {"/usr/bin/containerd": ""})
     (tmp_path / "usr/bin/containerd").chmod(0o755)
     assert OFFERS(host) == AptOffers()

@@ -84,6 +84,20 @@ def repository(folder: Path, *, versions: tuple[str, ...] = VERSIONS, extra: str
     return sign(folder)
 
 
+def backports(folder: Path, versions: dict[str, str]) -> None:
+    """A flat repository as Debian's backports are: apt takes of it only what is asked for. versions: of stand-ins, by name."""
+    folder.mkdir()
+    for name, version in versions.items():
+        package(folder, name, version, "", f"usr/sbin/{name}")
+    text = run("dpkg-scanpackages", "--multiversion", ".", cwd=folder)
+    (folder / "Packages").write_text(text)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    (folder / "Release").write_text(
+        "Origin: stand-in\nSuite: backports\nDate: Thu, 26 Nov 2026 00:00:00 UTC\nNotAutomatic: yes\nButAutomaticUpgrades: yes\n"
+        f"SHA256:\n {digest} {len(text.encode())} Packages\n"
+    )
+
+
 def package(folder: Path, name: str, version: str, depends: str = "", path: str = "", extra: str = "") -> None:
     """A package that installs one program which says its version, and calls itself a stand-in."""
     root = folder / "build" / name

@@ -247,6 +247,18 @@ def full() -> dict[str, Any]:
     return {"before": before, "first": first, "again": init_node("--yes"), "after": state()}
 
 
+def backports() -> dict[str, Any]:
+    """A newer containerd in a suite that apt takes nothing from by itself; then it is asked for by its version; then it is pinned."""
+    Path("/etc/apt/sources.list.d/backports.list").write_text("deb [trusted=yes] file:/srv/k8s/backports ./\n")
+    plain, after = init_node("--yes"), state()
+    undone = caasctl("undo", "--yes")
+    named = init_node("--yes", packages__containerd__version="1.7.24")
+    found = {"plain": plain, "after": after, "undone": undone, "named": named, "then": state()}
+    caasctl("undo", "--yes")
+    Path("/etc/apt/preferences.d/mine").write_text("Package: runc\nPin: version 9*\nPin-Priority: 990\n")
+    return {**found, "plan": init_node("--dry-run"), "pinned": init_node("--yes"), "last": state()}
+
+
 CASES: dict[str, Callable[[], dict[str, Any]]] = {
     "converge": converge,
     "removal": removal,
@@ -254,6 +266,7 @@ CASES: dict[str, Callable[[], dict[str, Any]]] = {
     "needed": needed,
     "cut-short": cut_short,
     "there": there,
+    "backports": backports,
     "busy": busy,
     "given-up": given_up,
     "full": full,

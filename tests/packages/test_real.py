@@ -83,6 +83,24 @@ def test_undo_gives_back_the_old_packages(converged: dict[str, Any]) -> None:
     assert converged["back"] == converged["before"]
 
 
+def test_a_newer_package_that_apt_itself_would_not_take_is_not_taken(tmp_path: Path) -> None:
+    """Backports are for who asks for them, and pins are the user's word; NAME=VERSION goes over both."""
+    (tmp_path / "fingerprint").write_text(apt_node.repository(tmp_path))
+    apt_node.backports(tmp_path / "backports", {"containerd": "1.7.24-1~bpo12+1", "runc": "9.1-1~bpo12+1"})
+    found = drive("backports", tmp_path)
+    assert found["plain"]["rc"] == 0, found["plain"]
+    there = found["after"]["packages"]
+    assert there["containerd"].startswith("1.6.20"), there["containerd"]
+    assert there["runc"].startswith("1.1.5"), there["runc"]
+    assert found["undone"]["rc"] == 0, found["undone"]
+    assert found["named"]["rc"] == 0, found["named"]
+    assert found["then"]["packages"]["containerd"] == "1.7.24-1~bpo12+1 installed"
+    assert found["then"]["packages"]["kubelet"] == "1.36.4-1.1 installed"
+    assert "runc 9.1-1~bpo12+1" in " ".join(found["plan"]["out"].split())
+    assert found["last"]["packages"]["runc"] == "9.1-1~bpo12+1 installed"
+    assert found["last"]["packages"]["containerd"].startswith("1.6.20")
+
+
 def test_an_interrupted_installation_is_finished(repository: Path) -> None:
     found = drive("killed", repository)
     assert found["half"], "the kill came too late to prove anything"

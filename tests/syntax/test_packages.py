@@ -65,6 +65,37 @@ def test_what_is_on_offer_and_from_where() -> None:
     assert apt.madison("") == {}
 
 
+POLICY = """\
+containerd:
+  Installed: (none)
+  Candidate: 1.6.20~ds1-1
+  Version table:
+     1.7.24-1~bpo12+1 100
+        100 file:/srv/backports ./ Packages
+     1.6.20~ds1-1 500
+        500 file:/srv/debian bookworm/main amd64 Packages
+runc:
+  Installed: (none)
+  Candidate: (none)
+  Version table:
+     1.1.5 -1
+        500 file:/srv/debian bookworm/main amd64 Packages
+kubelet:
+  Installed: 1.36.9-1.1
+  Candidate: 1.36.9-1.1
+"""
+
+
+def test_what_apt_would_take_comes_first() -> None:
+    rows = (("containerd", "1.7.24-1~bpo12+1"), ("containerd", "1.6.20~ds1-1"), ("containerd", "1.6.20~ds1-1"),
+            ("runc", "1.1.5"), ("kubelet", "1.36.4-1.1"))  # fmt: skip
+    said = "".join(f" {name} | {version} | file:/srv ./ Packages\n" for name, version in rows)
+    newest = {"containerd": ("1.7.24-1~bpo12+1", "1.6.20~ds1-1"), "runc": ("1.1.5",), "kubelet": ("1.36.4-1.1",)}
+    assert apt.offered(said, "") == newest
+    assert apt.offered(said, POLICY) == newest | {"containerd": ("1.6.20~ds1-1", "1.7.24-1~bpo12+1")}
+    assert apt.offered("", POLICY) == {}
+
+
 def test_what_apt_would_do() -> None:
     found = apt.simulation(SIMULATED)
     assert [(step.name, step.version) for step in found.install] == [("runc", "1.1.5+ds1-1")]

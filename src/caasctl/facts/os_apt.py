@@ -79,7 +79,7 @@ class AptPins:
 
 @dataclass(frozen=True)
 class AptOffers:
-    """Versions of containerd's packages in apt's lists, the newest first; only where no containerd is there."""
+    """Versions of containerd's packages in apt's lists, first what apt itself would take, then the newest; only where no containerd is there."""
 
     versions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -178,9 +178,8 @@ def read_offers(host: Reader) -> AptOffers:
     """Apt's lists are packed, and only apt knows which of them count: a host with a containerd is not asked."""
     if programs(host, "containerd") or not host.list(LISTS):
         return AptOffers()
-    said = host.query("apt-cache", "madison", *_RUNTIMES, timeout_s=10)
-    found = apt.madison(said.stdout)
-    return AptOffers({name: tuple(dict.fromkeys(version for version, _ in each)) for name, each in found.items()})
+    said = (host.query("apt-cache", verb, *_RUNTIMES, timeout_s=10).stdout for verb in ("madison", "policy"))
+    return AptOffers(apt.offered(*said))
 
 
 PROBES: tuple[Probe, ...] = (

@@ -39,12 +39,14 @@ def only(folder: str) -> tuple[str, ...]:
 
 
 def offer(host: Reader, packages: Iterable[Package], folder: str = "") -> Offer:
-    """What apt's lists have of the packages, the newest that fits of each. Raises Unreadable."""
+    """What apt's lists have of the packages: of each what apt itself would take, or else the newest that fits. Raises Unreadable."""
     listed = tuple(packages)
-    known = apt.madison(
-        host.query("apt-cache", *only(folder), "madison", *(p.name for p in listed), timeout_s=_LOOK_S).stdout
+    names = tuple(package.name for package in listed)
+    said = (
+        host.query("apt-cache", *only(folder), verb, *names, timeout_s=_LOOK_S).stdout for verb in ("madison", "policy")
     )
-    versions = {package.name: tuple(dict.fromkeys(v for v, _ in known.get(package.name, ()))) for package in listed}
+    known = apt.offered(*said)
+    versions = {name: known.get(name, ()) for name in names}
     fitting = {package.name: [v for v in versions[package.name] if package.fits(v)] for package in listed}
     return Offer(
         {name: found[0] for name, found in fitting.items() if found},

@@ -17,6 +17,7 @@ _GONE = ("not-installed", "config-files")
 _FIELD = re.compile(r"^(Status|Version): (.*)$", re.MULTILINE)
 _STEP = re.compile(r"^(Inst|Remv|Purg) (\S+)(?: \[([^\]]*)\])?(?: \((\S+) ([^)]*)\))?", re.MULTILINE)
 _KEPT = re.compile(r"^dpkg: error processing package (\S+?)(?::\w+)? \(--purge\):$", re.MULTILINE)
+_CANDIDATE = re.compile(r"^(\S+):\n  Installed: .*\n  Candidate: (.*)$", re.MULTILINE)
 _DOWN = re.compile(r"^The following packages will be DOWNGRADED:\n((?: .*\n)+)", re.MULTILINE)
 
 
@@ -70,6 +71,19 @@ def madison(text: str) -> dict[str, tuple[tuple[str, str], ...]]:
         if version and where and not where.endswith("Sources"):
             found.setdefault(name, []).append((version, where.removesuffix(" Packages")))
     return {name: tuple(versions) for name, versions in found.items()}
+
+
+def offered(madison_said: str, policy_said: str) -> dict[str, tuple[str, ...]]:
+    """Name -> versions on offer: first the one that apt itself would take, by its pins, then the newest. By NAME=VERSION it takes any.
+
+    policy_said: of `apt-cache policy NAME…`.
+    """
+    chosen = dict(_CANDIDATE.findall(policy_said))
+    found = {}
+    for name, each in madison(madison_said).items():
+        versions = dict.fromkeys(version for version, _ in each)
+        found[name] = tuple(sorted(versions, key=lambda version: version != chosen.get(name)))
+    return found
 
 
 def simulation(text: str) -> Simulation:
