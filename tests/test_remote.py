@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -34,7 +35,7 @@ except CaasError as error:
 
 
 class Mirror(BaseHTTPRequestHandler):
-    """/file: whole. /moved: elsewhere on this server. /plain: to a place without TLS. /short: it ends too early."""
+    """/file: whole. /moved: elsewhere on this server. /away: on another. /plain: to a place without TLS. /short: it ends too early."""
 
     def do_GET(self) -> None:
         if self.path in ("/file", "/short", "/kata-go-static-4.1.0-amd64.tar.xz"):
@@ -43,9 +44,10 @@ class Mirror(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data[: len(data) // 2] if self.path == "/short" else data)
-        elif self.path in ("/moved", "/plain"):
+        elif self.path in ("/moved", "/away", "/plain"):
+            to = {"/moved": "/file", "/plain": "http://127.0.0.1:1/file?token=x", "/away": self.server.elsewhere}  # type: ignore[attr-defined]
             self.send_response(302)
-            self.send_header("Location", "/file" if self.path == "/moved" else "http://127.0.0.1:1/file?token=x")
+            self.send_header("Location", to[self.path])
             self.end_headers()
         else:
             self.send_error(404)
@@ -56,13 +58,20 @@ class Mirror(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def mirror(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    folder = tmp_path_factory.mktemp("mirror")
+    with serving(tmp_path_factory.mktemp("mirror")) as found:
+        yield found
+
+
+@contextmanager
+def serving(folder: Path, elsewhere: str = "") -> Iterator[tuple[str, Path]]:
+    """The address of a mirror, and the certificate of its own authority."""
     ca = Authority.make(folder / "ca")
     certificate, key = ca.issue("mirror", "IP:127.0.0.1")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Mirror)
     server.tarball = kata.PACKS["xz"](kata.tar(kata.release()))  # type: ignore[attr-defined]
+    server.elsewhere = elsewhere  # type: ignore[attr-defined]
     server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"https://127.0.0.1:{server.server_address[1]}", folder / "ca/ca.crt"
@@ -113,6 +122,28 @@ def test_the_proxy_of_the_environment_is_asked(mirror: tuple[str, Path]) -> None
     url, ca = mirror
     assert "connection refused" in run(FETCH, ca, f"{url}/file", HTTPS_PROXY="http://127.0.0.1:1")
     assert "downloading: 100 %" in run(FETCH, ca, f"{url}/file", HTTPS_PROXY="http://127.0.0.1:1", NO_PROXY="127.0.0.1")
+
+
+ASK = """
+import sys
+from pathlib import Path
+from caasctl import remote
+try:
+    with remote.asked(sys.argv[1], {}, ca=Path(sys.argv[2]).read_text() if sys.argv[2] else "") as reply:
+        print(reply.status, sum(map(len, reply.blocks)))
+except OSError as error:
+    print(remote.words(error))
+"""
+
+
+def test_the_ca_of_a_mirror_is_taken_beside_the_systems(mirror: tuple[str, Path], tmp_path: Path) -> None:
+    """It leads to storage with a public certificate, as registries do with what is large."""
+    public, systems = mirror
+    with serving(tmp_path / "own", f"{public}/file") as (url, own):
+        assert run(ASK, systems, f"{url}/away", str(own)) == f"200 {len(DATA)}\n"
+        assert run(ASK, systems, f"{public}/file", str(own)) == f"200 {len(DATA)}\n"
+        assert "certificate" in run(ASK, systems, f"{url}/file", "")
+        assert "certificate" in run(ASK, own, f"{url}/away", "")
 
 
 INSTALL = """

@@ -218,8 +218,8 @@ class Reply:
 
 @contextmanager
 def asked(url: str, headers: Mapping[str, str], *, ca: str = "") -> Iterator[Reply]:
-    """One GET, of any status, through the proxies of the environment; led on, but not from https to http. ca: PEM, "" for the
-    system's. What is told as Authorization goes to the host of `url` alone. Raises OSError, ValueError.
+    """One GET, of any status, through the proxies of the environment; led on, but not from https to http. ca: PEM, beside
+    the system's. What is told as Authorization goes to the host of `url` alone. Raises OSError, ValueError.
     """
     import http.client  # noqa: PLC0415 - as above
     import ssl  # noqa: PLC0415
@@ -234,7 +234,9 @@ def asked(url: str, headers: Mapping[str, str], *, ca: str = "") -> Iterator[Rep
     one = request.Request(url, headers={"User-Agent": "caasctl"})  # noqa: S310 - the profile allows no other schemes
     for name, value in headers.items():
         (one.add_unredirected_header if name == "Authorization" else one.add_header)(name, value)
-    context = ssl.create_default_context(cadata=ca or None)
+    context = ssl.create_default_context()
+    if ca:
+        context.load_verify_locations(cadata=ca)
     try:
         answer = request.build_opener(Onwards, request.HTTPSHandler(context=context)).open(one, timeout=_PATIENCE_S)
     except error.HTTPError as refused:

@@ -55,7 +55,7 @@ class Found:
 
 @dataclasses.dataclass
 class Source:
-    """base: address up to and with /v2. ca: PEM, "" for the system's. registry: whom a mirror is asked for."""
+    """base: address up to and with /v2. ca: PEM, beside the system's. registry: whom a mirror is asked for."""
 
     base: str
     ca: str = dataclasses.field(default="", repr=False)
