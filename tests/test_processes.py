@@ -38,7 +38,7 @@ def test_a_command_that_downloads_gets_them_and_what_to_reach_directly() -> None
         ("10.96.0.0/16", ".svc"), HTTPS_PROXY="http://user:secret@proxy:3128", no_proxy="a.example, .svc"
     )
     assert found["HTTPS_PROXY"] == "http://user:secret@proxy:3128"
-    assert found["NO_PROXY"] == "a.example,.svc,10.96.0.0/16"
+    assert found["NO_PROXY"] == found["no_proxy"] == "a.example,.svc,10.96.0.0/16"  # apt knows none in capitals
 
 
 def test_without_a_proxy_nothing_is_said_of_one() -> None:
@@ -49,6 +49,8 @@ def test_the_profile_s_proxies_are_used_where_caasctl_was_started_with_none() ->
     found = environment((".svc",), THROUGH)
     assert (found["https_proxy"], found["NO_PROXY"]) == ("http://user:secret@theirs:3128", ".corp,.svc")
     assert "HTTPS_PROXY" not in found
+    both = environment((".svc",), THROUGH, NO_PROXY="a.example")
+    assert both["NO_PROXY"] == "a.example,.corp,.svc"
     given = environment((".svc",), THROUGH, HTTPS_PROXY="http://mine:1")
     assert (given["HTTPS_PROXY"], given.get("https_proxy"), given["NO_PROXY"]) == ("http://mine:1", None, ".svc")
     assert "https_proxy" not in environment(None, THROUGH)

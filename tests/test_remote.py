@@ -7,6 +7,7 @@ import os
 import ssl
 import subprocess
 import sys
+import textwrap
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -119,11 +120,44 @@ def test_a_server_that_nobody_vouches_for_and_one_that_is_not_there(mirror: tupl
 
 
 def test_the_proxy_of_the_environment_is_asked(mirror: tuple[str, Path]) -> None:
-    url, ca = mirror
-    assert "connection refused" in run(FETCH, ca, f"{url}/file", HTTPS_PROXY="http://127.0.0.1:1")
-    assert "downloading: 100 %" in run(FETCH, ca, f"{url}/file", HTTPS_PROXY="http://127.0.0.1:1", NO_PROXY="127.0.0.1")
+    _, ca = mirror
+    assert "connection refused" in run(FETCH, ca, "https://mirror.invalid/file", HTTPS_PROXY="http://127.0.0.1:1")
 
 
+@pytest.mark.parametrize(
+    ("place", "around", "direct"),
+    [
+        ("mirror.invalid", "*.invalid", True),
+        ("mirror.invalid", "a.example, .invalid", True),
+        ("mirror.invalid:5000", "mirror.invalid:5000", True),
+        ("mirror.invalid", "mirror.invalid:5000", False),
+        ("0.0.0.0:{}", "0.0.0.0/8", True),  # on Linux the way to this machine that is no loopback address
+        ("0.0.0.0:{}", "192.0.2.0/24", False),
+        ("127.0.0.1:{}", "", True),
+    ],
+)
+def test_what_is_reached_without_the_proxy(mirror: tuple[str, Path], place: str, around: str, *, direct: bool) -> None:
+    """As containerd and helm reach it."""
+    url = f"https://{place.format(mirror[0].rpartition(':')[2])}/file"
+    for script, upper in ((FETCH, True), (ASK, False)):
+        told = {"HTTPS_PROXY": "http://127.0.0.1:1", "NO_PROXY": around}
+        told = told if upper else {name.lower(): value for name, value in told.items()}
+        said = run(script, mirror[1], url, "", **told)
+        assert ("connection refused" in said) != direct, said
+
+
+def test_the_proxies_of_a_profile_leave_out_its_ranges(mirror: tuple[str, Path]) -> None:
+    url = f"https://0.0.0.0:{mirror[0].rpartition(':')[2]}/file"
+    for around, more in (("0.0.0.0/8", {}), ("0.0.0.0/8", {"NO_PROXY": "a.example"}), ("10.0.0.0/8", {})):
+        said = run(THROUGH.replace("AROUND", around) + textwrap.indent(ASK, "    "), mirror[1], url, "", **more)
+        assert ("connection refused" in said) == (around != "0.0.0.0/8"), said
+
+
+THROUGH = """
+from caasctl.host.processes import through
+from caasctl.profile_packages import ProxySpec
+with through(ProxySpec(https="http://127.0.0.1:1", noProxy=("AROUND",))):
+"""
 ASK = """
 import sys
 from pathlib import Path

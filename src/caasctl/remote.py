@@ -13,11 +13,14 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 from caasctl.frozen import dataclass
+from caasctl.host.processes import around
 from caasctl.model import CaasError
+from caasctl.syntax.no_proxy import goes_direct
 
 if TYPE_CHECKING:
     import http.client
     import ssl
+    import urllib.request
 
 MAX_BYTES = 1 << 20  # a ConfigMap's own limit
 _STEP_S = 5.0  # of the deadline, for one connect or one read
@@ -190,21 +193,32 @@ def download(url: str, say: Callable[[str], None], setting: str = "spec.kata.sou
     """
     from urllib import request  # noqa: PLC0415 - 30 ms, only where something is fetched
 
-    class OnlyTls(request.HTTPRedirectHandler):
-        """Releases are served from elsewhere; a place without TLS is none."""
-
-        def redirect_request(self, req, fp, code, msg, headers, newurl):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-            if not newurl.startswith("https://"):
-                raise ValueError(f"it leads on to {newurl.partition('?')[0]}, which is not https")
-            return super().redirect_request(req, fp, code, msg, headers, newurl)
-
     asked = request.Request(url, headers={"User-Agent": "caasctl"})  # noqa: S310 - the profile allows https only
     try:
-        with request.build_opener(OnlyTls).open(asked, timeout=_PATIENCE_S) as answer:
+        with _opener().open(asked, timeout=_PATIENCE_S) as answer:
             yield from _told(answer, int(answer.headers.get("Content-Length") or 0), say)
     except (OSError, ValueError) as error:
         under = getattr(error, "reason", None)  # of URLError
         raise _not_fetched(url, under if isinstance(under, Exception) else error, setting) from error
+
+
+def _opener(*handlers: urllib.request.BaseHandler) -> urllib.request.OpenerDirector:
+    """Through the proxies of the environment, but for what its NO_PROXY names: urllib's own look knows no ranges. Led on, as
+    releases and images are served from elsewhere, but not to a place without TLS.
+    """
+    from urllib import request  # noqa: PLC0415 - as above
+
+    class Proxies(request.ProxyHandler):
+        def proxy_open(self, req, proxy, type):  # type: ignore[no-untyped-def]  # noqa: A002, ANN001, ANN202 - urllib's names
+            return None if goes_direct(req.full_url, around()) else super().proxy_open(req, proxy, type)
+
+    class Onwards(request.HTTPRedirectHandler):
+        def redirect_request(self, req, fp, code, msg, headers, newurl):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+            if req.full_url.startswith("https://") and not newurl.startswith("https://"):
+                raise ValueError(f"it leads on to {newurl.partition('?')[0]}, which is not https")
+            return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+    return request.build_opener(Proxies, Onwards, *handlers)
 
 
 @dataclass(frozen=True)
@@ -225,12 +239,6 @@ def asked(url: str, headers: Mapping[str, str], *, ca: str = "") -> Iterator[Rep
     import ssl  # noqa: PLC0415
     from urllib import error, request  # noqa: PLC0415
 
-    class Onwards(request.HTTPRedirectHandler):
-        def redirect_request(self, req, fp, code, msg, headers, newurl):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-            if req.full_url.startswith("https://") and not newurl.startswith("https://"):
-                raise ValueError(f"it leads on to {newurl.partition('?')[0]}, which is not https")
-            return super().redirect_request(req, fp, code, msg, headers, newurl)
-
     one = request.Request(url, headers={"User-Agent": "caasctl"})  # noqa: S310 - the profile allows no other schemes
     for name, value in headers.items():
         (one.add_unredirected_header if name == "Authorization" else one.add_header)(name, value)
@@ -238,7 +246,7 @@ def asked(url: str, headers: Mapping[str, str], *, ca: str = "") -> Iterator[Rep
     if ca:
         context.load_verify_locations(cadata=ca)
     try:
-        answer = request.build_opener(Onwards, request.HTTPSHandler(context=context)).open(one, timeout=_PATIENCE_S)
+        answer = _opener(request.HTTPSHandler(context=context)).open(one, timeout=_PATIENCE_S)
     except error.HTTPError as refused:
         answer = refused
     except error.URLError as failed:

@@ -56,9 +56,14 @@ def proxied(direct: tuple[str, ...]) -> dict[str, str]:
     given = {name: os.environ[name] for name in _PROXIES if os.environ.get(name)}
     if not given:
         return {}
-    around = (os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or "").split(",")
-    around = [name.strip() for name in around if name.strip()]
-    return {**given, "NO_PROXY": ",".join(dict.fromkeys((*around, *direct)))}
+    told = ",".join(dict.fromkeys((*around(), *direct)))
+    return {**given, "NO_PROXY": told, "no_proxy": told}  # apt knows none in capitals
+
+
+def around() -> tuple[str, ...]:
+    """What NO_PROXY of this process names: hosts, networks and domains that are reached without a proxy."""
+    told = ",".join(os.environ.get(name, "") for name in ("NO_PROXY", "no_proxy"))
+    return tuple(dict.fromkeys(name.strip() for name in told.split(",") if name.strip()))
 
 
 @contextmanager
