@@ -84,6 +84,7 @@ from caasctl.model import Check
 
 CHECKS: tuple[Check, ...] = (
     *os.CHECKS,
+    *os_made_by.CHECKS,
     *os_settings.CHECKS,
     *os_system.CHECKS,
     *os_upgrades.CHECKS,
@@ -153,7 +154,6 @@ DOCTOR_CHECKS: tuple[Check, ...] = (
     *network_places.CHECKS,
     *gpu_injectors.CHECKS,
     *os_clock.CHECKS,
-    *os_made_by.CHECKS,
 )
 # Of files that doctor is given, most telling first; without such files they yield nothing.
 FILE_CHECKS: tuple[Check, ...] = (

@@ -71,6 +71,7 @@ from caasctl.protocol import Probe
 PROBES: tuple[Probe, ...] = (
     *os.PROBES,
     *os_clock.PROBES,
+    *made_by.PROBES,
     *os_swap.PROBES,
     *os_sysctl.PROBES,
     *os_system.PROBES,
@@ -132,7 +133,6 @@ DOCTOR_PROBES: tuple[Probe, ...] = (
     *kubernetes_containers.PROBES,
     *os_services.PROBES,
     *os_clock_hardware.PROBES,
-    *made_by.PROBES,
     *kubernetes_readyz.PROBES,
     *kubernetes_static_pods.PROBES,
     *cilium_status.PROBES,
