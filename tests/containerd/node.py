@@ -207,6 +207,7 @@ def imported(_case: str) -> dict[str, Any]:
     images.apply(HOST, half)
     whole = images.look(HOST)
     labels = run("ctr", "-n", "k8s.io", "images", "ls").stdout
+    unpinned = _unpinned(images)
     (back,) = images.undo(half).commands
     undone = run(*back).returncode
     Path(files[1].path).write_bytes(Path(files[1].path).read_bytes()[:3000])
@@ -217,7 +218,25 @@ def imported(_case: str) -> dict[str, Any]:
         spoilt = error.problem
     return {"before": getattr(before, "text", None), "half": getattr(half, "text", None), "due": whole != images.target(whole),
             "pinned": labels.count("pinned=pinned"), "names": run("ctr", "-n", "k8s.io", "images", "ls", "-q").stdout.split(),
-            "undone": undone, "spoilt": spoilt}  # fmt: skip
+            "undone": undone, "spoilt": spoilt, **unpinned}  # fmt: skip
+
+
+def _unpinned(images: Images) -> dict[str, Any]:
+    """What a run that died between import and pin leaves, or somebody's own import: pinned by the next, and unpinned by its undo."""
+    name = images.images[0].names[0]
+    run("ctr", "-n", "k8s.io", "images", "label", name, "io.cri-containerd.pinned=")
+    loose = images.look(HOST)
+    images.apply(HOST, loose)
+    pinned = images.look(HOST)
+    undone = [run(*argv).returncode for argv in images.undo(loose).commands]
+    again = images.look(HOST)
+    images.apply(HOST, again)
+    return {
+        "loose": getattr(loose, "text", None),
+        "repaired": pinned == images.target(loose),
+        "unpinned": undone,
+        "same": again == loose,
+    }
 
 
 SCENARIOS = {

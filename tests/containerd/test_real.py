@@ -177,6 +177,8 @@ def test_images_of_an_air_gap_come_once_are_pinned_and_go_again(trees: dict[str,
     assert found["half"].splitlines()[1].startswith("r.invalid/one@sha256:")
     assert not found["due"]
     assert found["pinned"] >= 3
+    assert found["loose"].splitlines()[0] == "r.invalid/one:1 not pinned"
+    assert (found["repaired"], found["unpinned"], found["same"]) == (True, [0], True)
     assert found["undone"] == 0
     assert "r.invalid/one:1" in found["names"]
     assert "r.invalid/two:2" not in found["names"]

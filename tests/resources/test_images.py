@@ -21,6 +21,14 @@ def test_all_are_wanted_whatever_is_there() -> None:
     assert MADE.target(wanted) == wanted
 
 
+def test_what_is_not_pinned_is_due_and_its_undo_takes_the_pin_alone() -> None:
+    now = Known("r/a:1 not pinned\nr/b:1\n")
+    assert MADE.target(now) == Known("r/a:1\nr/b:1\nr/b@sha256:x\n")
+    unpin, remove = MADE.undo(now).commands
+    assert unpin[-3:] == ("label", "r/a:1", "io.cri-containerd.pinned=")
+    assert remove[-2:] == ("rm", "r/b@sha256:x")
+
+
 def test_only_new_ones_go_back() -> None:
     (argv,) = MADE.undo(Known("r/a:1\n")).commands
     assert argv[-3:] == ("rm", "r/b:1", "r/b@sha256:x")
