@@ -226,6 +226,23 @@ def test_a_chart_of_another_source_is_fetched_anew(
     assert [one.read_bytes() for one in (out / "charts").iterdir()] == [made.chart.read_bytes()]
 
 
+def test_a_file_that_cannot_be_fetched_is_told_with_its_own_setting(
+    made: lab.Lab, server: Registry, packed: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "gap"
+    shutil.copytree(packed, out)
+    keys = {"helm": "packages.helm", "kata": "kata", "containerd": "packages.containerd.tarball",
+            "runc": "packages.containerd.runc", "cni-plugins": "packages.containerd.cni"}  # fmt: skip
+    more = ["--set", "packages.containerd.from=tarball"]
+    for name, key in keys.items():
+        file = f"https://127.0.0.1:1/{'kata-go-static-4.1.0-amd64' if name == 'kata' else name}.tar.xz"
+        more += ["--set", f"{key}.source={file}", "--set", f"{key}.sha256={'a' * 64}"]
+    code, said = pack(made, server, out, *more)
+    assert code == FAILED, said
+    for key in keys.values():
+        assert f"give its path as spec.{key}.source" in said, said
+
+
 def test_what_fails_is_told_and_the_rest_stays(made: lab.Lab, server: Registry, packed: Path, tmp_path: Path) -> None:
     out = tmp_path / "gap"
     shutil.copytree(packed, out)

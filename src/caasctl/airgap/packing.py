@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 
@@ -59,7 +59,7 @@ class Packing:
         self._tree.remove_tree(self._work)
         try:
             kubeadm = self._packages(wanted)
-            self._files()
+            self._files({one.name: one.setting for one in wanted.downloads})
             self._images(kubeadm, self._chart())  # of Cilium every node runs pods
         finally:
             self._tree.remove_tree(self._work)
@@ -138,7 +138,8 @@ class Packing:
                 return of_kubeadm(self._host, self._profile, f"{into}/usr/bin/kubeadm")
         return of_kubeadm(self._host, self._profile)
 
-    def _files(self) -> None:
+    def _files(self, settings: Mapping[str, str]) -> None:
+        """settings: of what the packages' part of the profile names."""
         for item in self._of(FILE):
             if item.why_unknown:
                 self.failures.append(lacking.left_out(item))
@@ -147,11 +148,13 @@ class Packing:
             with self._told():
                 if not self._is_there(path, item.sha256):
                     self._step(f"file: {item.name}")
-                    self._store(path, self._fetched(item.source), item.sha256)
+                    self._store(path, self._fetched(item.source, settings.get(item.name, "spec.kata")), item.sha256)
                 self._entries.append(Entry(FILE, item.name, path))
 
-    def _fetched(self, source: str) -> Iterator[bytes]:
-        return remote.download(source, self._host.say) if source.startswith("https://") else self._host.blocks(source)
+    def _fetched(self, source: str, setting: str) -> Iterator[bytes]:
+        if source.startswith("https://"):
+            return remote.download(source, self._host.say, f"{setting}.source")
+        return self._host.blocks(source)
 
     def _chart(self) -> tuple[str, ...] | None:
         """Returns the images that the chart names; None where that cannot be told."""

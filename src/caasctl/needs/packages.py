@@ -189,20 +189,21 @@ def _tools(profile: NodeProfile, by: str) -> tuple[Package, ...]:
 def _downloads(profile: NodeProfile, architecture: str) -> tuple[Download, ...]:
     spec = profile.spec.packages
     found = (
-        [_download("helm", spec.helm, "/usr/local/bin", "helm", f"linux-{architecture}")]
+        [_download("helm", spec.helm, "/usr/local/bin", "helm", f"linux-{architecture}", "helm")]
         if profile.begins_cluster
         else []
     )
     if spec.containerd.from_ == "tarball":
         bin_ = "/usr/local/bin"
-        found.append(_download("containerd", spec.containerd.tarball, bin_, "containerd", "bin"))
-        found.append(_download("runc", spec.containerd.runc, "/usr/local/sbin", "runc", None))
-    found.append(_download("cni-plugins", spec.containerd.cni, "/opt/cni/bin", "/opt/cni/bin/loopback", ""))
+        found.append(_download("containerd", spec.containerd.tarball, bin_, "containerd", "bin", "containerd.tarball"))
+        found.append(_download("runc", spec.containerd.runc, "/usr/local/sbin", "runc", None, "containerd.runc"))
+    loopback = "/opt/cni/bin/loopback"
+    found.append(_download("cni-plugins", spec.containerd.cni, "/opt/cni/bin", loopback, "", "containerd.cni"))
     return tuple(one for one in found if one.source)
 
 
-def _download(name: str, spec: TarballSpec, to: str, program: str, top: str | None) -> Download:
-    return Download(name, spec.source, spec.sha256.lower(), to, program, top)
+def _download(name: str, spec: TarballSpec, to: str, program: str, top: str | None, key: str) -> Download:
+    return Download(name, spec.source, spec.sha256.lower(), to, program, top, f"spec.packages.{key}")
 
 
 def _kubernetes_repository(profile: NodeProfile, by: str) -> Repository:

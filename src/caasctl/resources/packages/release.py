@@ -134,7 +134,7 @@ class Release:
         path = f"{DOWNLOADS}/{self.download.sha256[:12]}"
         host.private_folder("/var/lib/caasctl")
         host.private_folder(DOWNLOADS)
-        host.store(path, remote.download(source, host.say, f"the source of {self.download.name} in spec.packages"))
+        host.store(path, remote.download(source, host.say, f"{self.download.setting}.source"))
         return path
 
     def _program(self, host: Reader, path: str) -> bytes:

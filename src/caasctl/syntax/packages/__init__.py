@@ -29,7 +29,7 @@ class Download:
     """source: a path or an https address. sha256: of that file, in lower case. program: whose presence makes it needless.
 
     to: the folder that its members go to; the file itself, under `program`'s name, where top is None. top: the folder in the
-    tarball whose content is meant, "" for all.
+    tarball whose content is meant, "" for all. setting: the profile's keys are below this one.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Download:
     to: str
     program: str
     top: str | None = ""
+    setting: str = "spec.packages"
 
 
 @dataclass(frozen=True)
