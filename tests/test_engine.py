@@ -447,6 +447,28 @@ def test_undo_leaves_containerd_alone_under_live_pods(host: LiveHost, phase: str
     assert ledger.runs(host) == ("run1",)
 
 
+class Told(Note):
+    """A note whose way back is a command."""
+
+    def undo(self, now: State) -> Undo:
+        return Undo(commands=(("restart", "it"),))
+
+
+class Broken(Told):
+    """One that cannot be made."""
+
+    def apply(self, host: Writer, now: State) -> Outcome:
+        raise CaasError("it breaks")
+
+
+@pytest.mark.parametrize(("resource", "noted"), [(Told("a"), True), (Broken("a"), False), (Note("a"), False)])
+def test_what_was_made_is_noted_where_its_record_is_a_command(
+    host: LiveHost, resource: Resource, *, noted: bool
+) -> None:
+    _run(host, _phase("one", resource))
+    assert ("0001.made" in (host.list("/var/lib/caasctl/runs/run1") or ())) == noted
+
+
 class Cluster(Note):
     """A note whose way back takes something down first."""
 

@@ -55,7 +55,7 @@ def test_an_entry_says_what_was_there_and_what_will_be(host: LiveHost, tmp_path:
     found = entry(host)
     here = (tmp_path / "etc/x").stat()
     assert {key: found[key] for key in ("schemaVersion", "number", "phase", "resource", "kind", "before")} == {
-        "schemaVersion": 3, "number": 1, "phase": "one", "resource": "file:/etc/x", "kind": "file", "before": None}  # fmt: skip
+        "schemaVersion": 4, "number": 1, "phase": "one", "resource": "file:/etc/x", "kind": "file", "before": None}  # fmt: skip
     assert found["files"] == [
         {"path": "/etc/x", "backup": "0001-0.before", "mode": "0640", "secret": False, "wrote": "0001-0.after",
          "sha256Before": digest(b"old"), "uid": here.st_uid, "gid": here.st_gid,
@@ -83,6 +83,18 @@ def test_folders_that_a_change_makes_are_recorded(host: LiveHost) -> None:
     host.write("/etc/there", b"")
     recorded(host, File("/etc/a/b/x", "x"), File("/etc/a/y", "y"))
     assert (entry(host)["folders"], entry(host, 2)["folders"]) == (["/etc/a", "/etc/a/b"], [])
+
+
+def test_a_change_that_only_commands_lead_back_from_is_noted_once_it_is_made(host: LiveHost) -> None:
+    book, unit = ledger.Ledger(host, "run1"), Unit("x.service", enabled=True)
+    made, file = Change("one", unit, Known("disabled"), Known("enabled")), change(File("/etc/x", "new"), host)
+    for each in (made, file):
+        book.record(each)
+        assert f"{book._seq:04d}.made" not in (host.list(f"{ledger.FOLDER}/run1") or ())
+        book.made(each)
+    book.made(made)  # a change that was not recorded: a reboot that is owed again
+    names = [name for name in host.list(f"{ledger.FOLDER}/run1") or () if name.endswith(".made")]
+    assert names == ["0001.made"]
 
 
 # -- closed to others --------------------------------------------------------------------------------------------------
@@ -227,7 +239,7 @@ def test_a_damaged_entry_is_refused_and_its_run_keeps_its_place(host: LiveHost, 
 
 def test_an_entry_of_a_newer_caasctl_is_not_guessed_at(host: LiveHost) -> None:
     recorded(host, File("/etc/x", "new"))
-    newer = dump_json({**entry(host), "schemaVersion": 4}).encode()
+    newer = dump_json({**entry(host), "schemaVersion": 5}).encode()
     host.write(f"{ledger.FOLDER}/run1/0001.json", newer, 0o600)
     with pytest.raises(RefusedError, match="cannot be understood"):
         tuple(ledger.take_back(host, "run1"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
 import os
 import tempfile
 from collections.abc import Callable
@@ -26,6 +27,7 @@ from caasctl.report import undo as told
 from caasctl.resources.files import File, Gone, Transaction
 from caasctl.resources.kernel import SwapOff, Sysctl
 from caasctl.resources.kubeadm.reset import left
+from caasctl.resources.packages import apt_get
 from caasctl.restoring import Step
 from caasctl.syntax import kubeadm
 from caasctl.syntax.packages import apt
@@ -480,6 +482,56 @@ def test_only_what_is_still_installed_is_let_go_of(tmp_path: Path) -> None:
     node(host, ("packages:holds", Speaks(commands=("apt-mark", "unhold", "kubeadm", "kubelet"))))
     assert [step.text for step in back(host)] == ["`apt-mark unhold kubelet` ran"]
     assert host.commands == [("apt-mark", "unhold", "kubelet")]
+
+
+@pytest.mark.parametrize(
+    ("schema", "note", "history", "status", "purged"),
+    [
+        (3, False, "", "ok installed", "containerd kubelet"),  # those made no notes
+        (4, True, "", "ok installed", "containerd kubelet"),
+        (4, False, "", "ok installed", ""),
+        (4, False, "theirs", "ok installed", ""),
+        (4, False, "ours", "ok installed", "kubelet"),
+        (
+            4,
+            False,
+            "",
+            "ok half-installed",
+            "containerd kubelet",
+        ),  # dpkg was cut short, and nobody has had it do anything since
+        (4, False, "theirs", "ok half-installed", "containerd"),
+    ],
+)
+def test_packages_that_no_note_calls_installed_go_where_a_trace_calls_them_ours(
+    tmp_path: Path, schema: int, *, note: bool, history: str, status: str, purged: str
+) -> None:
+    host = Debian(str(tmp_path))
+    host.write(
+        apt.STATUS,
+        "".join(
+            f"Package: {name}\nStatus: install {status}\nVersion: 1\n\n" for name in ("containerd", "kubelet")
+        ).encode(),
+    )
+    ours = " ".join(("apt-get", *apt_get._INSTALL, "install", "kubelet=1"))
+    command = {"ours": ours, "theirs": "apt-get install kubelet"}.get(history)
+    host.write(
+        apt.HISTORY, f"\nCommandline: {command}\nInstall: kubelet:amd64 (1, automatic)\n".encode() if command else b""
+    )
+    book = {
+        **json.loads(
+            Speaks(commands=("dpkg", "--purge", "containerd", "kubelet"), loses="images").entry("packages:apt")
+        )
+    }
+    host.write(f"{ledger.FOLDER}/run1/0001.json", dump_json({**book, "schemaVersion": schema}).encode(), 0o600)
+    if note:
+        host.write(f"{ledger.FOLDER}/run1/0001.made", b"", 0o600)
+    wanted = [("dpkg", "--purge", *purged.split())] if purged else []
+    stays = [name for name in ("containerd", "kubelet") if name not in purged]
+    assert [argv for _, argv in plan(host).commands] == wanted
+    assert plan(host).loses == (("images",) if purged else ())
+    assert [f"to install {', '.join(stays)}, which" in said for said in plan(host).stays] == [True] * bool(stays)
+    assert not any(step.failed for step in back(host))
+    assert (host.commands, ledger.runs(host)) == (wanted, ())
 
 
 class Uninstalled(Stubborn):

@@ -37,8 +37,7 @@ from caasctl.resources.files import File, owned_files
 
 LOCK = "/run/caasctl/lock"
 STAGE = "/run/caasctl/stage"  # where resources stage what they try first, some of it with tokens and keys
-_LONGEST = 200
-_POLL_S = 2.0
+_LONGEST, _POLL_S = 200, 2.0
 Progress = Callable[[str], None]
 
 
@@ -193,6 +192,7 @@ class Run:
             self.under_way = ""
             if isinstance(outcome, Impossible):
                 raise CaasError(outcome.problem, cause=f"{resource.name} cannot be changed here", fix=outcome.fix)
+            self.ledger.made(change)
             changes.append(change)
             self.made.append(resource.name)
             done.add(resource.name)

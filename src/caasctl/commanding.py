@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 from caasctl.model import CaasError, Unreadable
 from caasctl.protocol import Reader, Writer
 from caasctl.resources.grubby import unknown_kernel
 from caasctl.resources.kubeadm.reset import left
-from caasctl.resources.packages import locked
+from caasctl.resources.packages import apt_get, locked
 from caasctl.resources.packages.there import path_of
 from caasctl.restoring import Step
 from caasctl.syntax import kubeadm, swap
@@ -79,6 +80,25 @@ def _purge(host: Writer, resource: str, names: tuple[str, ...], timeout_s: float
     return Step(
         resource, f"`{' '.join((*PURGE, *going))}` ran{stay}" if going else f"nothing is taken off{stay}", done=True
     )
+
+
+def only_ours(host: Reader, entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An entry that nobody noted the change of as made: of what it would purge, what an apt of caasctl's has installed. Raises
+    Unreadable.
+    """
+    commands = [tuple(argv) for argv in entry["commands"]]
+    there = still_there(host, tuple(name for argv in commands if argv[:2] == PURGE for name in argv[2:]))
+    ours = apt_get.ours(host, there)
+    kept = ", ".join(name for name in there if name not in ours)
+    if not kept:
+        return entry
+    others = [argv for argv in commands if argv[:2] != PURGE]
+    return {
+        **entry,
+        "commands": [*others, *([(*PURGE, *ours)] if ours else [])],
+        "nothing": f"the run ended before it was seen to install {kept}, which no log of apt's calls caasctl's: `dpkg --purge` takes off what is not wanted",
+        "loses": entry.get("loses") if ours else "",
+    }
 
 
 def still_there(host: Reader, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from caasctl import formats
-from caasctl.commanding import run_command, take_down
+from caasctl.commanding import only_ours, run_command, take_down
 from caasctl.faults import is_root
 from caasctl.formats import FormatError
 from caasctl.model import CaasError, RefusedError, Unreadable, UsageError
@@ -18,8 +18,12 @@ from caasctl.traces import GONE, chains, digest
 
 STATE = "/var/lib/caasctl"
 FOLDER = f"{STATE}/runs"
-SCHEMA_VERSION = 3  # 1: no owner, no mode after, no folders, no values of the kernel; 2: no links, no trees
+SCHEMA_VERSION = (
+    4  # 1: no owner, no mode after, no folders, no values of the kernel; 2: no links, no trees; 3: no notes
+)
+_NOTES = 4  # the schema since which there is a note of a change that was made
 _SETGID = 0o2000
+_MADE = ".made"
 _KEYS = {"resource", "files", "commands", "nothing"}  # without these no entry of any schema can be taken back
 Entry = Mapping[str, Any]
 
@@ -33,6 +37,7 @@ class Ledger:
 
     def __init__(self, host: Writer, run: str) -> None:
         self._host, self.run, self._seq, self._number = host, run, 0, 0
+        self._owed: Change | None = None  # recorded, and what was made of it is in no file that tells
 
     def record(self, change: Change) -> Undo:
         """Notes the way back of a change that is about to be made; it is on disk when this returns. Raises CaasError."""
@@ -72,7 +77,13 @@ class Ledger:
             "trees": list(undo.trees),
         }
         self._keep(f"{self._seq:04d}.json", formats.dump_json(entry).encode())
+        self._owed = change if undo.commands else None
         return undo
+
+    def made(self, change: Change) -> None:
+        """Notes that a change was made, where the record has commands for its way back: nothing else tells. Raises CaasError."""
+        if self._owed is change:
+            self._keep(f"{self._seq:04d}{_MADE}", b"")
 
     def _begin(self) -> None:
         self._number = 1 + max((_number(self._host, run) for run in self._host.list(FOLDER) or ()), default=0)
@@ -189,7 +200,10 @@ def _entry(host: Reader, run: str, name: str) -> Entry:
     if not whole or entry.get("schemaVersion", 1) not in range(1, SCHEMA_VERSION + 1):
         raise RefusedError(f"{path} cannot be understood", cause="a newer caasctl wrote it, or it was damaged since",
                            fix=f"use the caasctl that made the run; where it is damaged, move {FOLDER}/{run} away: `caasctl reset` needs no record")  # fmt: skip
-    return entry if entry.get("schemaVersion", 1) > 1 else _upgraded(host, run, entry)
+    if entry.get("schemaVersion", 1) == 1:
+        return _upgraded(host, run, entry)
+    noted = entry["schemaVersion"] < _NOTES or host.stat(path.replace(".json", _MADE)) is not None
+    return {**entry, "unsure": not noted}
 
 
 def _upgraded(host: Reader, run: str, entry: Entry) -> Entry:
@@ -219,7 +233,7 @@ def standing(host: Reader, run: str) -> tuple[Entry, ...]:
     if taken_back(host, run):
         raise UsageError(f"the run {run} was taken back already", cause="its record says so",
                          fix="`caasctl undo --list` shows those that can be taken back")  # fmt: skip
-    return entries
+    return tuple(only_ours(host, entry) if entry.get("unsure") else entry for entry in entries)
 
 
 def phases(host: Reader, run: str) -> frozenset[str]:

@@ -141,6 +141,29 @@ def cut_short() -> dict[str, Any]:
     return {"before": before, "first": first, "undone": undone, "again": caasctl("undo", "--yes"), "after": state()}
 
 
+def unnoted() -> dict[str, Any]:
+    """The power goes when apt has done all, and before that is noted; undo. Then as though apt had done nothing, and the user all."""
+    before, first = state(), init_node("--yes")
+    (runs,) = Path("/var/lib/caasctl/runs").iterdir()
+    for note in runs.glob("*.made"):
+        note.unlink()
+    undone, back = caasctl("undo", "--yes"), state()
+    (runs / "undone").unlink()
+    run("apt-get", "-qq", "install", "-y", "--no-install-recommends", "containerd")
+    theirs, plan, again = state(), caasctl("undo", "--dry-run"), caasctl("undo", "--yes")
+    return {"before": before, "first": first, "undone": undone, "back": back, "theirs": theirs, "plan": plan, "again": again,
+            "after": state()}  # fmt: skip
+
+
+def full_and_back() -> dict[str, Any]:
+    """As `full`, but taken back."""
+    Path("/opt/cni").mkdir(parents=True)
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.mount(b"tmpfs", b"/opt/cni", b"tmpfs", 0, b"size=4k,nr_inodes=2") == 0, os.strerror(ctypes.get_errno())
+    before, first, half = state(), init_node("--yes"), state()
+    return {"before": before, "first": first, "half": half, "undone": caasctl("undo", "--yes"), "after": state()}
+
+
 def there() -> dict[str, Any]:
     """A host that has all of it, from elsewhere: kubelet and its kin as programs of no package."""
     run("apt-get", "-qq", "update")
@@ -265,6 +288,8 @@ CASES: dict[str, Callable[[], dict[str, Any]]] = {
     "killed": killed,
     "needed": needed,
     "cut-short": cut_short,
+    "unnoted": unnoted,
+    "full-and-back": full_and_back,
     "there": there,
     "backports": backports,
     "busy": busy,

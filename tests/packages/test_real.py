@@ -231,6 +231,25 @@ def test_an_undo_that_was_cut_short_behind_its_purge_is_finished_by_the_next(rep
     assert found["after"] == found["before"]
 
 
+def test_packages_go_that_apt_calls_ours_and_stay_that_somebody_else_installed(repository: Path) -> None:
+    found = drive("unnoted", repository)
+    assert found["undone"]["rc"] == 0, found["undone"]
+    assert found["back"] == found["before"]
+    assert "containerd" in found["theirs"]["packages"]
+    assert found["again"]["rc"] == 0, found["again"]["out"]
+    assert found["after"] == found["theirs"]
+    for said in (found["plan"]["out"], found["again"]["out"]):
+        assert "before it was seen to install containerd, " in " ".join(said.split())
+
+
+def test_what_apt_failed_in_the_middle_of_is_taken_back(repository: Path) -> None:
+    found = drive("full-and-back", repository)
+    assert found["first"]["rc"] == 3, found["first"]
+    assert found["half"]["packages"] != found["before"]["packages"]
+    assert found["undone"]["rc"] == 0, found["undone"]["out"]
+    assert found["after"] == found["before"]
+
+
 def test_a_host_that_has_it_all_is_left_alone(repository: Path) -> None:
     found = drive("there", repository)
     assert found["run"]["rc"] == 0, found["run"]

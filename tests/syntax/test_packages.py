@@ -105,6 +105,26 @@ def test_what_apt_would_do() -> None:
     assert apt.simulation("E: Unable to locate package x\n") == apt.Simulation()
 
 
+HISTORY = """
+Start-Date: 2026-11-27  04:46:51
+Commandline: apt-get install containerd=1.6.20
+Install: runc:amd64 (1.1.5, automatic), containerd:amd64 (1.6.20~ds1-1+deb12u1)
+Error: Sub-process /usr/bin/dpkg returned an error code (1)
+End-Date: 2026-11-27  04:46:52
+
+Start-Date: 2026-11-27  05:00:00
+Commandline: apt install containerd: x
+Install: containerd:amd64 (1.6.20)
+Upgrade: libc6:amd64 (1, 2)
+"""
+
+
+def test_who_installed_a_package_last_by_apts_log() -> None:
+    found = apt.installers(HISTORY)
+    assert found == {"runc": "apt-get install containerd=1.6.20", "containerd": "apt install containerd: x"}
+    assert apt.installers("") == apt.installers("Install: broken\n\nStart-Date\n") == {}
+
+
 def test_what_dpkg_refuses_to_take_off() -> None:
     said = "dpkg: dependency problems prevent removal of runc:\n docker.io depends on runc.\n\ndpkg: error processing package runc (--purge):\n dependency problems - not removing\ndpkg: error processing package libc6:amd64 (--purge):\n"
     assert apt.kept(said) == ("runc", "libc6")

@@ -20,6 +20,7 @@ _INSTALL = (
     "-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold", "--no-install-recommends", "--fix-broken", "--yes",
 )  # fmt: skip
 _LAST = 5
+_HISTORY_BYTES = 1024 * 1024
 LOCAL = "/run/caasctl/airgap"  # gone with the next boot, as the folder may be
 
 
@@ -86,6 +87,17 @@ def install(host: Writer, versions: Mapping[str, str], folder: str = "") -> None
         timeout_s=_INSTALL_S,
         direct=(),
     )
+
+
+def ours(host: Reader, names: Iterable[str]) -> tuple[str, ...]:
+    """The packages of which apt's log tells that caasctl had them installed last, or tells nothing while dpkg is in the middle
+    of something: nobody else has had it do anything since. Raises Unreadable.
+    """
+    listed = tuple(names)
+    by = apt.installers(host.tail(apt.HISTORY, _HISTORY_BYTES) or "")
+    there = apt.installed(host.read(apt.STATUS) or "", listed).values()
+    cut = interrupted(host) or not all(found.whole for found in there)
+    return tuple(name for name in listed if (" ".join(_INSTALL) in by[name] if name in by else cut))
 
 
 def interrupted(host: Reader) -> bool:

@@ -11,13 +11,14 @@ from caasctl.syntax.packages import Package, Repository
 
 SOURCES, KEYRINGS, PINS = "/etc/apt/sources.list.d", "/etc/apt/keyrings", "/etc/apt/preferences.d"
 _PRIORITY = 990  # above the distribution's 500, below what would downgrade
-STATUS = "/var/lib/dpkg/status"
+STATUS, HISTORY = "/var/lib/dpkg/status", "/var/log/apt/history.log"
 _INSTALLED = "installed"
 _GONE = ("not-installed", "config-files")
 _FIELD = re.compile(r"^(Status|Version): (.*)$", re.MULTILINE)
 _STEP = re.compile(r"^(Inst|Remv|Purg) (\S+)(?: \[([^\]]*)\])?(?: \((\S+) ([^)]*)\))?", re.MULTILINE)
 _KEPT = re.compile(r"^dpkg: error processing package (\S+?)(?::\w+)? \(--purge\):$", re.MULTILINE)
 _CANDIDATE = re.compile(r"^(\S+):\n  Installed: .*\n  Candidate: (.*)$", re.MULTILINE)
+_NAMED = re.compile(r"([^\s,]+?)(?::\w+)? \([^)]*\)")
 _DOWN = re.compile(r"^The following packages will be DOWNGRADED:\n((?: .*\n)+)", re.MULTILINE)
 
 
@@ -99,6 +100,15 @@ def simulation(text: str) -> Simulation:
         gone,
         tuple(down[1].split()) if down else (),
     )
+
+
+def installers(history: str) -> dict[str, str]:
+    """Of apt's own log, package -> the command line that installed it last."""
+    found: dict[str, str] = {}
+    for stanza in history.split("\n\n"):
+        fields = dict(line.partition(": ")[::2] for line in stanza.splitlines())
+        found.update(dict.fromkeys(_NAMED.findall(fields.get("Install", "")), fields.get("Commandline", "")))
+    return found
 
 
 def kept(said: str) -> tuple[str, ...]:
