@@ -376,6 +376,7 @@ def test_what_lived_in_a_cluster_goes_with_it(tmp_path: Path, fails: tuple[str, 
             return Undo({f"/{self.name}": None}, first=(self.first,))
 
     host = Deaf(str(tmp_path))
+    host.write("/usr/bin/kubeadm", b"", 0o755)
     record = ledger.Ledger(host, "run1")
     for name, first in (("cluster", kubeadm.RESET), ("release", ("helm",))):
         record.record(Change("p", Begun(name=name, first=first), Absent(), Known("there")))
