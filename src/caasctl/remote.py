@@ -262,6 +262,8 @@ def asked(url: str, headers: Mapping[str, str], *, ca: str = "") -> Iterator[Rep
 def words(error: Exception) -> str:
     """Why something could not be asked, in a clause."""
     known = _trouble(error)
+    if known is Trouble.OTHER_CA:
+        return "its certificate is signed by no CA that this machine or the profile knows"
     return known.value if known is not Trouble.OTHER else str(error) or known.value
 
 

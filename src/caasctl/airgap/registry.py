@@ -224,7 +224,7 @@ def _refused(url: str, status: int) -> CaasError:
 
 def _silent(url: str, error: Exception) -> CaasError:
     return CaasError(f"{url} cannot be asked", cause=remote.words(error),
-                     fix="name a proxy in spec.proxy.https, or a mirror in spec.containerd.registries; then run the same command again")  # fmt: skip
+                     fix="name a proxy in spec.proxy.https, a mirror in spec.containerd.registries, or there the `ca` of one with a CA of its own; then run the same command again")  # fmt: skip
 
 
 def _spoilt(digest: str, source: Source) -> CaasError:
