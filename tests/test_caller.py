@@ -175,8 +175,15 @@ def test_no_file_takes_the_place_of_a_closed_stream(closed: str, tmp_path: Path)
 
 
 @pytest.mark.root
-@pytest.mark.parametrize("closed", ["<&-", "<&- >&-"])
-def test_without_a_standard_input_there_is_no_terminal_to_ask_on(closed: str) -> None:
-    shell = f'exec "$0" -m caasctl init-node {closed}'
-    done = subprocess.run(("sh", "-c", shell, sys.executable), env=BARE, check=False, cwd="/", capture_output=True, text=True)  # fmt: skip
-    assert (done.returncode, "there is no terminal to ask on" in done.stderr) == (2, True), done.stderr
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("init-node", "there is no terminal to ask on"),
+        ("join-node --token-file - --dry-run", "standard input is closed"),
+    ],
+)
+def test_without_a_standard_input_nothing_is_asked_of_it(words: str, told: str) -> None:
+    for closed in ("<&-", "<&- >&-"):
+        shell = f'exec "$0" -m caasctl {words} {closed}'
+        done = subprocess.run(("sh", "-c", shell, sys.executable), env=BARE, check=False, cwd="/", capture_output=True, text=True)  # fmt: skip
+        assert (done.returncode, told in done.stderr) == (2, True), done.stderr

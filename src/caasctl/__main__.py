@@ -33,7 +33,6 @@ def _fill_standard_streams():  # noqa: ANN202 - as above
         if fd > 2:  # noqa: PLR2004 - stderr
             os.close(fd)
             break
-    sys.stdin = sys.stdin or open(os.devnull)  # noqa: SIM115 - for the rest of the run
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 - for the rest of the run
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115 - for the rest of the run
 

@@ -271,7 +271,7 @@ def may_change(*, yes: bool, bundle: str | None, root: str, word: str = "init-no
     if not is_root():
         raise UsageError(f"{word} changes this host and needs root", cause="it was started by another user",
                          fix="start it with sudo, or add --dry-run to look only")  # fmt: skip
-    if not yes and not sys.stdin.isatty():
+    if not yes and not (sys.stdin and sys.stdin.isatty()):  # None: closed by a shell's <&-
         raise UsageError("there is no terminal to ask on", cause="changes need a yes",
                          fix="add --yes to make them, or --dry-run to look only")  # fmt: skip
 

@@ -61,7 +61,13 @@ def read(token_file: str | None, discovery_file: str | None, profile: NodeProfil
 
 
 def _text(path: str) -> str:
-    return sys.stdin.read(_MAX_CHARS) if path == STDIN else user_file(path)
+    """Raises UsageError."""
+    if path != STDIN:
+        return user_file(path)
+    if sys.stdin is None:  # by a shell's <&-
+        raise UsageError("standard input is closed", cause="--token-file - reads from it",
+                         fix="give it the text: `caasctl token create --show` on a control plane, piped here, or name a file")  # fmt: skip
+    return sys.stdin.read(_MAX_CHARS)
 
 
 def _exposed(path: str) -> bool:

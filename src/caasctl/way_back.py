@@ -41,7 +41,7 @@ def may_change(*, yes: bool) -> None:
     if not is_root():
         raise UsageError("undo changes this host and needs root", cause="it was started by another user",
                          fix="start it with sudo, or add --dry-run to look only")  # fmt: skip
-    if not yes and not sys.stdin.isatty():
+    if not yes and not (sys.stdin and sys.stdin.isatty()):  # None: closed by a shell's <&-
         raise UsageError("there is no terminal to ask on", cause="undo needs a yes",
                          fix="add --yes to take back, or --dry-run to look only")  # fmt: skip
 
