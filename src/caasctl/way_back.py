@@ -12,7 +12,7 @@ from caasctl.facts import PROBES
 from caasctl.facts.containerd_live import PodCgroups
 from caasctl.facts.ownership import read_own_files
 from caasctl.faults import is_root
-from caasctl.host import LiveHost
+from caasctl.host import LiveHost, lock
 from caasctl.interrupts import no_sudden_end, nothing_changed_yet
 from caasctl.model import RefusedError, Unreadable, UsageError
 from caasctl.protocol import Reader
@@ -27,7 +27,8 @@ GOES_ON = "undo goes on to its end: half of a way back is none"
 
 
 def planned(host: Reader, run: str | None) -> Plan | None:
-    """What undo of a run would do, of the last one where none is named; None where there is none. Raises UsageError."""
+    """What undo of a run would do, of the last one where none is named; None where there is none. Raises UsageError, LockedError."""
+    lock.refuse_held(apply.last_holder(host))
     try:
         there = ledger.runs(host)
         return undo_plan.make(host, run or there[-1]) if run or there else None

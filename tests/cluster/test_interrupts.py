@@ -238,7 +238,9 @@ def test_killed_in_the_middle_of_a_command_the_next_run_waits_for_it_and_goes_on
 
 
 # -- two runs ----------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("second", [("init-node", "--yes", *SET), ("init-node", "--dry-run", *SET), ("undo", "--yes")])
+@pytest.mark.parametrize(
+    "second", [("init-node", "--yes", *SET), ("init-node", "--dry-run", *SET), ("undo", "--yes"), ("undo", "--dry-run")]
+)
 def test_a_second_run_ends_at_once_and_names_the_first(host: Host, second: tuple[str, ...]) -> None:
     held(host, "kubeadm", "init")
     process = host.start(*INIT)
