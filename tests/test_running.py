@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -56,6 +57,16 @@ def test_a_query_is_not_held_up_by_what_it_left_either() -> None:
     with at_most(2):
         done = LiveHost().query("sh", "-c", "sleep 7 & echo one; echo two >&2; exit 4")
     assert (done.rc, done.stdout, done.stderr) == (4, "one\n", "two\n")
+
+
+def test_no_more_queries_run_at_once_than_there_are_processors(tmp_path: Path) -> None:
+    room = max(2, os.cpu_count() or 1)
+    text = f"date +%s%N >{tmp_path}/$1.begun; sleep 0.5; date +%s%N >{tmp_path}/$1.ended"
+    with ThreadPoolExecutor(3 * room) as pool:
+        list(pool.map(lambda name: LiveHost().query("sh", "-c", text, "sh", name), map(str, range(3 * room))))
+    begun, ended = (sorted(int(path.read_text()) for path in tmp_path.glob(f"*.{end}")) for end in ("begun", "ended"))
+    assert len(begun) == len(ended) == 3 * room
+    assert all(sum(other <= at for other in begun) - sum(other < at for other in ended) <= room for at in begun)
 
 
 def test_a_query_that_hangs_is_ended_with_all_that_it_started() -> None:

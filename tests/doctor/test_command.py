@@ -57,6 +57,12 @@ def test_the_text_has_the_causes_first_and_one_next_step_last(sick: str) -> None
     pasted = [at + 1 for at, line in enumerate(lines) if line.strip() == "fix:"]  # a command is never broken
     assert [line for at, line in enumerate(lines) if len(line) > 80 and at not in (0, *pasted)] == []
     assert lines[-1] == "Next:  caasctl init-node --dry-run --phase containerd"
+    mine = doctor(
+        "--facts", sick, "--set", "boot.hugepages.count=2", "--profile", "gpu-single-node"
+    ).stdout.splitlines()
+    assert mine[-1] == (
+        "Next:  caasctl init-node --profile gpu-single-node --set boot.hugepages.count=2 --dry-run --phase containerd"
+    )
     assert "2 root causes: containerd.systemd_cgroup, gpu.fell_off_bus. Exit code 1." in said.stdout
     assert "- and 5 more, with -v" in said.stdout
     assert "- and 5 more, with -v" not in doctor("--facts", sick, "-v").stdout
